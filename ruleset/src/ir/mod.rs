@@ -1,0 +1,180 @@
+//! What both rule languages are lowered to: rules as conjunctions of conditions, hung into the tree that gives the
+//! order of trial.
+//!
+//! Enters: syntax trees, checked and attached by the front ends. Leaves: the input of [`crate::compile`]. Nothing here
+//! refers to syntax any more, except for the [`Place`]s that messages and metadata need. Field names are lower case
+//! (the reference compares them without case) and still names: paths are bound per source when the rules are compiled.
+
+use std::sync::Arc;
+
+/// A place in a text that the user wrote; line and column count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Path of the file as it was given.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+}
+
+/// Index into [`RuleTree::rules`].
+pub type RuleIndex = u32;
+/// Index into [`RuleTree::nodes`].
+pub type NodeIndex = u32;
+
+/// All rules and the order in which they are tried (SEMANTICS section 8: a rule can hang at several nodes).
+#[derive(Debug, Clone, Default)]
+pub struct RuleTree {
+    /// The rules, in load order, without those that were skipped.
+    pub rules: Vec<Rule>,
+    /// The nodes of the tree.
+    pub nodes: Vec<Node>,
+    /// The roots, in the order of trial.
+    pub roots: Vec<NodeIndex>,
+}
+
+/// One rule at one place of the tree.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// Children in the order of trial: the first that gives a result decides.
+    pub children: Vec<NodeIndex>,
+}
+
+/// One rule: it matches when its decoder and all its conditions do.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Numeric id, at most six digits.
+    pub id: u32,
+    /// 0–16; 0 is a verdict but no alert.
+    pub level: u8,
+    /// Which root it belongs to; compared with the decoder's type at the roots only.
+    pub category: Category,
+    /// Never a result itself: without a matching child the search goes on beside it.
+    pub noalert: bool,
+    /// The event must have at least that many bytes.
+    pub maxsize: Option<u32>,
+    /// Name of the decoder that must have decoded the event.
+    pub decoded_as: Option<String>,
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// The alert's text.
+    pub description: Template,
+    /// Group names in order, without empty ones; compliance prefixes still on them.
+    pub groups: Vec<String>,
+    /// ATT&CK technique ids, in order, without repeats.
+    pub mitre: Vec<String>,
+    /// `<info>`: text, then type (`text`, `link`, `cve`, `osvdb`).
+    pub info: Vec<(String, String)>,
+    /// `<options>`.
+    pub options: Options,
+    /// Where it stands.
+    pub place: Place,
+    /// Whether it ships with the product.
+    pub builtin: bool,
+}
+
+/// The reference's rule categories, one root each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Category {
+    Syslog,
+    Firewall,
+    Ids,
+    WebLog,
+    Squid,
+    Windows,
+    Ossec,
+}
+
+impl Category {
+    /// All of them, in the order of the ids of their roots (1–7).
+    pub const ALL: [Self; 7] =
+        [Self::Syslog, Self::Firewall, Self::Ids, Self::WebLog, Self::Squid, Self::Windows, Self::Ossec];
+
+    /// The name in rules and decoders.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Syslog => "syslog",
+            Self::Firewall => "firewall",
+            Self::Ids => "ids",
+            Self::WebLog => "web-log",
+            Self::Squid => "squid",
+            Self::Windows => "windows",
+            Self::Ossec => "ossec",
+        }
+    }
+
+    /// The category with that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|category| category.name() == name)
+    }
+}
+
+/// Output switches of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// `no_full_log`: the alert goes without `full_log`.
+    pub no_full_log: bool,
+    /// `log_alert`: an alert whatever the level; never together with `no_log`.
+    pub log_alert: bool,
+    /// `no_log`: a match is a verdict but no alert.
+    pub no_log: bool,
+    /// `no_counter`: the alert goes without `firedtimes`.
+    pub no_counter: bool,
+    /// `alert_by_email`.
+    pub mail: bool,
+    /// `no_email_alert`.
+    pub no_mail: bool,
+}
+
+/// One condition: a test on one subject. A missing subject fails the condition, negated or not.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// What is tested.
+    pub subject: Subject,
+    /// How.
+    pub test: Test,
+    /// Inverts the result of the test, not of a missing subject.
+    pub negate: bool,
+}
+
+/// What a condition looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// The log after its header.
+    Log,
+    /// A dynamic field, by its lower-case name.
+    Field(String),
+}
+
+/// The matching languages (SEMANTICS section 4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Test {
+    /// Substring language.
+    OsMatch(String),
+    /// The reference's own regular expressions.
+    OsRegex(String),
+    /// Perl-compatible regular expressions.
+    Pcre2(String),
+}
+
+/// Text with references to fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Template {
+    /// In order.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a [`Template`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Text as it is.
+    Text(String),
+    /// `$(name)`, the name in lower case.
+    Field(String),
+}
