@@ -1,0 +1,103 @@
+//! What each stage costs on seeded CloudTrail records, against a plain tape parse of the same bytes in the same run.
+//!
+//! `parse` is the baseline: simd-json fills a tape and nothing looks at it. `match` is the engine alone with the
+//! built-in rules; `worker` is the whole loop with alerts; `split` is the cutting of a file into records. Read the
+//! ratios of one run; absolute figures belong to a machine.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use simd_json::{Buffers, Tape};
+use threatlockdown_analysis::worker::Worker;
+use threatlockdown_analysis::{Metrics, WorkerOptions};
+use threatlockdown_benches::cloudtrail;
+use threatlockdown_event::{Context, Millis, Record, Unit};
+use threatlockdown_ruleset::load;
+use threatlockdown_ruleset::matcher::{Input, Scratch};
+use threatlockdown_ruleset::program::Program;
+
+const EVENTS: usize = 2_000;
+
+fn context() -> Arc<Context> {
+    Arc::new(Context {
+        source: "aws.cloudtrail".into(),
+        connector: "bench".into(),
+        location: "bench".into(),
+        account: None,
+        envelope: Vec::new(),
+        origin: "bench".into(),
+        origin_id: [0; 16],
+    })
+}
+
+fn program() -> Arc<Program> {
+    load(Vec::new(), true).program.expect("the built-in rules load")
+}
+
+fn unit(corpus: &str) -> Unit {
+    let mut start = 0;
+    let records = corpus
+        .lines()
+        .map(|line| {
+            let record = Record { start, len: line.len() as u32, origin: u64::from(start) };
+            start += line.len() as u32 + 1;
+            record
+        })
+        .collect();
+    Unit {
+        stream: "bench".into(),
+        sequence: 0,
+        checkpoint: None,
+        context: context(),
+        ingested: Millis(0),
+        buffer: corpus.as_bytes().to_vec(),
+        records,
+        dead_letters: Vec::new(),
+    }
+}
+
+fn stages(criterion: &mut Criterion) {
+    let corpus = cloudtrail::lines(1, EVENTS);
+    let program = program();
+    let context = context();
+    let mut group = criterion.benchmark_group("cloudtrail");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+
+    group.bench_function("parse", |bencher| {
+        let (mut bytes, mut buffers, mut kept) = (Vec::new(), Buffers::new(4096), Tape(Vec::new()));
+        bencher.iter(|| {
+            for line in corpus.lines() {
+                bytes.clear();
+                bytes.extend_from_slice(line.as_bytes());
+                let mut tape = std::mem::replace(&mut kept, Tape(Vec::new())).reset();
+                simd_json::fill_tape(&mut bytes, &mut buffers, &mut tape).expect("valid JSON");
+                black_box(tape.0.len());
+                kept = tape.reset();
+            }
+        });
+    });
+
+    group.bench_function("match", |bencher| {
+        let mut scratch = Scratch::new(&program);
+        let binding = program.binding("aws.cloudtrail");
+        bencher.iter(|| {
+            for line in corpus.lines() {
+                let input = Input { binding, record: line.as_bytes(), context: &context };
+                let verdict = program.evaluate(&mut scratch, &input, |verdict| verdict.rule_index());
+                black_box(verdict.expect("valid JSON"));
+            }
+        });
+    });
+
+    group.bench_function("worker", |bencher| {
+        let options = WorkerOptions { min_level: 3, host: "bench".into() };
+        let mut worker = Worker::new(&program, &options, &Metrics::unregistered());
+        let unit = unit(&corpus);
+        bencher.iter(|| black_box(worker.analyze(unit.clone()).alerts.len()));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);
