@@ -1,0 +1,255 @@
+//! The commit log through kills, full disks and restarts.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::segment::tests::Disk;
+
+const NOW: Duration = Duration::ZERO;
+const SMALL: CommitLogOptions = CommitLogOptions { segment_bytes: 400 };
+
+fn alert(number: u8) -> Alert {
+    Alert { id: AlertId([number; 16]), level: number % 16, json: format!("{{\"n\":{number}}}").into_bytes() }
+}
+
+fn commit(number: u8) -> Commit {
+    Commit {
+        checkpoints: vec![
+            (Arc::from("a/b"), vec![number]),
+            (Arc::from(format!("s/{}", number % 3)), vec![number]),
+        ],
+        alerts: vec![alert(number)],
+        dead_letters: if number.is_multiple_of(4) { vec![b"{}".to_vec()] } else { Vec::new() },
+    }
+}
+
+fn open(dir: &Path) -> (CommitLog, Arc<Store>) {
+    let store = Store::open(dir).unwrap();
+    (CommitLog::open(dir, Arc::clone(&store), SMALL).unwrap(), store)
+}
+
+fn read(log: &CommitLog, from: Option<LogPosition>) -> Vec<Commit> {
+    let mut reader = log.reader(from);
+    std::iter::from_fn(|| reader.next(NOW).unwrap().map(|(_, commit)| commit)).collect()
+}
+
+#[test]
+fn a_restart_finds_all_with_and_without_snapshots() {
+    for snapshot_every in [1, 7, 200] {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..4 {
+            let (mut log, store) = open(dir.path());
+            if round > 0 {
+                assert_eq!(store.checkpoint("a/b"), Some(vec![round * 10 - 1]));
+            }
+            for number in round * 10..round * 10 + 10 {
+                assert!(!log.is_recent(&alert(number).id));
+                log.append(&commit(number)).unwrap();
+                assert_eq!(store.checkpoint("a/b"), Some(vec![number]));
+                if number % snapshot_every == 0 {
+                    log.snapshot().unwrap();
+                }
+            }
+        }
+        let (log, store) = open(dir.path());
+        assert!((0..40).all(|number| log.is_recent(&alert(number).id)));
+        assert_eq!(store.checkpoints("s/").len(), 3);
+        assert_eq!(read(&log, None), (0..40).map(commit).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_kill_at_any_byte_leaves_whole_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = CommitLogOptions::default();
+    let ends: Vec<u64> = {
+        let store = Store::open(dir.path()).unwrap();
+        let mut log = CommitLog::open(dir.path(), store, options.clone()).unwrap();
+        (0..5).map(|number| log.append(&commit(number)).unwrap().offset).collect()
+    };
+    let path = dir.path().join("commit/00000000000000000001.log");
+    let whole = fs::read(&path).unwrap();
+    for length in (0..=whole.len()).rev() {
+        fs::write(&path, &whole[..length]).unwrap();
+        let complete = u8::try_from(ends.iter().filter(|end| **end <= length as u64).count()).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let log = CommitLog::open(dir.path(), Arc::clone(&store), options.clone()).unwrap();
+        assert_eq!(read(&log, None), (0..complete).map(commit).collect::<Vec<_>>(), "cut at {length}");
+        assert_eq!(store.checkpoint("a/b"), complete.checked_sub(1).map(|last| vec![last]));
+        assert_eq!(log.is_recent(&alert(4).id), complete == 5);
+    }
+}
+
+#[test]
+fn an_alert_is_appended_once() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (mut log, _store) = open(dir.path());
+        let twice = Commit { alerts: vec![alert(1), alert(2), alert(1)], ..Commit::default() };
+        log.append(&twice).unwrap();
+        let end = log.end();
+        assert_eq!(log.append(&Commit { alerts: vec![alert(2)], ..Commit::default() }).unwrap(), end);
+        log.snapshot().unwrap();
+    }
+    let (mut log, _store) = open(dir.path());
+    log.append(&Commit { alerts: vec![alert(1), alert(3)], ..Commit::default() }).unwrap();
+    let alerts: Vec<Alert> = read(&log, None).into_iter().flat_map(|commit| commit.alerts).collect();
+    assert_eq!(alerts, [alert(1), alert(2), alert(3)]);
+}
+
+#[test]
+fn an_empty_checkpoint_retires_its_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |stream: &str, value: &[u8]| Commit {
+        checkpoints: vec![(Arc::from(stream), value.to_vec())],
+        ..Commit::default()
+    };
+    {
+        let (mut log, _store) = open(dir.path());
+        log.append(&set("gone", b"1")).unwrap();
+        log.append(&set("replayed", b"1")).unwrap();
+        log.snapshot().unwrap();
+        log.append(&set("gone", b"")).unwrap();
+        log.snapshot().unwrap();
+        log.append(&set("replayed", b"")).unwrap();
+    }
+    let (_log, store) = open(dir.path());
+    assert_eq!(store.checkpoints(""), []);
+}
+
+#[test]
+fn a_full_disk_changes_nothing_and_the_same_commit_can_be_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Disk::default());
+    {
+        let store = Store::open(dir.path()).unwrap();
+        let mut log = CommitLog::open_with(dir.path(), Arc::clone(&store), &SMALL, disk.opener()).unwrap();
+        for number in 0..20 {
+            disk.full.store(true, Ordering::SeqCst);
+            assert!(log.append(&commit(number)).is_err());
+            assert!(!log.is_recent(&alert(number).id));
+            assert_ne!(store.checkpoint("a/b"), Some(vec![number]));
+            disk.full.store(false, Ordering::SeqCst);
+            log.append(&commit(number)).unwrap();
+        }
+    }
+    let (log, _store) = open(dir.path());
+    assert_eq!(read(&log, None), (0..20).map(commit).collect::<Vec<_>>());
+}
+
+#[test]
+fn deletion_waits_for_the_slowest_sink_and_for_the_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _store) = open(dir.path());
+    let ends: Vec<LogPosition> = (0..40).map(|number| log.append(&commit(number)).unwrap()).collect();
+    log.expire(LogPosition::MAX);
+    assert_eq!(read(&log, None).len(), 40, "no snapshot yet");
+    log.snapshot().unwrap();
+    log.expire(ends[20]);
+    assert_eq!(read(&log, Some(ends[20])), (21..40).map(commit).collect::<Vec<_>>());
+    assert!(read(&log, None).len() < 40);
+    log.expire(LogPosition::MAX);
+    drop((log, _store));
+    let (log, store) = open(dir.path());
+    assert!(read(&log, None).len() < 10);
+    assert_eq!(store.checkpoint("a/b"), Some(vec![39]));
+    assert!((0..40).all(|number| log.is_recent(&alert(number).id)));
+}
+
+#[test]
+fn positions_go_on_when_the_log_was_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let end = {
+        let (mut log, _store) = open(dir.path());
+        log.append(&commit(1)).unwrap();
+        log.snapshot().unwrap();
+        log.end()
+    };
+    fs::remove_dir_all(dir.path().join("commit")).unwrap();
+    let (mut log, store) = open(dir.path());
+    assert_eq!(store.checkpoint("a/b"), Some(vec![1]));
+    assert!(log.end() > end);
+    log.append(&commit(2)).unwrap();
+    assert_eq!(read(&log, Some(end)), [commit(2)]);
+}
+
+#[test]
+fn a_log_that_lost_what_the_snapshot_holds_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (mut log, _store) = open(dir.path());
+        log.append(&commit(1)).unwrap();
+        log.snapshot().unwrap();
+    }
+    let path = dir.path().join("commit/00000000000000000001.log");
+    fs::write(&path, &fs::read(&path).unwrap()[..20]).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let error = CommitLog::open(dir.path(), store, SMALL).err().unwrap().to_string();
+    assert!(error.contains("0001.log") && error.contains("durable"), "{error}");
+}
+
+#[test]
+fn a_reader_stays_where_it_is_told_to_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _store) = open(dir.path());
+    let ends: Vec<LogPosition> = (0..9).map(|number| log.append(&commit(number)).unwrap()).collect();
+    let mut reader = log.reader(None);
+    reader.seek(Some(ends[5]));
+    assert_eq!(reader.next(NOW).unwrap(), Some((ends[6], commit(6))));
+    reader.seek(Some(ends[2]));
+    assert_eq!(reader.next(NOW).unwrap(), Some((ends[3], commit(3))));
+    assert_eq!(reader.position(), ends[3]);
+    reader.seek(None);
+    assert_eq!(reader.next(NOW).unwrap().unwrap().1, commit(0));
+    assert_eq!(reader.end().bytes_after(ends[8]), 0);
+    assert_eq!(reader.end().position(), ends[8]);
+}
+
+prop_compose! {
+    fn any_alert()(id: [u8; 16], level: u8, json: Vec<u8>) -> Alert {
+        Alert { id: AlertId(id), level, json }
+    }
+}
+
+prop_compose! {
+    fn any_commit()(
+        checkpoints in prop::collection::vec((any::<String>(), any::<Vec<u8>>()), 0..5),
+        alerts in prop::collection::vec(any_alert(), 0..5),
+        dead_letters: Vec<Vec<u8>>,
+    ) -> Commit {
+        let checkpoints = checkpoints.into_iter().map(|(stream, value)| (Arc::from(stream), value)).collect();
+        Commit { checkpoints, alerts, dead_letters }
+    }
+}
+
+fn encoded(commit: &Commit) -> Vec<u8> {
+    let mut out = Vec::new();
+    let alerts: Vec<&Alert> = commit.alerts.iter().collect();
+    encode(&mut out, Millis(-5), &commit.checkpoints, &alerts, &commit.dead_letters);
+    out
+}
+
+proptest! {
+    #[test]
+    fn commits_decode_to_what_they_were(commit in any_commit()) {
+        prop_assert_eq!(decode(&encoded(&commit)).unwrap(), (Millis(-5), commit));
+    }
+
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(mut bytes: Vec<u8>, commit in any_commit(), at: usize, value: u8) {
+        let _ = decode(&bytes);
+        if let Some(first) = bytes.first_mut() {
+            *first = VERSION;
+        }
+        let _ = decode(&bytes);
+        let mut changed = encoded(&commit);
+        let at = at % changed.len();
+        changed[at] = value;
+        let _ = decode(&changed);
+        prop_assert!(decode(&encoded(&commit)[..at]).is_err());
+    }
+}

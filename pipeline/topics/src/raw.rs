@@ -1,0 +1,419 @@
+//! The raw topic in memory: units go from connectors to analysis workers, within a budget of bytes.
+//!
+//! Enters: units, from any number of connector threads. Leaves: the same units, each with a [`Permit`] that gives its
+//! bytes back when it is dropped, which is when the unit is committed. So the budget covers all that is between being
+//! read and being durable, and a full budget is felt at the source: `publish` blocks.
+//!
+//! One lock for all partitions: a unit is half a megabyte, so it is taken some thousand times a second at most.
+//! Publishers are served in the order in which they came, so that a large unit is not overtaken for ever by small ones.
+//! The units of one stream have to be published one after the other (by one thread, or under one lock): the committer
+//! waits for the next sequence of a stream, and the units behind it hold their bytes meanwhile.
+
+use std::collections::VecDeque;
+use std::mem::size_of;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use threatlockdown_event::{Record, Unit};
+
+/// Most units that wait in one partition. Small units (single requests) are bounded by this before they are by bytes.
+const PARTITION_UNITS: usize = 256;
+
+/// What a unit costs beside its bytes: the unit itself, its queue slot, its share of what analysis makes of it.
+const UNIT_OVERHEAD: usize = 512;
+
+/// A topic with `partitions` consumers and room for `budget_bytes` of units that are not yet committed.
+///
+/// A unit larger than the whole budget is let through alone.
+#[must_use]
+pub fn raw_topic(partitions: usize, budget_bytes: usize) -> (Publisher, Vec<Consumer>) {
+    let partitions = partitions.max(1);
+    let topic = Arc::new(Topic {
+        budget: budget_bytes,
+        state: Mutex::new(State {
+            partitions: (0..partitions).map(|_| Partition::default()).collect(),
+            in_flight: 0,
+            next_ticket: 0,
+            serving: 0,
+            closed: false,
+        }),
+        room: Condvar::new(),
+        arrived: (0..partitions).map(|_| Condvar::new()).collect(),
+    });
+    let consumers =
+        (0..partitions).map(|partition| Consumer { topic: Arc::clone(&topic), partition }).collect();
+    (Publisher { open: Arc::new(CloseOnDrop(Arc::clone(&topic))), topic }, consumers)
+}
+
+/// The topic takes no more units: it was closed, or a consumer is gone. A connector stops when it sees this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the raw topic is closed")]
+pub struct Closed;
+
+/// Where connectors put units. The topic closes when the last clone is dropped.
+#[derive(Clone)]
+pub struct Publisher {
+    topic: Arc<Topic>,
+    #[allow(dead_code, reason = "held for its drop: the last clone closes the topic")]
+    open: Arc<CloseOnDrop>,
+}
+
+impl Publisher {
+    /// Puts the unit into the least loaded partition; blocks while the budget is used up or all partitions are full.
+    ///
+    /// # Errors
+    /// [`Closed`] when the topic takes no more units; the unit is dropped and will be read again from its checkpoint.
+    pub fn publish(&self, unit: Unit) -> Result<(), Closed> {
+        let cost = cost(&unit);
+        let mut state = self.topic.lock();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        let partition = loop {
+            if state.closed {
+                return Err(Closed);
+            }
+            if state.serving == ticket
+                && let Some(partition) = state.room_for(cost, self.topic.budget)
+            {
+                break partition;
+            }
+            state = wait(&self.topic.room, state);
+        };
+        state.serving += 1;
+        state.in_flight += cost;
+        state.partitions[partition].bytes += cost;
+        state.partitions[partition].units.push_back((unit, cost));
+        drop(state);
+        self.topic.arrived[partition].notify_one();
+        self.topic.room.notify_all();
+        Ok(())
+    }
+
+    /// Units that no consumer has taken yet.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.topic.lock().partitions.iter().map(|partition| partition.units.len()).sum()
+    }
+
+    /// Bytes of all units that are published and not yet committed.
+    #[must_use]
+    pub fn bytes_in_flight(&self) -> usize {
+        self.topic.lock().in_flight
+    }
+
+    /// Takes no more units: blocked publishers get [`Closed`], consumers still get what is queued.
+    pub fn close(&self) {
+        self.topic.close();
+    }
+}
+
+/// One partition's end of the topic. Dropping it while the topic is open closes the topic: its units would wait for ever.
+pub struct Consumer {
+    topic: Arc<Topic>,
+    partition: usize,
+}
+
+impl Consumer {
+    /// Waits for the next unit; `None` once the topic is closed and this partition is empty.
+    #[must_use]
+    pub fn next(&self) -> Option<Delivered> {
+        let mut state = self.topic.lock();
+        loop {
+            let partition = &mut state.partitions[self.partition];
+            if let Some((unit, cost)) = partition.units.pop_front() {
+                partition.bytes -= cost;
+                drop(state);
+                // The partition has a free place, although the budget has no more room.
+                self.topic.room.notify_all();
+                return Some(Delivered { unit, permit: Permit { topic: Arc::clone(&self.topic), cost } });
+            }
+            if state.closed {
+                return None;
+            }
+            state = wait(&self.topic.arrived[self.partition], state);
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let mut state = self.topic.lock();
+        let partition = &mut state.partitions[self.partition];
+        let left = std::mem::take(&mut partition.units);
+        partition.bytes = 0;
+        state.in_flight -= left.iter().map(|(_, cost)| cost).sum::<usize>();
+        // At once, so that nothing more is put into this partition.
+        state.closed = true;
+        drop(state);
+        self.topic.wake_all();
+    }
+}
+
+/// A unit, and the right to its bytes.
+pub struct Delivered {
+    /// The unit.
+    pub unit: Unit,
+    /// To be kept until the unit is committed.
+    pub permit: Permit,
+}
+
+/// Gives the bytes of one unit back to the budget when it is dropped.
+pub struct Permit {
+    topic: Arc<Topic>,
+    cost: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.topic.lock().in_flight -= self.cost;
+        self.topic.room.notify_all();
+    }
+}
+
+struct Topic {
+    budget: usize,
+    state: Mutex<State>,
+    /// Publishers wait here for their turn and for room.
+    room: Condvar,
+    /// The consumer of each partition waits here, alone.
+    arrived: Vec<Condvar>,
+}
+
+struct State {
+    partitions: Vec<Partition>,
+    in_flight: usize,
+    next_ticket: u64,
+    serving: u64,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Partition {
+    units: VecDeque<(Unit, usize)>,
+    bytes: usize,
+}
+
+impl Topic {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that holds this lock can panic halfway through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.room.notify_all();
+        for arrived in &self.arrived {
+            arrived.notify_all();
+        }
+    }
+}
+
+impl State {
+    fn room_for(&self, cost: usize, budget: usize) -> Option<usize> {
+        if self.in_flight > 0 && self.in_flight.saturating_add(cost) > budget {
+            return None;
+        }
+        let open =
+            self.partitions.iter().enumerate().filter(|(_, queued)| queued.units.len() < PARTITION_UNITS);
+        open.min_by_key(|(_, queued)| (queued.bytes, queued.units.len())).map(|(index, _)| index)
+    }
+}
+
+struct CloseOnDrop(Arc<Topic>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn wait<'a>(condvar: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condvar.wait(state).unwrap_or_else(PoisonError::into_inner)
+}
+
+fn cost(unit: &Unit) -> usize {
+    let letters: usize = unit.dead_letters.iter().map(|letter| letter.record.len() + UNIT_OVERHEAD).sum();
+    UNIT_OVERHEAD + unit.buffer.capacity() + unit.records.capacity() * size_of::<Record>() + letters
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use threatlockdown_event::{Context, Millis};
+
+    use super::*;
+
+    fn unit(sequence: u64, bytes: usize) -> Unit {
+        let context = Context {
+            source: Arc::from("syslog"),
+            connector: Arc::from("test"),
+            location: Arc::from("here"),
+            account: None,
+            envelope: Vec::new(),
+            origin: Arc::from("here"),
+            origin_id: [0; 16],
+        };
+        Unit {
+            stream: Arc::from("test/here"),
+            sequence,
+            checkpoint: None,
+            context: Arc::new(context),
+            ingested: Millis(0),
+            buffer: vec![0; bytes],
+            records: Vec::new(),
+            dead_letters: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn all_units_arrive_once_and_the_budget_is_kept() {
+        let budget = 50_000;
+        let (publisher, consumers) = raw_topic(3, budget);
+        let arrived = AtomicUsize::new(0);
+        let watch = publisher.clone();
+        thread::scope(|scope| {
+            for sender in 0..4 {
+                let publisher = publisher.clone();
+                scope.spawn(move || {
+                    for number in 0..300 {
+                        publisher.publish(unit(sender * 1000 + number, 4000)).unwrap();
+                    }
+                });
+            }
+            for consumer in &consumers {
+                let (arrived, watch) = (&arrived, &watch);
+                scope.spawn(move || {
+                    while let Some(delivered) = consumer.next() {
+                        assert!(watch.bytes_in_flight() <= budget);
+                        if arrived.fetch_add(1, Ordering::SeqCst) + 1 == 1200 {
+                            watch.close();
+                        }
+                        drop(delivered);
+                    }
+                });
+            }
+        });
+        assert_eq!(arrived.load(Ordering::SeqCst), 1200);
+        assert_eq!((watch.depth(), watch.bytes_in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn publish_blocks_until_a_permit_is_dropped() {
+        let (publisher, consumers) = raw_topic(1, 10_000);
+        publisher.publish(unit(0, 8000)).unwrap();
+        let first = consumers[0].next().unwrap();
+        let blocked = thread::spawn({
+            let publisher = publisher.clone();
+            move || publisher.publish(unit(1, 8000))
+        });
+        wait_for_ticket(&publisher, 2);
+        assert_eq!(publisher.depth(), 0, "the unit was taken, its bytes are still in flight");
+        assert!(!blocked.is_finished());
+        drop(first.permit);
+        blocked.join().unwrap().unwrap();
+        assert_eq!(consumers[0].next().unwrap().unit.sequence, 1);
+    }
+
+    #[test]
+    fn a_unit_larger_than_the_budget_passes_alone_and_is_not_overtaken() {
+        let (publisher, consumers) = raw_topic(2, 10_000);
+        publisher.publish(unit(0, 100)).unwrap();
+        let large = thread::spawn({
+            let publisher = publisher.clone();
+            move || publisher.publish(unit(1, 1_000_000))
+        });
+        wait_for_ticket(&publisher, 2);
+        let small = thread::spawn({
+            let publisher = publisher.clone();
+            move || publisher.publish(unit(2, 100))
+        });
+        wait_for_ticket(&publisher, 3);
+        let mut order = Vec::new();
+        while order.len() < 3 {
+            for consumer in &consumers {
+                if consumer.topic.lock().partitions[consumer.partition].units.is_empty() {
+                    continue;
+                }
+                order.push(consumer.next().unwrap().unit.sequence);
+            }
+        }
+        assert_eq!(order, [0, 1, 2]);
+        large.join().unwrap().unwrap();
+        small.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn closing_wakes_publishers_and_consumers_get_what_is_queued() {
+        let (publisher, consumers) = raw_topic(1, 5_000);
+        publisher.publish(unit(0, 4000)).unwrap();
+        let blocked: Vec<_> = (1..4)
+            .map(|sequence| {
+                let publisher = publisher.clone();
+                thread::spawn(move || publisher.publish(unit(sequence, 4000)))
+            })
+            .collect();
+        wait_for_ticket(&publisher, 4);
+        publisher.close();
+        for publisher in blocked {
+            assert_eq!(publisher.join().unwrap(), Err(Closed));
+        }
+        assert_eq!(publisher.publish(unit(9, 1)), Err(Closed));
+        assert_eq!(consumers[0].next().unwrap().unit.sequence, 0);
+        assert!(consumers[0].next().is_none());
+    }
+
+    #[test]
+    fn the_last_publisher_and_any_consumer_close_the_topic() {
+        let (publisher, consumers) = raw_topic(1, 5_000);
+        let second = publisher.clone();
+        drop(publisher);
+        second.publish(unit(0, 10)).unwrap();
+        drop(second);
+        assert!(consumers[0].next().is_some());
+        assert!(consumers[0].next().is_none());
+
+        let (publisher, mut consumers) = raw_topic(2, 5_000);
+        publisher.publish(unit(0, 10)).unwrap();
+        drop(consumers.remove(0));
+        assert_eq!(publisher.publish(unit(1, 10)), Err(Closed));
+        assert_eq!(
+            (publisher.depth(), publisher.bytes_in_flight()),
+            (0, 0),
+            "its queue went with the consumer"
+        );
+    }
+
+    #[test]
+    fn units_go_to_the_least_loaded_partition_up_to_its_limit() {
+        let (publisher, consumers) = raw_topic(2, usize::MAX);
+        publisher.publish(unit(0, 5000)).unwrap();
+        for sequence in 1..4 {
+            publisher.publish(unit(sequence, 10)).unwrap();
+        }
+        assert_eq!(consumers[1].next().unwrap().unit.sequence, 1);
+        for sequence in 4..=2 * PARTITION_UNITS as u64 {
+            publisher.publish(unit(sequence, 10)).unwrap();
+        }
+        assert_eq!(publisher.depth(), 2 * PARTITION_UNITS);
+        let blocked = thread::spawn({
+            let publisher = publisher.clone();
+            move || publisher.publish(unit(9999, 10))
+        });
+        wait_for_ticket(&publisher, 2 * PARTITION_UNITS as u64 + 2);
+        assert!(!blocked.is_finished());
+        let _taken = consumers[0].next().unwrap();
+        blocked.join().unwrap().unwrap();
+    }
+
+    /// Until so many calls of `publish` have begun.
+    fn wait_for_ticket(publisher: &Publisher, tickets: u64) {
+        while publisher.topic.lock().next_ticket < tickets {
+            thread::yield_now();
+        }
+    }
+}

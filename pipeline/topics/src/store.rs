@@ -1,0 +1,461 @@
+//! Small durable state in one redb file, and the lock of the data directory.
+//!
+//! Enters: what commits changed (once a second, in one transaction with the log position they go up to) and the
+//! cursors of the sinks. Leaves: the same after a restart. Checkpoints are answered from memory, where the commit log
+//! also applies what is not in the file yet: the log is the truth, this file only spares reading all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+};
+
+use crate::codec::{DecodeError, Decoder, put_bytes, put_u64};
+use crate::segment::LogPosition;
+use crate::sliding::Change;
+
+const CHECKPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints");
+const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
+/// Rows of a [`crate::sliding::Sliding`] set.
+pub(crate) type Rows = TableDefinition<'static, u64, &'static [u8]>;
+/// Ids of recent alerts.
+pub(crate) const RECENT_ALERTS: Rows = TableDefinition::new("recent_alerts");
+/// Idempotency keys of recent requests.
+pub(crate) const REQUEST_KEYS: Rows = TableDefinition::new("request_keys");
+
+const FORMAT: &str = "format";
+const FORMAT_VERSION: u8 = 1;
+const SNAPSHOT: &str = "snapshot";
+const CURSOR_VERSION: u8 = 1;
+
+/// Everything in the file that is read often is also in memory.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Durable state of one data directory; whoever has it, has the directory to itself.
+pub struct Store {
+    path: PathBuf,
+    /// `None` after a failed transaction: redb wants to be opened anew after one, which the next access does.
+    database: Mutex<Option<Database>>,
+    /// Not held during a transaction, so that asking for a checkpoint never waits for the disk.
+    streams: Mutex<Streams>,
+    #[allow(dead_code, reason = "held: the lock ends with the file handle, also when the process is killed")]
+    lock: File,
+}
+
+/// How far a sink has delivered, and what it needs to go on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// After the last commit that was delivered.
+    pub position: LogPosition,
+    /// The sink's own (for example the length of a file).
+    pub state: Vec<u8>,
+}
+
+/// Why the store cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Two processes may not share a data directory.
+    #[error("the data directory {} is in use by another process", directory.display())]
+    Locked {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database refused.
+    #[error("the state in {} cannot be used: {source}", path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What it said.
+        source: Box<redb::Error>,
+    },
+    /// A value in the database does not decode.
+    #[error("the state in {} cannot be used: {what}: {detail}", path.display())]
+    Corrupt {
+        /// The database file.
+        path: PathBuf,
+        /// Which value.
+        what: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+#[derive(Default)]
+struct Streams {
+    committed: BTreeMap<Arc<str>, Vec<u8>>,
+    /// What the next snapshot has to write or remove.
+    changed: BTreeSet<Arc<str>>,
+}
+
+impl Store {
+    /// Takes the data directory, which is created where it is missing, and opens its state.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has the directory; otherwise what the system or the database said.
+    pub fn open(data_dir: &Path) -> Result<Arc<Store>, StoreError> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Io { action, path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o750).create(data_dir).map_err(io("create", data_dir))?;
+        let lock_path = data_dir.join("lock");
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&lock_path);
+        let lock = lock.map_err(io("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked { directory: data_dir.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock", &lock_path)(source)),
+        }
+        // redb would create it readable for all.
+        let path = data_dir.join("state.redb");
+        let created = OpenOptions::new().append(true).create(true).mode(0o640).open(&path);
+        created.map_err(io("create", &path))?;
+        let store = Store { path, database: Mutex::new(None), streams: Mutex::default(), lock };
+        store.prepare()?;
+        Ok(Arc::new(store))
+    }
+
+    /// Committed position of a stream; `None` where nothing of it was committed yet, or it was retired.
+    #[must_use]
+    pub fn checkpoint(&self, stream: &str) -> Option<Vec<u8>> {
+        self.streams().committed.get(stream).cloned()
+    }
+
+    /// Committed positions of all streams whose name begins with `prefix`, ordered by name.
+    #[must_use]
+    pub fn checkpoints(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        let streams = self.streams();
+        let from = streams.committed.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let matching = from.take_while(|(stream, _)| stream.starts_with(prefix));
+        matching.map(|(stream, value)| (stream.to_string(), value.clone())).collect()
+    }
+
+    /// Where a sink goes on; `None` for one that never delivered.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn cursor(&self, sink: &str) -> Result<Option<Cursor>, StoreError> {
+        let stored = self.read(|txn| read_value(txn, CURSORS, sink))?;
+        let cursor = stored.map(|bytes| decode_cursor(&bytes)).transpose();
+        cursor.map_err(|error| self.corrupt(&format!("cursor of {sink}"), error))
+    }
+
+    /// Stores where a sink goes on. Durable on return.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn set_cursor(&self, sink: &str, cursor: &Cursor) -> Result<(), StoreError> {
+        let mut bytes = vec![CURSOR_VERSION];
+        put_u64(&mut bytes, cursor.position.segment);
+        put_u64(&mut bytes, cursor.position.offset);
+        put_bytes(&mut bytes, &cursor.state);
+        self.write(|txn| {
+            txn.open_table(CURSORS)?.insert(sink, bytes.as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// Takes over the checkpoints of a durable commit. An empty one retires its stream.
+    pub(crate) fn apply(&self, checkpoints: Vec<(Arc<str>, Vec<u8>)>) {
+        let mut streams = self.streams();
+        for (stream, value) in checkpoints {
+            streams.changed.insert(Arc::clone(&stream));
+            if value.is_empty() {
+                streams.committed.remove(&stream);
+            } else {
+                streams.committed.insert(stream, value);
+            }
+        }
+    }
+
+    /// Log position up to which the file knows the commits.
+    pub(crate) fn snapshot_position(&self) -> Result<Option<LogPosition>, StoreError> {
+        let stored = self.read(|txn| read_value(txn, META, SNAPSHOT))?;
+        let position = stored.map(|bytes| decode_position(&mut Decoder::new(&bytes))).transpose();
+        position.map_err(|error| self.corrupt("position of the snapshot", error))
+    }
+
+    /// Writes what changed since the last snapshot, in one transaction. To be called by the one who calls `apply`.
+    pub(crate) fn snapshot(&self, position: LogPosition, recent: &Change) -> Result<(), StoreError> {
+        let changed: Vec<(Arc<str>, Option<Vec<u8>>)> = {
+            let streams = self.streams();
+            let value = |stream: &Arc<str>| (Arc::clone(stream), streams.committed.get(stream).cloned());
+            streams.changed.iter().map(value).collect()
+        };
+        let mut encoded = Vec::with_capacity(16);
+        put_u64(&mut encoded, position.segment);
+        put_u64(&mut encoded, position.offset);
+        self.write(|txn| {
+            let mut checkpoints = txn.open_table(CHECKPOINTS)?;
+            for (stream, value) in &changed {
+                match value {
+                    Some(value) => checkpoints.insert(stream.as_ref(), value.as_slice())?,
+                    None => checkpoints.remove(stream.as_ref())?,
+                };
+            }
+            write_rows(txn, RECENT_ALERTS, recent)?;
+            txn.open_table(META)?.insert(SNAPSHOT, encoded.as_slice())?;
+            Ok(())
+        })?;
+        let mut streams = self.streams();
+        for (stream, _) in &changed {
+            streams.changed.remove(stream);
+        }
+        Ok(())
+    }
+
+    /// Adds and removes rows of a sliding set.
+    pub(crate) fn change_rows(&self, table: Rows, change: &Change) -> Result<(), StoreError> {
+        self.write(|txn| write_rows(txn, table, change))
+    }
+
+    /// All rows of a sliding set, oldest first.
+    pub(crate) fn rows(&self, table: Rows) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.read(|txn| {
+            let Some(table) = present(txn.open_table(table))? else { return Ok(Vec::new()) };
+            let mut rows = Vec::new();
+            for row in table.iter()? {
+                let (key, value) = row?;
+                rows.push((key.value(), value.value().to_vec()));
+            }
+            Ok(rows)
+        })
+    }
+
+    pub(crate) fn corrupt(&self, what: &str, error: DecodeError) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), what: what.to_owned(), detail: error.to_string() }
+    }
+
+    /// Checks the format and loads the checkpoints.
+    fn prepare(&self) -> Result<(), StoreError> {
+        let format = self.read(|txn| read_value(txn, META, FORMAT))?;
+        match format.as_deref() {
+            Some([FORMAT_VERSION]) => {}
+            None => self.write(|txn| {
+                txn.open_table(META)?.insert(FORMAT, [FORMAT_VERSION].as_slice())?;
+                Ok(())
+            })?,
+            Some(other) => {
+                let version = other.first().copied().unwrap_or_default();
+                return Err(self.corrupt("format", DecodeError::Version(version)));
+            }
+        }
+        let committed = self.read(|txn| {
+            let Some(table) = present(txn.open_table(CHECKPOINTS))? else { return Ok(BTreeMap::new()) };
+            let mut committed = BTreeMap::new();
+            for row in table.iter()? {
+                let (stream, value) = row?;
+                committed.insert(Arc::from(stream.value()), value.value().to_vec());
+            }
+            Ok(committed)
+        })?;
+        self.streams().committed = committed;
+        Ok(())
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        self.access(|database| work(&database.begin_read()?))
+    }
+
+    /// One transaction, durable on return; what fails inside leaves nothing behind.
+    fn write(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
+        self.access(|database| {
+            let mut txn = database.begin_write()?;
+            // Spares reading the whole file at the next start if this process is killed.
+            txn.set_quick_repair(true);
+            work(&txn)?;
+            txn.commit()?;
+            Ok(())
+        })
+    }
+
+    fn access<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.opened(&mut held).and_then(work);
+        if result.is_err() {
+            *held = None;
+        }
+        result.map_err(|error| StoreError::Database { path: self.path.clone(), source: Box::new(error) })
+    }
+
+    fn opened<'a>(&self, held: &'a mut Option<Database>) -> Result<&'a Database, redb::Error> {
+        match held {
+            Some(database) => Ok(database),
+            None => {
+                let database = Database::builder().set_cache_size(CACHE_BYTES).create(&self.path)?;
+                Ok(held.insert(database))
+            }
+        }
+    }
+}
+
+fn write_rows(txn: &WriteTransaction, table: Rows, change: &Change) -> Result<(), redb::Error> {
+    let mut table = txn.open_table(table)?;
+    if let Some((key, row)) = &change.add {
+        table.insert(key, row.as_slice())?;
+    }
+    // The row that holds the first entry to keep stays, and those after it.
+    let keep = table.range(..=change.keep_from)?.next_back().transpose()?.map(|(key, _)| key.value());
+    if let Some(keep) = keep {
+        table.retain_in(..keep, |_, _| false)?;
+    }
+    Ok(())
+}
+
+fn read_value(
+    txn: &ReadTransaction,
+    table: TableDefinition<'_, &str, &[u8]>,
+    key: &str,
+) -> Result<Option<Vec<u8>>, redb::Error> {
+    let Some(table) = present(txn.open_table(table))? else { return Ok(None) };
+    Ok(table.get(key)?.map(|value| value.value().to_vec()))
+}
+
+/// A table that nothing was written to yet does not exist.
+fn present<T>(opened: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn decode_position(decoder: &mut Decoder<'_>) -> Result<LogPosition, DecodeError> {
+    Ok(LogPosition { segment: decoder.u64()?, offset: decoder.u64()? })
+}
+
+fn decode_cursor(bytes: &[u8]) -> Result<Cursor, DecodeError> {
+    let mut decoder = Decoder::new(bytes);
+    decoder.version(CURSOR_VERSION)?;
+    let position = decode_position(&mut decoder)?;
+    let state = decoder.bytes()?.to_vec();
+    decoder.finish()?;
+    Ok(Cursor { position, state })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sliding::Change;
+
+    fn position(segment: u64, offset: u64) -> LogPosition {
+        LogPosition { segment, offset }
+    }
+
+    #[test]
+    fn a_second_opener_is_refused_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Store::open(dir.path()).unwrap();
+        let refused = Store::open(dir.path()).err().unwrap();
+        assert!(matches!(refused, StoreError::Locked { .. }));
+        let message = refused.to_string();
+        assert!(
+            message.contains(dir.path().to_str().unwrap()) && message.contains("another process"),
+            "{message}"
+        );
+        drop(first);
+        assert!(Store::open(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn cursors_survive() {
+        let dir = tempfile::tempdir().unwrap();
+        let cursor = Cursor { position: position(3, 77), state: b"length".to_vec() };
+        {
+            let store = Store::open(dir.path()).unwrap();
+            assert_eq!(store.cursor("file").unwrap(), None);
+            store.set_cursor("file", &Cursor { position: position(1, 8), state: Vec::new() }).unwrap();
+            store.set_cursor("file", &cursor).unwrap();
+        }
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.cursor("file").unwrap(), Some(cursor));
+        assert_eq!(store.cursor("other").unwrap(), None);
+    }
+
+    #[test]
+    fn checkpoints_are_visible_at_once_and_durable_with_the_snapshot() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = |store: &Store, stream: &str, value: &[u8]| {
+            store.apply(vec![(Arc::from(stream), value.to_vec())]);
+        };
+        {
+            let store = Store::open(dir.path()).unwrap();
+            set(&store, "s3/a", b"1");
+            set(&store, "s3/b", b"2");
+            set(&store, "file/a", b"3");
+            store.snapshot(position(1, 100), &Change::default()).unwrap();
+            set(&store, "s3/a", b"");
+            store.snapshot(position(1, 200), &Change::default()).unwrap();
+            set(&store, "file/a", b"4");
+            assert_eq!(store.checkpoint("file/a"), Some(b"4".to_vec()));
+            assert_eq!(store.checkpoint("s3/a"), None);
+        }
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.snapshot_position().unwrap(), Some(position(1, 200)));
+        assert_eq!(store.checkpoint("file/a"), Some(b"3".to_vec()));
+        assert_eq!(store.checkpoints("s3/"), [(String::from("s3/b"), b"2".to_vec())]);
+        assert_eq!(store.checkpoints("").len(), 2);
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_a_store_that_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let cursor = |offset| Cursor { position: position(1, offset), state: Vec::new() };
+        store.set_cursor("file", &cursor(1)).unwrap();
+        let failed = store.write(|txn| {
+            txn.open_table(CURSORS)?.insert("file", [].as_slice())?;
+            Err(redb::Error::PreviousIo)
+        });
+        assert!(matches!(failed, Err(StoreError::Database { .. })));
+        assert_eq!(store.cursor("file").unwrap(), Some(cursor(1)));
+        store.set_cursor("file", &cursor(2)).unwrap();
+        assert_eq!(store.cursor("file").unwrap(), Some(cursor(2)));
+    }
+
+    #[test]
+    fn state_of_a_newer_release_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let store = Store::open(dir.path()).unwrap();
+            store
+                .write(|txn| {
+                    txn.open_table(META)?.insert(FORMAT, [9].as_slice())?;
+                    Ok(())
+                })
+                .unwrap();
+        }
+        let message = Store::open(dir.path()).err().unwrap().to_string();
+        assert!(message.contains("version 9"), "{message}");
+    }
+}
