@@ -1,0 +1,29 @@
+# For people; CI and the README call the same scripts.
+
+# What there is.
+default:
+    @just --list
+
+# Every test, with formatting, lints and licences.
+test *args:
+    scripts/test {{args}}
+
+# The long fault and fuzz counts as well.
+soak *args:
+    scripts/test soak {{args}}
+
+# Build, read the sample logs, print alerts, keep listening.
+quickstart *args:
+    scripts/quickstart {{args}}
+
+# Format the code.
+fmt:
+    cargo fmt --all
+
+# Lints only.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The benchmarks.
+bench *args:
+    cargo bench --locked -p threatlockdown-benches {{args}}
