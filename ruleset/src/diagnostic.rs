@@ -31,13 +31,35 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error.
-    pub fn error(place: Place, text: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place, text: text.into(), message: message.into(), help: help.into() }
+    pub fn error(
+        place: Place,
+        text: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Error,
+            place,
+            text: text.into(),
+            message: message.into(),
+            help: help.into(),
+        }
     }
 
     /// A warning.
-    pub fn warning(place: Place, text: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, place, text: text.into(), message: message.into(), help: help.into() }
+    pub fn warning(
+        place: Place,
+        text: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Warning,
+            place,
+            text: text.into(),
+            message: message.into(),
+            help: help.into(),
+        }
     }
 }
 

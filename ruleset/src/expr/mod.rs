@@ -9,11 +9,13 @@ mod literals;
 mod osmatch;
 mod osregex;
 mod pcre2;
+pub(crate) mod pcre2_literals;
 
 pub use literals::{OsMatchKind, OsMatchPart};
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
 pub use pcre2::Pcre2;
+pub use pcre2_literals::Pcre2Literal;
 
 use crate::ir::Test;
 

@@ -1,0 +1,134 @@
+//! Binds the names that rules use to where their values stand in the records of one source.
+//!
+//! Enters: a mapping and the names. Leaves: a [`Binding`]: for each name a constant, a fact of the connector, or a path
+//! in the record, once for records as the provider sends them and once for records in the reference's envelope.
+
+use std::sync::Arc;
+
+use crate::decode::mapping::{Mapping, Normalise};
+use crate::decode::paths::{Derive, PathTree, Wrap};
+use crate::program::{ALTERNATIVES, Binding, Extra, Given, Subject, View};
+
+pub(super) fn bind(mapping: Mapping, subjects: &[Subject], outputs: &[String]) -> Binding {
+    let names: Vec<&str> = subjects
+        .iter()
+        .map(|subject| subject.name.as_str())
+        .chain(outputs.iter().map(String::as_str))
+        .collect();
+    let raw = raw_view(&mapping, &names, subjects.len());
+    let enveloped = mapping
+        .envelope_form
+        .as_ref()
+        .map(|form| enveloped_view(&mapping, &form.below, &names, subjects.len()));
+    Binding { mapping, raw, enveloped }
+}
+
+type Field = (String, u32, Derive);
+
+fn raw_view(mapping: &Mapping, names: &[&str], subjects: usize) -> View {
+    let mut given = vec![Given::No; names.len()];
+    let mut fields: Vec<Field> = Vec::new();
+    for (slot, name) in names.iter().enumerate() {
+        let index = slot_index(slot);
+        given[slot] = given_value(mapping, name);
+        let Some(path) = below(name, &mapping.under) else { continue };
+        fields.push((path.to_owned(), index, Derive::Plain));
+        if mapping.normalise == Normalise::AwsBucket && path == "source_ip_address" {
+            fields.push(("sourceipaddress".to_owned(), index, Derive::Ipv4Prefix));
+        }
+    }
+    let extras = extras(mapping, "", names.len());
+    let mut view = view(&fields, extras, subjects, given);
+    if mapping.normalise == Normalise::AwsBucket {
+        for tree in [&mut view.tests, &mut view.outputs] {
+            wrap_cloudtrail(tree);
+        }
+    }
+    view
+}
+
+fn enveloped_view(mapping: &Mapping, below: &str, names: &[&str], subjects: usize) -> View {
+    let fields: Vec<Field> = names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.is_empty())
+        .map(|(slot, name)| ((*name).to_owned(), slot_index(slot), Derive::Plain))
+        .collect();
+    view(&fields, extras(mapping, below, names.len()), subjects, vec![Given::No; names.len()])
+}
+
+fn view(fields: &[Field], extras: Vec<Field>, subjects: usize, given: Vec<Given>) -> View {
+    let borrow = |(name, slot, derive): &Field| (name.clone(), *slot, *derive);
+    let tests: Vec<Field> =
+        fields.iter().filter(|(_, slot, _)| (*slot as usize) < subjects).map(borrow).collect();
+    let outputs: Vec<Field> =
+        fields.iter().filter(|(_, slot, _)| (*slot as usize) >= subjects).map(borrow).chain(extras).collect();
+    let tree = |fields: &[Field]| {
+        PathTree::new(fields.iter().map(|(name, slot, derive)| (name.as_str(), *slot, *derive)))
+    };
+    View { tests: tree(&tests), outputs: tree(&outputs), given }
+}
+
+/// CloudTrail members that are objects or anything else; the reference makes objects of all.
+fn wrap_cloudtrail(tree: &mut PathTree) {
+    for member in ["requestparameters", "responseelements", "additionaleventdata"] {
+        tree.set_wrap(&[member], Wrap::String);
+    }
+    tree.set_wrap(&["tags"], Wrap::Value);
+    tree.set_wrap(&["requestparameters", "disableapitermination"], Wrap::BooleanValue);
+}
+
+fn given_value(mapping: &Mapping, name: &str) -> Given {
+    let find = |pairs: &[(String, String)]| {
+        pairs
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| Arc::from(value.as_str()))
+    };
+    if name.is_empty() {
+        Given::No
+    } else if let Some(value) = find(&mapping.constants) {
+        Given::Constant(value)
+    } else if let Some(fact) = find(&mapping.envelope) {
+        Given::Fact(fact)
+    } else {
+        Given::No
+    }
+}
+
+/// The path within the record of a name that rules use; names are lower case.
+fn below<'a>(name: &'a str, under: &str) -> Option<&'a str> {
+    if name.is_empty() {
+        return None;
+    }
+    if under.is_empty() {
+        return Some(name);
+    }
+    let prefix = name.get(..under.len())?;
+    if prefix.eq_ignore_ascii_case(under) { name[under.len()..].strip_prefix('.') } else { None }
+}
+
+fn extras(mapping: &Mapping, below: &str, first: usize) -> Vec<Field> {
+    let path = |path: &str| {
+        let path = if below.is_empty() { path.to_owned() } else { format!("{below}.{path}") };
+        path.to_ascii_lowercase()
+    };
+    let at = |extra: Extra, alternative: usize| slot_index(first + extra as usize + alternative);
+    let mut fields = Vec::new();
+    if let Some(key) = &mapping.event_key {
+        fields.push((path(key), at(Extra::Key, 0), Derive::Plain));
+    }
+    if let Some(region) = &mapping.region {
+        fields.push((path(region), at(Extra::Region, 0), Derive::Plain));
+    }
+    for (extra, paths) in [(Extra::Account, &mapping.account), (Extra::Time, &mapping.event_time)] {
+        for (alternative, name) in paths.iter().take(ALTERNATIVES).enumerate() {
+            fields.push((path(name), at(extra, alternative), Derive::Plain));
+        }
+    }
+    fields
+}
+
+fn slot_index(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,241 @@
+//! From a parsed record to the fields that rules name.
+//!
+//! Enters: the tape of one record and a [`PathTree`]. Leaves: for each slot where its value stands. Only the tree's
+//! edges are followed; the tape knows the extent of every container, so the rest costs a step per member. Values are
+//! not copied: a slot holds a position, and the text is made when a predicate asks for it.
+
+use simd_json::{Node, StaticNode};
+
+use super::paths::{Derive, PathNode, PathTree, ROOT, Wrap};
+use super::text::span;
+
+/// Where the value of a slot stands on the tape, and how its text is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Found(u32);
+
+const PYTHON: u32 = 1 << 31;
+
+impl Found {
+    /// No value.
+    pub(crate) const NONE: Found = Found(0);
+
+    fn plain(at: usize) -> Self {
+        Self(u32::try_from(at + 1).unwrap_or(0) & !PYTHON)
+    }
+
+    fn python(at: usize) -> Self {
+        Self(Self::plain(at).0 | PYTHON)
+    }
+
+    /// Position on the tape, and whether the text is Python's.
+    #[inline]
+    pub(crate) fn get(self) -> Option<(usize, bool)> {
+        let at = self.0 & !PYTHON;
+        (at != 0).then(|| (at as usize - 1, self.0 & PYTHON != 0))
+    }
+}
+
+/// How a record is to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// AWS bucket normalisation (see [`super::mapping::Normalise::AwsBucket`]).
+    pub(crate) normalise: bool,
+    /// Null members are absent.
+    pub(crate) discard_null: bool,
+}
+
+/// Fills `slots` from the record whose root value is the first of `tape`.
+pub(crate) fn extract(tape: &[Node<'_>], tree: &PathTree, reading: Reading, slots: &mut [Found]) {
+    let mut walk = Walk { tape, tree, reading, slots };
+    if let Some(Node::Object { len, .. }) = tape.first() {
+        walk.object(0, *len, ROOT, false);
+    }
+}
+
+struct Walk<'a> {
+    tape: &'a [Node<'a>],
+    tree: &'a PathTree,
+    reading: Reading,
+    slots: &'a mut [Found],
+}
+
+impl Walk<'_> {
+    /// Descends only along edges of the tree, so the recursion is as deep as the longest field name has parts.
+    /// `unwrapped`: the object was the only element of an array; what is inside it is left as it is.
+    fn object(&mut self, at: usize, len: usize, node: PathNode, unwrapped: bool) {
+        let mut next = at + 1;
+        for _ in 0..len {
+            let Some(Node::String(key)) = self.tape.get(next) else { return };
+            let value = next + 1;
+            if let Some(child) = self.tree.child(node, key) {
+                self.member(value, child, unwrapped);
+            }
+            next = value + span(self.tape, value);
+        }
+    }
+
+    fn member(&mut self, at: usize, node: PathNode, unwrapped: bool) {
+        if let Some(Node::Static(StaticNode::Null)) = self.tape.get(at)
+            && (self.reading.discard_null || (self.reading.normalise && !unwrapped))
+        {
+            return;
+        }
+        match self.tape.get(at) {
+            Some(Node::Array { len: 1, .. }) if self.reading.normalise && !unwrapped => {
+                self.value(at + 1, node, true);
+            }
+            _ => self.value(at, node, unwrapped),
+        }
+    }
+
+    fn value(&mut self, at: usize, node: PathNode, unwrapped: bool) {
+        match self.tape.get(at) {
+            Some(Node::Object { len, .. }) => {
+                if self.tree.has_children(node) {
+                    self.object(at, *len, node, unwrapped);
+                }
+            }
+            Some(_) if self.wrapped(at, node) => {}
+            Some(_) => self.fill(node, at),
+            None => {}
+        }
+    }
+
+    /// Values that the reference wraps into an object of one member.
+    fn wrapped(&mut self, at: usize, node: PathNode) -> bool {
+        let (member, found) = match self.tree.wrap(node) {
+            Wrap::No => return false,
+            Wrap::String => ("string", Found::python(at)),
+            Wrap::Value => ("value", Found::plain(at)),
+            Wrap::BooleanValue => match self.tape.get(at) {
+                Some(Node::Static(StaticNode::Bool(_))) => ("value", Found::plain(at)),
+                _ => return false,
+            },
+        };
+        if let Some(child) = self.tree.child(node, member) {
+            for (slot, _) in self.tree.slots(child) {
+                set(self.slots, *slot, found);
+            }
+        }
+        true
+    }
+
+    fn fill(&mut self, node: PathNode, at: usize) {
+        for (slot, derive) in self.tree.slots(node) {
+            let applies = match (derive, self.tape.get(at)) {
+                (Derive::Plain, _) => true,
+                (Derive::Ipv4Prefix, Some(Node::String(text))) => starts_with_ipv4(text),
+                (Derive::Ipv4Prefix, _) => false,
+            };
+            if applies {
+                set(self.slots, *slot, Found::plain(at));
+            }
+        }
+    }
+}
+
+/// The first value in document order counts.
+fn set(slots: &mut [Found], slot: u32, found: Found) {
+    if let Some(place) = slots.get_mut(slot as usize)
+        && *place == Found::NONE
+    {
+        *place = found;
+    }
+}
+
+/// Four groups of one to three digits with dots between them.
+pub(crate) fn starts_with_ipv4(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    for group in 0..4 {
+        let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return false;
+        }
+        rest = &rest[digits..];
+        if group < 3 {
+            match rest.split_first() {
+                Some((b'.', after)) => rest = after,
+                _ => return false,
+            }
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::write_value;
+    use super::*;
+
+    fn fields(json: &str, names: &[&str], reading: Reading) -> Vec<Option<String>> {
+        let mut tree =
+            PathTree::new(names.iter().enumerate().map(|(slot, name)| (*name, slot as u32, Derive::Plain)));
+        tree.set_wrap(&["requestparameters"], Wrap::String);
+        let mut bytes = json.as_bytes().to_vec();
+        let tape = simd_json::to_tape(&mut bytes).unwrap();
+        let mut slots = vec![Found::NONE; names.len()];
+        extract(&tape.0, &tree, reading, &mut slots);
+        let text = |found: &Found| {
+            found.get().map(|(at, _)| {
+                let mut out = String::new();
+                write_value(&tape.0, at, &mut out);
+                out
+            })
+        };
+        slots.iter().map(text).collect()
+    }
+
+    const AWS: Reading = Reading { normalise: true, discard_null: false };
+    const AS_IS: Reading = Reading { normalise: false, discard_null: false };
+
+    #[test]
+    fn fields_are_found_without_case_and_the_first_counts() {
+        let json = r#"{"skip":{"a":[1,{"b":2}]},"A":{"B":"one"},"a":{"b":"two"},"n":null,"o":{}}"#;
+        assert_eq!(
+            fields(json, &["a.b", "n", "o", "missing"], AS_IS),
+            [Some("one".into()), Some("null".into()), None, None]
+        );
+    }
+
+    #[test]
+    fn aws_records_lose_nulls_and_one_element_arrays() {
+        let json = r#"{"n":null,"r":[{"arn":"x","l":[1],"z":null}],"two":[1,2],"in":{"l":[5]}}"#;
+        assert_eq!(
+            fields(json, &["n", "r.arn", "r.l", "r.z", "two", "in.l"], AWS),
+            [
+                None,
+                Some("x".into()),
+                Some("[1]".into()),
+                Some("null".into()),
+                Some("[1, 2]".into()),
+                Some("5".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn scalars_are_wrapped_where_the_reference_wraps_them() {
+        assert_eq!(
+            fields(r#"{"requestParameters":"x"}"#, &["requestparameters.string", "requestparameters"], AWS)
+                [0],
+            Some("x".into())
+        );
+        assert_eq!(
+            fields(r#"{"requestParameters":{"a":1}}"#, &["requestparameters.a"], AWS),
+            [Some("1".into())]
+        );
+    }
+
+    #[test]
+    fn ipv4_prefixes() {
+        for (text, expected) in [
+            ("1.2.3.4", true),
+            ("203.0.113.12:80", true),
+            ("AWS Internal", false),
+            ("1.2.3", false),
+            ("::1", false),
+        ] {
+            assert_eq!(starts_with_ipv4(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! From a raw record to named fields: headers of text lines, JSON, and the mapping of the source.
+
+pub(crate) mod data;
+pub(crate) mod extract;
+pub mod header;
+pub mod mapping;
+pub(crate) mod paths;
+pub(crate) mod text;
+
+/// Appends `text` as a JSON string, with the escapes that JSON demands and no others.
+pub fn write_json_string(text: &str, out: &mut String) {
+    text::write_json_string(text, out);
+}

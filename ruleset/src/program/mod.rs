@@ -1,0 +1,256 @@
+//! The compiled ruleset: immutable, shared by all workers.
+//!
+//! Enters: the output of [`crate::compile`]. Leaves: what [`crate::matcher`] runs and what tools list. Every distinct
+//! test of a subject exists once, however many rules use it; rules and nodes refer to tests by number.
+
+mod literals;
+
+use std::sync::Arc;
+
+use crate::decode::mapping::{EnvelopeForm, Format, Mapping};
+use crate::decode::paths::PathTree;
+use crate::expr::Matcher;
+use crate::ir::{Category, NodeIndex, RuleIndex, Template};
+
+pub(crate) use literals::{LiteralSet, Literals, Part as LiteralPart};
+
+/// Index of a [`Predicate`].
+pub(crate) type PredicateIndex = u32;
+/// Index of a [`Subject`]; 0 is the log.
+pub(crate) type SubjectIndex = u32;
+
+/// The subject that is the log after its header.
+pub(crate) const LOG: SubjectIndex = 0;
+
+/// A compiled ruleset.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) version: String,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) roots: Vec<NodeIndex>,
+    pub(crate) predicates: Vec<Predicate>,
+    pub(crate) subjects: Vec<Subject>,
+    /// Names that descriptions refer to; they follow the subjects in the output slots.
+    pub(crate) outputs: Vec<String>,
+    pub(crate) bindings: Vec<Binding>,
+}
+
+impl Program {
+    /// Names this set of rules: the first 16 digits of a hash over every file.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// All rules, in load order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Names of the sources that have a mapping.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.bindings.iter().map(|binding| &*binding.mapping.source)
+    }
+
+    /// The binding for a log source. Sources without a mapping are read by the generic one of their format: `json` for
+    /// names that have a provider's dot, `syslog` for the rest.
+    #[must_use]
+    pub fn binding(&self, source: &str) -> BindingIndex {
+        let position = |name: &str| self.bindings.iter().position(|binding| &*binding.mapping.source == name);
+        let generic = if source.contains('.') { "json" } else { "syslog" };
+        BindingIndex(position(source).or_else(|| position(generic)).unwrap_or(0))
+    }
+}
+
+/// Which binding a source uses; see [`Program::binding`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindingIndex(pub(crate) usize);
+
+/// What tools and alerts need to know of a rule, and its conditions.
+#[derive(Debug)]
+pub struct Rule {
+    /// Numeric id as text: what alerts carry.
+    pub id: String,
+    /// 0–16.
+    pub level: u8,
+    /// Groups without the compliance names.
+    pub groups: Vec<String>,
+    /// Compliance names by framework: `pci_dss`, `gdpr`, `hipaa`, `nist_800_53`, `tsc`, `cis`, `gpg13`.
+    pub compliance: Vec<(&'static str, Vec<String>)>,
+    /// ATT&CK techniques with their tactics and names.
+    pub mitre: Mitre,
+    /// `<info>` texts with their type.
+    pub info: Vec<(String, String)>,
+    /// Output switches.
+    pub options: crate::ir::Options,
+    /// Where it is written.
+    pub place: crate::ir::Place,
+    /// Whether it ships with the product.
+    pub builtin: bool,
+    /// The alert's text with its references.
+    pub description: Template,
+    pub(crate) category: Category,
+    pub(crate) noalert: bool,
+    pub(crate) maxsize: u32,
+    pub(crate) decoder: Option<Decoder>,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// ATT&CK as alerts show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mitre {
+    /// Technique ids.
+    pub id: Vec<String>,
+    /// Tactics of all of them, without repeats.
+    pub tactic: Vec<String>,
+    /// Technique names.
+    pub technique: Vec<String>,
+}
+
+/// Built-in decoders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decoder {
+    Json,
+    JsonMsGraph,
+    AzureStorage,
+}
+
+/// Names of the decoders that `decoded_as` may use.
+pub const DECODERS: &[&str] = &["json", "json-msgraph", "azure-storage"];
+
+impl Decoder {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "json-msgraph" => Some(Self::JsonMsGraph),
+            "azure-storage" => Some(Self::AzureStorage),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::JsonMsGraph => "json-msgraph",
+            Self::AzureStorage => "azure-storage",
+        }
+    }
+}
+
+/// A test that a rule demands, or demands the opposite of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Condition {
+    pub(crate) subject: SubjectIndex,
+    pub(crate) predicate: PredicateIndex,
+    pub(crate) negate: bool,
+}
+
+/// One distinct test of one subject.
+#[derive(Debug)]
+pub(crate) struct Predicate {
+    pub(crate) test: PredicateTest,
+}
+
+/// How a predicate is decided.
+#[derive(Debug)]
+pub(crate) enum PredicateTest {
+    /// With all other literals of the subject, in one pass.
+    Literal,
+    /// By itself, when it is asked for.
+    Alone(Matcher),
+}
+
+/// Something that predicates look at.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// Lower-case name; the log has none.
+    pub(crate) name: String,
+    /// The literals of all its literal predicates.
+    pub(crate) literals: Option<LiteralSet>,
+}
+
+/// One rule at one place of the tree.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) rule: RuleIndex,
+    pub(crate) children: Children,
+}
+
+/// The children of a node, so arranged that those which cannot match are not looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    /// In the order of trial.
+    pub(crate) all: Vec<NodeIndex>,
+    /// Set where there are enough children to be worth it.
+    pub(crate) dispatch: Option<Dispatch>,
+}
+
+/// Sound because a child is left out only if one of its own, not negated, conditions is known to be false.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    /// Subjects whose literals decide which children come into question.
+    pub(crate) subjects: Vec<SubjectIndex>,
+    /// Predicate, position in [`Children::all`]; sorted.
+    pub(crate) by_predicate: Vec<(PredicateIndex, u32)>,
+    /// Positions of the children that have no such predicate; sorted.
+    pub(crate) always: Vec<u32>,
+}
+
+/// How the rules' names resolve in the records of one source.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) mapping: Mapping,
+    /// For records as the provider sends them.
+    pub(crate) raw: View,
+    /// For records that come in the reference's envelope.
+    pub(crate) enveloped: Option<View>,
+}
+
+impl Binding {
+    pub(crate) fn format(&self) -> Format {
+        self.mapping.format
+    }
+
+    pub(crate) fn envelope_form(&self) -> Option<&EnvelopeForm> {
+        self.mapping.envelope_form.as_ref()
+    }
+}
+
+/// Where the values of the slots come from. Slots `0..subjects` are the subjects, then the outputs, then [`Extra`].
+#[derive(Debug)]
+pub(crate) struct View {
+    /// What rules test.
+    pub(crate) tests: PathTree,
+    /// What alerts show, and identity.
+    pub(crate) outputs: PathTree,
+    /// Values that do not stand in the record, by slot (0..subjects + outputs).
+    pub(crate) given: Vec<Given>,
+}
+
+/// A value from beside the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// None: look into the record.
+    No,
+    /// The same for every record of the source.
+    Constant(Arc<str>),
+    /// A fact that the connector knows, by name.
+    Fact(Arc<str>),
+}
+
+/// Slots after the outputs: what identity and time are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extra {
+    Key,
+    Region,
+    /// Up to [`ALTERNATIVES`] paths each, tried in order.
+    Account,
+    Time = 2 + ALTERNATIVES as isize,
+}
+
+/// How many alternative paths a mapping can give for the account and for the time.
+pub(crate) const ALTERNATIVES: usize = 4;
+/// How many extra slots there are.
+pub(crate) const EXTRAS: usize = 2 + 2 * ALTERNATIVES;

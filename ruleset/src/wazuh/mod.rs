@@ -1,0 +1,97 @@
+//! The Wazuh rule language: text → elements → rule syntax → intermediate form, hung into the rule tree.
+//!
+//! Enters: rule files in load order. Leaves: the tree that [`crate::compile`] takes, and everything that is wrong with
+//! the files, all at once, each fault with its place and what to do. Behaviour follows the reference (Wazuh 4.x) where
+//! it decides what matches. Where the reference leaves something out in silence, this is louder.
+//!
+//! | module | from → to |
+//! |---|---|
+//! | `source` | bytes → text, offsets → places |
+//! | `xml` | text → elements |
+//! | `variables` | elements → elements with `$NAME` replaced |
+//! | `parse` | elements → `syntax` |
+//! | `lower` | `syntax` → rules that wait for a parent |
+//! | `tree` | waiting rules → rule tree; `parents`, `topics`: what to say about a parent that is not there |
+
+mod lower;
+mod parents;
+mod parse;
+mod source;
+mod syntax;
+#[cfg(test)]
+pub(crate) mod tests;
+mod topics;
+mod tree;
+mod variables;
+mod vocabulary;
+mod xml;
+
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::ir::RuleTree;
+use lower::{Broken, Pending};
+use source::{Faults, Source};
+
+/// A rule file.
+#[derive(Debug, Clone)]
+pub struct RuleText {
+    /// Its path, as messages shall show it.
+    pub path: Arc<str>,
+    /// Its bytes.
+    pub text: Vec<u8>,
+    /// Whether it ships with the product.
+    pub builtin: bool,
+}
+
+/// What became of the rule files.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// All rules without faults, in the order of trial.
+    pub tree: RuleTree,
+    /// All faults: those of the files in load order, then those of the tree.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Loads rule files, in the order given: parents must come before their children. `decoders` are the names that
+/// `<decoded_as>` may use. Rules with faults are left out, whether to go on without them is for the caller to decide.
+///
+/// ```
+/// use threatlockdown_ruleset::wazuh::{RuleText, load};
+/// let text = br#"<group name="own,"><rule id="100000" level="3">
+///     <match>denied</match><description>Access denied</description></rule></group>"#;
+/// let file = RuleText { path: "own.xml".into(), text: text.to_vec(), builtin: false };
+/// let loaded = load(&[file], &["json"]);
+/// assert!(loaded.diagnostics.is_empty());
+/// // The roots of the seven categories were missing and have been added.
+/// assert_eq!(loaded.tree.rules.len(), 7 + 1);
+/// ```
+#[must_use]
+pub fn load(files: &[RuleText], decoders: &[&str]) -> Loaded {
+    let mut pending = Vec::new();
+    let mut broken = Vec::new();
+    let mut diagnostics = Vec::new();
+    for file in files {
+        let (rules, unusable, faults) = read(file, decoders);
+        pending.extend(rules);
+        broken.extend(unusable);
+        diagnostics.extend(faults);
+    }
+    let (tree, faults) = tree::build(pending, broken);
+    diagnostics.extend(faults);
+    Loaded { tree, diagnostics }
+}
+
+/// Everything that can be done with one file alone.
+fn read(file: &RuleText, decoders: &[&str]) -> (Vec<Pending>, Vec<Broken>, Vec<Diagnostic>) {
+    let source = match Source::new(&file.path, &file.text) {
+        Ok(source) => source,
+        Err(fault) => return (Vec::new(), Vec::new(), vec![fault]),
+    };
+    let mut faults = Faults::new(&source);
+    let mut elements = xml::parse(&source, &mut faults);
+    variables::apply(&mut elements, &mut faults);
+    let syntax = parse::parse(&elements, &mut faults);
+    let (pending, broken) = lower::lower(syntax, decoders, file.builtin, &mut faults);
+    (pending, broken, faults.into_diagnostics())
+}

@@ -1,0 +1,161 @@
+//! The grammar: what is refused, what is warned about.
+
+use crate::wazuh::{Loaded, RuleText, load};
+
+fn read(text: &str) -> Loaded {
+    load(&[RuleText { path: "t".into(), text: text.as_bytes().to_vec(), builtin: false }], &["json"])
+}
+
+/// Faults of one rule, as `column severity message`; the rule begins in column 1 of line 2.
+fn faults(attributes: &str, elements: &str) -> Vec<String> {
+    let rule = format!("<rule {attributes}>{elements}</rule>");
+    let loaded = read(&format!("<group name='t,'>\n{rule}\n</group>"));
+    let show = |fault: &crate::diagnostic::Diagnostic| {
+        format!("{} {:?}: {} | {}", fault.place.column, fault.severity, fault.message, fault.help)
+    };
+    loaded.diagnostics.iter().map(show).collect()
+}
+
+/// The one fault of a rule that is complete but for `elements`.
+fn fault(elements: &str) -> String {
+    let mut faults = faults("id='11' level='3'", &format!("<description>d</description>{elements}"));
+    assert_eq!(faults.len(), 1, "{elements}: {faults:?}");
+    faults.remove(0)
+}
+
+fn top_level(text: &str) -> Vec<String> {
+    read(text).diagnostics.iter().map(|fault| format!("{} | {}", fault.message, fault.help)).collect()
+}
+
+#[test]
+fn attributes_of_rules() {
+    let one = |attributes: &str| {
+        let faults = faults(attributes, "<description>d</description>");
+        assert_eq!(faults.len(), 1, "{attributes}: {faults:?}");
+        faults[0].clone()
+    };
+    assert_eq!(
+        faults("ID='11' Level='03' noAlert='0' overwrite='NO'", "<description>d</description>"),
+        [] as [&str; 0]
+    );
+    assert!(one("level='3'").starts_with("1 Error: the rule has no id"));
+    assert!(one("id='11'").starts_with("1 Error: the rule has no level"));
+    assert!(one("id='1234567' level='3'").contains("the attribute id is not a number of at most six digits"));
+    assert!(one("id='11' level='17'").contains("level is not a number from 0 to 16"));
+    assert!(one("id='11' level='+3'").contains("level is not a number"));
+    assert!(one("id='11' level='3' noalert='2'").contains("noalert is not 0 or 1"));
+    assert!(
+        one("id='11' level='3' maxsize='10000'").contains("maxsize is not a number of at most four digits")
+    );
+    assert!(one("id='11' level='3' overwrite='true'").contains("neither yes nor no"));
+    assert!(one("id='11' level='0' accuracy='0'").contains("accuracy 0"));
+    assert!(
+        one("id='11' level='3' frequency='8'")
+            .contains("the attribute frequency of <rule> is not supported by this version")
+    );
+    assert!(
+        one("id='11' level='3' lvel='3'").ends_with("<rule> has no attribute lvel | did you mean level?")
+    );
+}
+
+#[test]
+fn elements_of_rules() {
+    assert!(fault("<fild name='a'>b</fild>").ends_with("a rule has no element <fild> | did you mean field?"));
+    assert!(fault("<same_srcip/>").contains("<same_srcip> is not supported by this version"));
+    assert!(fault("<IF_FTS/>").contains("<if_fts> is not supported by this version"));
+    assert!(fault("<match><b>x</b></match>").contains("<match> cannot hold elements"));
+    assert!(fault("<field>x</field>").contains("<field> has no name"));
+    assert!(fault("<field name='srcip'>x</field>").contains("srcip is a static field"));
+    assert!(
+        fault("<category>web_log</category>")
+            .ends_with("there is no category web_log | did you mean web-log?")
+    );
+    assert!(
+        fault("<options>no_ful_log</options>")
+            .ends_with("there is no option no_ful_log | did you mean no_full_log?")
+    );
+    assert!(fault("<if_sid>5710 x</if_sid>").contains("something else than rule ids"));
+    assert!(fault("<if_sid>, </if_sid>").contains("names no rule"));
+    assert!(fault("<if_level>0</if_level>").contains("is not a level"));
+    assert!(fault("<if_group></if_group>").contains("no rule loaded before"));
+    assert!(fault("<mitre><ids>T1</ids></mitre>").ends_with("did you mean id?"));
+    assert!(fault("<regex>(a</regex>").contains("Error"));
+    assert!(fault("<match type='pcre2'>[</match>").contains("Error"));
+    assert!(faults("id='11' level='3'", "")[0].contains("no description"));
+}
+
+#[test]
+fn things_that_work_but_not_as_meant_are_warnings() {
+    assert!(fault("<match type='pcre'>x</match>").contains("Warning: there is no matching language pcre"));
+    assert!(
+        fault("<match negate='true'>x</match>")
+            .contains("Warning: the attribute negate is neither yes nor no")
+    );
+    assert!(fault("<match typ='pcre2'>x</match>").ends_with("it is ignored | did you mean type?"));
+    assert!(fault("<match></match>").contains("Warning: the pattern is empty"));
+    assert!(fault("<info type='lnk'>x</info>").contains("Warning: <info> has no type lnk"));
+    assert!(fault("<mitre><id>TA0001</id></mitre>").contains("Warning: this is not the id"));
+    assert!(fault("<group>a</group><group>b,</group>").contains("joined to the one name ab"));
+    assert!(
+        fault("<decoded_as>json</decoded_as><decoded_as>json</decoded_as>").contains("the last one counts")
+    );
+}
+
+#[test]
+fn repeated_elements_are_joined_and_the_last_language_counts() {
+    let loaded = read(
+        "<group name='aa'><rule id='11' level='3'><group>bb</group><match>x|</match><match type='pcre2' negate='yes'>y</match>
+        <description>a\nb\n</description><description>c</description></rule></group>",
+    );
+    let rule = loaded.tree.rules.last().unwrap();
+    let condition = &rule.conditions[0];
+    assert_eq!((&condition.test, condition.negate), (&crate::ir::Test::Pcre2("x|y".into()), true));
+    assert_eq!(rule.groups, ["aabb"]);
+    assert_eq!(rule.description.parts, [crate::ir::Part::Text("a b\nc".into())]);
+    // Two ids glued together would silently be another rule.
+    assert!(fault("<if_sid>1</if_sid><if_sid>2</if_sid>").contains("so two ids become one"));
+}
+
+#[test]
+fn a_long_condition_is_refused() {
+    let text = |length: usize| format!("<match>{}</match>", "x".repeat(length));
+    assert!(fault(&text(2048)).contains("2048 bytes, it must have fewer than 2048"));
+    assert_eq!(
+        faults("id='11' level='3'", &format!("<description>d</description>{}", text(2047))),
+        [] as [&str; 0]
+    );
+    let field = format!("<description>d</description><field name='a'>{}</field>", "x".repeat(2048));
+    assert_eq!(faults("id='11' level='3'", &field), [] as [&str; 0]);
+}
+
+#[test]
+fn what_may_stand_at_the_top() {
+    let rule = "<rule id='11' level='3'><description>d</description></rule>";
+    assert_eq!(top_level(&format!("<VAR name='a'>b</VAR><Group name='t'>{rule}</Group>")), [] as [&str; 0]);
+    assert_eq!(
+        top_level(rule),
+        ["<rule> cannot stand at the top of a rule file | put it into <group name=\"…\"> … </group>"]
+    );
+    assert!(top_level("<decoder name='x'/>")[0].contains("decoder file"));
+    assert!(top_level("<gruop name='x'/>")[0].ends_with("did you mean <group>?"));
+    assert!(top_level("<group name='x'></group>")[0].contains("the group holds no rules"));
+    assert!(top_level(&format!("<group>{rule}</group>"))[0].contains("the group has no name"));
+    assert!(
+        top_level(&format!("<group name='t' x='y'>{rule}</group>"))[0].contains("<group> has no attribute x")
+    );
+    assert!(top_level(&format!("<group name='t'><rul/>{rule}</group>"))[0].ends_with("did you mean <rule>?"));
+}
+
+#[test]
+fn a_rule_that_is_not_closed_does_not_hide_those_after_it() {
+    let loaded = read(
+        "<group name='t,'>
+        <rule id='11' level='3'><description>d</description>
+        <rule id='12' level='3'><description>d</description></rule>
+        <rule id='13' level='99'><description>d</description></rule>
+        </group>",
+    );
+    let messages: Vec<&str> = loaded.diagnostics.iter().map(|fault| fault.message.as_str()).collect();
+    assert_eq!(messages, ["<rule> is never closed", "the attribute level is not a number from 0 to 16"]);
+    assert_eq!(loaded.tree.rules.last().unwrap().id, 12);
+}

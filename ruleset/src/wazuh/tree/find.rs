@@ -1,0 +1,70 @@
+//! Finding parents in the tree as far as it is built.
+
+use rustc_hash::FxHashMap;
+
+use super::{Builder, Facts};
+use crate::ir::{Category, NodeIndex, Rule};
+
+/// The pattern of `<if_group>` as a test on a rule's whole group text: alternatives, each a substring or, after `^`,
+/// a prefix, compared without case.
+pub(super) fn word_pattern(pattern: &str) -> impl Fn(&str) -> bool {
+    let words: Vec<String> = pattern.split('|').map(str::to_ascii_lowercase).collect();
+    move |text| {
+        let text = text.to_ascii_lowercase();
+        words.iter().any(|word| match word.strip_prefix('^') {
+            Some(prefix) => text.starts_with(prefix),
+            None => text.contains(word.as_str()),
+        })
+    }
+}
+
+impl Builder {
+    /// The nodes that a walk through the tree finds for a rule id: in each list of siblings the first one ends the
+    /// walk of that list, so siblings after it, and what hangs below them, are not seen.
+    pub(super) fn first_in_each_branch(&self, id: u32) -> Vec<NodeIndex> {
+        let Some(nodes) = self.nodes_of.get(&id) else { return Vec::new() };
+        // Where the walk of each list of siblings ends, lists named by their parent.
+        let mut ends: FxHashMap<Option<NodeIndex>, usize> = FxHashMap::default();
+        for node in nodes {
+            let position = self.position(*node);
+            let end = ends.entry(self.parent(*node)).or_insert(position);
+            *end = position.min(*end);
+        }
+        let is_seen = |node: NodeIndex| {
+            let is_before_end = |node: &NodeIndex| {
+                ends.get(&self.parent(*node)).is_none_or(|end| *end >= self.position(*node))
+            };
+            std::iter::successors(Some(node), |node| self.parent(*node)).all(|node| is_before_end(&node))
+        };
+        nodes.iter().copied().filter(|node| is_seen(*node)).collect()
+    }
+
+    /// All nodes whose rule satisfies the test.
+    pub(super) fn nodes_where(&self, test: impl Fn(&Facts, &Rule) -> bool) -> Vec<NodeIndex> {
+        let hits: Vec<bool> =
+            self.facts.iter().zip(&self.tree.rules).map(|(facts, rule)| test(facts, rule)).collect();
+        let is_hit = |rule: u32| hits.get(rule as usize).copied().unwrap_or_default();
+        let nodes = self.tree.nodes.iter().enumerate().filter(|(_, node)| is_hit(node.rule));
+        nodes.map(|(index, _)| index as NodeIndex).collect()
+    }
+
+    /// The category of the root above a node.
+    pub(super) fn root_of(&self, node: NodeIndex) -> Option<Category> {
+        let root = std::iter::successors(Some(node), |node| self.parent(*node)).last()?;
+        self.rule_at(root).map(|rule| rule.category)
+    }
+
+    fn parent(&self, node: NodeIndex) -> Option<NodeIndex> {
+        self.parent_of.get(node as usize).copied().flatten()
+    }
+
+    fn position(&self, node: NodeIndex) -> usize {
+        let siblings = match self.parent(node) {
+            Some(parent) => self.tree.nodes.get(parent as usize).map(|parent| &parent.children),
+            None => Some(&self.tree.roots),
+        };
+        siblings
+            .and_then(|siblings| siblings.iter().position(|sibling| *sibling == node))
+            .unwrap_or(usize::MAX)
+    }
+}
