@@ -1,0 +1,218 @@
+//! The text of an alert: the reference's alert JSON, so that existing dashboards, filters and integrations keep
+//! working, and beside it event identity, cloud and ruleset version.
+//!
+//! Enters: a verdict. Leaves: an [`Alert`] with its final JSON text and its id. What is the same for all alerts of a
+//! rule is made once per worker.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use threatlockdown_event::{Alert, AlertId, EventId, Millis, Record, Unit};
+use threatlockdown_ruleset::matcher::{Identity, Verdict};
+use threatlockdown_ruleset::program::{Program, Rule};
+
+/// How far ahead of its arrival an event's own time may lie and still be believed.
+const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
+
+/// Level from which alerts carry `mail: true` unless their rule says otherwise.
+const MAIL_LEVEL: u8 = 12;
+
+/// Writes alerts; one per worker.
+pub struct AlertWriter {
+    rules: Vec<RuleText>,
+    host: String,
+    version: String,
+}
+
+/// JSON members of `rule` that do not change, cut where the description and the counter go.
+struct RuleText {
+    level: String,
+    rest: String,
+    fired: u64,
+    counts: bool,
+    with_log: bool,
+}
+
+impl AlertWriter {
+    /// For alerts of `program`.
+    #[must_use]
+    pub fn new(program: &Program, host: &Arc<str>) -> Self {
+        Self {
+            rules: program.rules().iter().map(RuleText::new).collect(),
+            host: Value::from(&**host).to_string(),
+            version: Value::from(program.version()).to_string(),
+        }
+    }
+
+    /// The alert for a verdict that has a rule.
+    pub fn write(&mut self, verdict: &Verdict<'_>, unit: &Unit, record: &Record) -> Alert {
+        let (description, identity) = verdict.describe();
+        let event = event_id(&identity, unit, record);
+        let (rule_id, level) = verdict.rule().map_or(("", 0), |rule| (rule.id.as_str(), rule.level));
+        let id = AlertId::new(&event, rule_id);
+        let time = event_time(&identity, unit.ingested);
+
+        let mut out = String::with_capacity(1024 + record.len as usize * 2);
+        out.push_str("{\"timestamp\":\"");
+        out.push_str(&time.unwrap_or(unit.ingested).alert_timestamp());
+        out.push_str("\",\"rule\":{");
+        let with_log = self.write_rule(verdict.rule_index(), &description, &mut out);
+        let _ = write!(
+            out,
+            ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}",
+            host = self.host
+        );
+        let _ = write!(out, ",\"id\":\"{id}\"");
+        if with_log {
+            write_log(verdict, unit.bytes(record), &mut out);
+        }
+        write_predecoder(verdict, &mut out);
+        match verdict.decoder() {
+            Some(decoder) => drop(write!(out, ",\"decoder\":{{\"name\":\"{decoder}\"}}")),
+            None => out.push_str(",\"decoder\":{}"),
+        }
+        write_data(verdict, &mut out);
+        out.push_str(",\"location\":");
+        write_string(verdict.location(), &mut out);
+        write_event(&event, time, unit, &mut out);
+        write_cloud(verdict, &identity, &mut out);
+        let _ = write!(out, ",\"ruleset\":{{\"version\":{}}}}}", self.version);
+        Alert { id, level, json: out.into_bytes() }
+    }
+
+    fn write_rule(&mut self, index: Option<usize>, description: &str, out: &mut String) -> bool {
+        let Some(rule) = index.and_then(|index| self.rules.get_mut(index)) else {
+            out.push('}');
+            return true;
+        };
+        rule.fired += 1;
+        out.push_str(&rule.level);
+        write_string(description, out);
+        out.push_str(&rule.rest);
+        if rule.counts {
+            let _ = write!(out, ",\"firedtimes\":{}", rule.fired);
+        }
+        out.push('}');
+        rule.with_log
+    }
+}
+
+impl RuleText {
+    fn new(rule: &Rule) -> Self {
+        let mut rest = format!(",\"id\":\"{}\"", rule.id);
+        if !rule.mitre.id.is_empty() {
+            let mitre = &rule.mitre;
+            let object = json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique});
+            let _ = write!(rest, ",\"mitre\":{object}");
+        }
+        if !rule.info.is_empty() {
+            let mut info = Map::new();
+            for (kind, text) in &rule.info {
+                let key = if kind == "text" { "info" } else { kind };
+                info.entry(key).or_insert_with(|| Value::from(text.as_str()));
+            }
+            for (key, text) in info {
+                let _ = write!(rest, ",{}:{text}", Value::from(key));
+            }
+        }
+        let mail = rule.options.mail || (rule.level >= MAIL_LEVEL && !rule.options.no_mail);
+        let _ = write!(rest, ",\"mail\":{mail},\"groups\":{}", Value::from(rule.groups.clone()));
+        for (framework, controls) in &rule.compliance {
+            let _ = write!(rest, ",\"{framework}\":{}", Value::from(controls.clone()));
+        }
+        Self {
+            level: format!("\"level\":{},\"description\":", rule.level),
+            rest,
+            fired: 0,
+            counts: !rule.options.no_counter,
+            with_log: !rule.options.no_full_log,
+        }
+    }
+}
+
+/// From the provider's key where there is one, else from the origin.
+fn event_id(identity: &Identity, unit: &Unit, record: &Record) -> EventId {
+    let source = &unit.context.source;
+    match &identity.key {
+        Some(key) => {
+            EventId::from_key(source, identity.account.as_deref().unwrap_or_default(), key.as_bytes())
+        }
+        None => EventId::from_origin(source, &unit.context.origin_id, record.origin, unit.bytes(record)),
+    }
+}
+
+/// The event's own time, unless it is absent, unreadable or too far ahead of the arrival.
+fn event_time(identity: &Identity, ingested: Millis) -> Option<Millis> {
+    let time = Millis::parse(identity.time.as_deref()?)?;
+    (time.0 <= ingested.0 + MAX_AHEAD_MS).then_some(time)
+}
+
+fn write_log(verdict: &Verdict<'_>, record: &[u8], out: &mut String) {
+    out.push_str(",\"full_log\":");
+    write_string(&String::from_utf8_lossy(record), out);
+    if verdict.is_lossy() {
+        let _ = write!(out, ",\"full_log_base64\":\"{}\"", STANDARD.encode(record));
+    }
+}
+
+fn write_predecoder(verdict: &Verdict<'_>, out: &mut String) {
+    let [timestamp, hostname, program_name] = verdict.header();
+    let members = [("program_name", program_name), ("timestamp", timestamp), ("hostname", hostname)];
+    let mut first = true;
+    for (name, value) in members {
+        let Some(value) = value else { continue };
+        out.push_str(if first { ",\"predecoder\":{" } else { "," });
+        first = false;
+        let _ = write!(out, "\"{name}\":");
+        write_string(&String::from_utf8_lossy(value), out);
+    }
+    if !first {
+        out.push('}');
+    }
+}
+
+fn write_data(verdict: &Verdict<'_>, out: &mut String) {
+    let start = out.len();
+    out.push_str(",\"data\":");
+    let object = out.len();
+    verdict.write_data(out);
+    if &out[object..] == "{}" {
+        out.truncate(start);
+    }
+}
+
+fn write_event(event: &EventId, time: Option<Millis>, unit: &Unit, out: &mut String) {
+    let _ = write!(out, ",\"event\":{{\"id\":\"{event}\",\"source\":");
+    write_string(&unit.context.source, out);
+    if let Some(time) = time {
+        let _ = write!(out, ",\"time\":\"{}\"", time.rfc3339());
+    }
+    let _ = write!(out, ",\"ingested\":\"{}\",\"connector\":", unit.ingested.rfc3339());
+    write_string(&unit.context.connector, out);
+    out.push_str(",\"origin\":");
+    write_string(&unit.context.origin, out);
+    out.push('}');
+}
+
+fn write_cloud(verdict: &Verdict<'_>, identity: &Identity, out: &mut String) {
+    let Some(provider) = verdict.provider() else { return };
+    out.push_str(",\"cloud\":{\"provider\":");
+    write_string(provider, out);
+    if let Some(account) = &identity.account {
+        out.push_str(",\"account\":{\"id\":");
+        write_string(account, out);
+        out.push('}');
+    }
+    if let Some(region) = &identity.region {
+        out.push_str(",\"region\":");
+        write_string(region, out);
+    }
+    out.push('}');
+}
+
+fn write_string(text: &str, out: &mut String) {
+    threatlockdown_ruleset::write_json_string(text, out);
+}

@@ -1,0 +1,21 @@
+//! The scaled stage: raw records in, committed alerts out.
+//!
+//! ```text
+//! raw topic ─▶ worker (one OS thread each): decode → match → alert ─▶ Outcome ─▶ committer (one thread) ─▶ Target
+//! ```
+//!
+//! Workers take units as they come, from any stream; the [`committer`] puts their outcomes back into the order of each
+//! stream and hands them to a [`Target`] in batches: alerts, dead letters and the checkpoints that they allow, as one
+//! atomic step. In `run` the target is the commit log, in `scan` it is standard output. Nothing here knows a connector
+//! or a sink.
+
+pub mod alert;
+pub mod committer;
+pub mod metrics;
+pub mod outcome;
+pub mod worker;
+
+pub use committer::{Committer, CommitterHandle, Target, TargetError};
+pub use metrics::Metrics;
+pub use outcome::Outcome;
+pub use worker::{WorkerOptions, spawn_workers};

@@ -1,0 +1,104 @@
+//! What the analysis stage counts.
+//!
+//! Enters: counts per batch, never per event. Leaves: metrics on the registry that the application passes in.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The log source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceLabel {
+    /// The log source.
+    pub source: String,
+}
+
+/// The level of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LevelLabel {
+    /// The level.
+    pub level: u32,
+}
+
+/// Why a record could not be processed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// The reason's word.
+    pub reason: &'static str,
+}
+
+/// Handles of the stage's metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Records judged.
+    pub events: Family<SourceLabel, Counter>,
+    /// Bytes of the records judged.
+    pub bytes: Family<SourceLabel, Counter>,
+    /// Alerts committed.
+    pub alerts: Family<LevelLabel, Counter>,
+    /// Alerts that were known already: an event read twice.
+    pub repeated: Counter,
+    /// Records that their source's decoder could not read.
+    pub decode_errors: Family<ReasonLabel, Counter>,
+    /// Dead letters committed, those of the connectors included.
+    pub dead_letters: Family<ReasonLabel, Counter>,
+    /// From reading a unit to its commit.
+    pub batch_latency: Histogram,
+    /// Commits that had to be tried again.
+    pub commit_retries: Counter,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::unregistered();
+        registry.register("events", "records judged", metrics.events.clone());
+        registry.register_with_unit(
+            "records",
+            "size of the records judged",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register("alerts", "alerts committed", metrics.alerts.clone());
+        registry.register(
+            "alerts_repeated",
+            "alerts of events that were read twice",
+            metrics.repeated.clone(),
+        );
+        registry.register(
+            "decode_errors",
+            "records that could not be decoded",
+            metrics.decode_errors.clone(),
+        );
+        registry.register("dead_letters", "records kept as dead letters", metrics.dead_letters.clone());
+        registry.register_with_unit(
+            "batch_latency",
+            "from reading a batch to its commit",
+            Unit::Seconds,
+            metrics.batch_latency.clone(),
+        );
+        registry.register(
+            "commit_retries",
+            "commits that had to be tried again",
+            metrics.commit_retries.clone(),
+        );
+        metrics
+    }
+
+    /// For commands that export nothing.
+    #[must_use]
+    pub fn unregistered() -> Self {
+        Self {
+            events: Family::default(),
+            bytes: Family::default(),
+            alerts: Family::default(),
+            repeated: Counter::default(),
+            decode_errors: Family::default(),
+            dead_letters: Family::default(),
+            batch_latency: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            commit_retries: Counter::default(),
+        }
+    }
+}

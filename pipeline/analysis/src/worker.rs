@@ -1,0 +1,142 @@
+//! The loop that everything else exists for: take a unit, judge its records, pass on what came of it.
+//!
+//! Enters: units of the raw topic. Leaves: one [`Outcome`] per unit, always, so that the stream's order can be kept.
+//! One OS thread per worker with its own scratch; the program is shared and never changes under a worker.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+
+use threatlockdown_event::{DeadLetter, Reason, Record, Unit};
+use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
+use threatlockdown_ruleset::program::{BindingIndex, Program};
+use threatlockdown_topics::raw::{Consumer, Delivered};
+
+use crate::alert::AlertWriter;
+use crate::metrics::{Metrics, ReasonLabel, SourceLabel};
+use crate::outcome::Outcome;
+
+/// How workers behave.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Verdicts below this level are no alerts; level 0 never is.
+    pub min_level: u8,
+    /// Name of this host, which alerts show as agent and manager.
+    pub host: Arc<str>,
+}
+
+/// Starts one worker per consumer. They end when the topic is closed and drained, or when nobody takes outcomes.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn spawn_workers(
+    consumers: Vec<Consumer>,
+    program: &Arc<Program>,
+    options: &WorkerOptions,
+    outcomes: &SyncSender<Outcome>,
+    metrics: &Metrics,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let spawn = |(index, consumer): (usize, Consumer)| {
+        let mut worker = Worker::new(program, options, metrics);
+        let outcomes = outcomes.clone();
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            while let Some(Delivered { unit, permit }) = consumer.next() {
+                let outcome = Outcome { permit: Some(permit), ..worker.analyze(unit) };
+                if outcomes.send(outcome).is_err() {
+                    return;
+                }
+            }
+        })
+    };
+    consumers.into_iter().enumerate().map(spawn).collect()
+}
+
+/// One worker's state, for use without threads as well.
+pub struct Worker {
+    program: Arc<Program>,
+    scratch: Scratch,
+    writer: AlertWriter,
+    min_level: u8,
+    metrics: Metrics,
+}
+
+impl Worker {
+    /// A worker for `program`.
+    #[must_use]
+    pub fn new(program: &Arc<Program>, options: &WorkerOptions, metrics: &Metrics) -> Self {
+        Self {
+            program: Arc::clone(program),
+            scratch: Scratch::new(program),
+            writer: AlertWriter::new(program, &options.host),
+            min_level: options.min_level.max(1),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Judges all records of a unit.
+    pub fn analyze(&mut self, mut unit: Unit) -> Outcome {
+        let mut outcome = Outcome {
+            stream: Arc::clone(&unit.stream),
+            sequence: unit.sequence,
+            checkpoint: unit.checkpoint.take(),
+            ingested: unit.ingested,
+            alerts: Vec::new(),
+            dead_letters: unit
+                .dead_letters
+                .drain(..)
+                .map(|letter| (letter.reason, letter.to_json()))
+                .collect(),
+            events: 0,
+            bytes: 0,
+            permit: None,
+        };
+        let binding = self.program.binding(&unit.context.source);
+        for record in &unit.records {
+            self.judge(&unit, record, binding, &mut outcome);
+        }
+        let label = SourceLabel { source: unit.context.source.to_string() };
+        self.metrics.events.get_or_create(&label).inc_by(outcome.events);
+        self.metrics.bytes.get_or_create(&label).inc_by(outcome.bytes);
+        outcome
+    }
+
+    fn judge(&mut self, unit: &Unit, record: &Record, binding: BindingIndex, outcome: &mut Outcome) {
+        let bytes = unit.bytes(record);
+        let input = Input { binding, record: bytes, context: &unit.context };
+        let (writer, min_level) = (&mut self.writer, self.min_level);
+        let alert = self.program.evaluate(&mut self.scratch, &input, |verdict| match verdict.rule() {
+            Some(rule) if rule.level >= min_level && !rule.options.no_log => {
+                Some(writer.write(verdict, unit, record))
+            }
+            _ => None,
+        });
+        outcome.bytes += bytes.len() as u64;
+        match alert {
+            Ok(alert) => {
+                outcome.events += 1;
+                outcome.alerts.extend(alert);
+            }
+            Err(fault) => outcome.dead_letters.push(self.dead_letter(unit, record, &fault)),
+        }
+    }
+
+    fn dead_letter(&self, unit: &Unit, record: &Record, fault: &Fault) -> (Reason, Vec<u8>) {
+        let reason = match fault {
+            Fault::Malformed(_) => Reason::Malformed,
+            Fault::TooDeep => Reason::TooDeep,
+        };
+        self.metrics.decode_errors.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
+        let letter = DeadLetter {
+            reason,
+            detail: fault.to_string(),
+            source: unit.context.source.to_string(),
+            connector: unit.context.connector.to_string(),
+            origin: format!("{}:{}", unit.context.origin, record.origin),
+            ingested: unit.ingested,
+            record: unit.bytes(record).to_vec(),
+            length: u64::from(record.len),
+            sha256: None,
+        };
+        (reason, letter.to_json())
+    }
+}
