@@ -69,6 +69,8 @@ pub fn load(custom: Vec<RuleText>, builtin: bool) -> Loaded {
             }
         }
     };
+    let order = |file: &str| files.iter().position(|known| *known.path == *file).unwrap_or(usize::MAX);
+    diagnostics.sort_by_key(|fault| (order(&fault.place.file), fault.place.line, fault.place.column));
     Loaded { program, diagnostics }
 }
 

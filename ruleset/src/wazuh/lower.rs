@@ -43,6 +43,8 @@ pub(super) struct Broken {
     pub(super) id: u32,
     /// Where it stands.
     pub(super) place: Place,
+    /// What could be read of it, to see whether its parents are there.
+    pub(super) rest: Option<Box<Pending>>,
 }
 
 /// Lowers the rules of a file.
@@ -54,7 +56,13 @@ pub(super) fn lower(
 ) -> (Vec<Pending>, Vec<Broken>) {
     let mut broken: Vec<Broken> = Vec::new();
     let source = faults.source();
-    broken.extend(file.broken.into_iter().map(|(id, at)| Broken { id, place: source.place(at) }));
+    for (id, syntax) in file.broken {
+        let place = source.place(syntax.at);
+        let rest = rule(syntax, decoders, builtin, faults);
+        if let Some(id) = id {
+            broken.push(Broken { id, place, rest: rest.map(Box::new) });
+        }
+    }
     let mut pending = Vec::with_capacity(file.rules.len());
     for syntax in file.rules {
         let errors = faults.errors();
@@ -62,7 +70,7 @@ pub(super) fn lower(
         let rule = rule(syntax, decoders, builtin, faults);
         match rule {
             Some(rule) if faults.errors() == errors => pending.push(rule),
-            _ => broken.push(Broken { id, place: source.place(at) }),
+            rest => broken.push(Broken { id, place: source.place(at), rest: rest.map(Box::new) }),
         }
     }
     (pending, broken)

@@ -30,15 +30,15 @@ struct Later {
 }
 
 impl Definitions {
-    pub(super) fn new(pending: &[Pending], broken: Vec<Broken>) -> Self {
+    pub(super) fn new(pending: &[Pending], broken: &[Broken]) -> Self {
         let mut definitions = Self::default();
         for (index, rule) in pending.iter().enumerate() {
             let (id, place, group_text) = (rule.rule.id, rule.rule.place.clone(), rule.group_text.clone());
             definitions.by_id.entry(id).or_default().push(index);
             definitions.later.push(Later { id, place, group_text });
         }
-        for Broken { id, place } in broken {
-            definitions.mark_broken(id, place);
+        for Broken { id, place, .. } in broken {
+            definitions.mark_broken(*id, place.clone());
         }
         definitions
     }

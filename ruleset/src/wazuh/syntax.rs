@@ -12,8 +12,9 @@ use crate::ir::{Category, Options};
 pub(super) struct RuleFile {
     /// Rules without faults, in order.
     pub(super) rules: Vec<RuleSyntax>,
-    /// Ids and offsets of rules that have faults: others may refer to them.
-    pub(super) broken: Vec<(u32, usize)>,
+    /// Rules that have faults, with their id as far as it could be read: what could be read of them is checked further,
+    /// and other rules may refer to them.
+    pub(super) broken: Vec<(Option<u32>, RuleSyntax)>,
 }
 
 /// One `<rule>`.

@@ -250,3 +250,14 @@ fn the_public_rule_set_has_no_unknown_words() {
     println!("{} rules at {} places", loaded.tree.rules.len(), loaded.tree.nodes.len());
     assert!(loaded.tree.rules.len() > 1000);
 }
+
+#[test]
+fn a_rule_with_a_fault_is_checked_to_its_end() {
+    let rule = "<group name='t,'><rule id='100300' level='99'><if_sid>5716</if_sid><regex>\\q</regex><feild name='x'>y</feild><description>d</description></rule></group>";
+    let file = RuleText { path: "t".into(), text: rule.as_bytes().to_vec(), builtin: false };
+    let faults: Vec<String> =
+        load(&[file], &[]).diagnostics.iter().map(|fault| fault.message.clone()).collect();
+    for expected in ["level is not a number", "no element <feild>", "5716", "\\q"] {
+        assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
+    }
+}

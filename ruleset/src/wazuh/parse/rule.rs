@@ -27,8 +27,8 @@ pub(super) fn parse(element: &Element<'_>, group: &str, file: &mut RuleFile, fau
     let Reader { id, rule, .. } = rule;
     if faults.errors() == errors && !element.broken && element.children.iter().all(|child| !child.broken) {
         file.rules.push(rule);
-    } else if let Some(id) = id {
-        file.broken.push((id, element.at));
+    } else {
+        file.broken.push((id, rule));
     }
 }
 

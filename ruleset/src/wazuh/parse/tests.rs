@@ -16,9 +16,15 @@ fn faults(attributes: &str, elements: &str) -> Vec<String> {
     loaded.diagnostics.iter().map(show).collect()
 }
 
-/// The one fault of a rule that is complete but for `elements`.
+/// The one fault of the grammar in a rule that is complete but for `elements`; what is said of its patterns and parents
+/// beside that follows from it.
 fn fault(elements: &str) -> String {
     let mut faults = faults("id='11' level='3'", &format!("<description>d</description>{elements}"));
+    let follows =
+        |fault: &String| fault.contains("the pattern is empty") || fault.contains("the parent rule");
+    if faults.len() > 1 {
+        faults.retain(|fault| !follows(fault));
+    }
     assert_eq!(faults.len(), 1, "{elements}: {faults:?}");
     faults.remove(0)
 }

@@ -28,12 +28,18 @@ const MAX_FAULTS: usize = 10_000;
 
 /// Builds the tree of all rules.
 pub(super) fn build(pending: Vec<Pending>, broken: Vec<Broken>) -> (RuleTree, Vec<Diagnostic>) {
-    let definitions = Definitions::new(&pending, broken);
+    let definitions = Definitions::new(&pending, &broken);
     let mut builder = Builder { definitions, ..Builder::default() };
     if !pending.iter().any(|rule| rule.rule.id < FIRST_CHILD_ID) {
         roots().into_iter().for_each(|root| builder.add(root));
     }
     pending.into_iter().for_each(|rule| builder.add(rule));
+    // Rules with faults are not hung, but whether their parents are there is told with their other faults.
+    for rest in broken.into_iter().filter_map(|broken| broken.rest) {
+        if let Err(fault) = builder.parents(&rest) {
+            builder.diagnostics.push(fault);
+        }
+    }
     (builder.tree, limit(builder.diagnostics))
 }
 
