@@ -1,0 +1,514 @@
+//! The file source: follows files as they grow, rotate, are cut and are compressed.
+//!
+//! Enters: paths, directories and patterns. Leaves: units, each with the checkpoint from which reading goes on. One thread
+//! for each configured source looks at its files in turn and reads one unit of each, so that a huge file does not starve
+//! the others. It polls (four times a second the files, once a second the directories): that is as good on network file
+//! systems as on local ones, and a few thousand `stat` calls are nothing beside reading.
+//!
+//! What a file goes through:
+//!
+//! ```text
+//! Present ── name gone ──▶ Lost (read on while open) ── quiet ──▶ Gone (remembered) ── an hour ──▶ retired
+//!    │ cut, or overwritten: a new origin of the same stream          │
+//!    └ renamed: goes on under its new name        Present again ◀────┘ its compressed copy appeared: goes on in that
+//! ```
+
+mod checkpoint;
+mod identity;
+mod tracked;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use threatlockdown_event::identity::hash;
+use threatlockdown_topics::Closed;
+
+use self::checkpoint::Checkpoint;
+pub use self::checkpoint::CheckpointError;
+use self::identity::{Hex, Ordinals, Print, decompressed_tail_is, head, tail_is};
+use self::tracked::{Presence, Tracked, WARN_EVERY, file_id, seen};
+use crate::compression::Codec;
+use crate::feed::{Feed, StreamCursor};
+use crate::metrics::add;
+use crate::read::{unreadable_batch, unreadable_id};
+use crate::stop::Stop;
+use crate::walk::{Found, check_pattern};
+
+/// What a file source reads, and how.
+#[derive(Debug, Clone)]
+pub struct FileConfig {
+    /// Paths, directories and patterns (`*`, `?`, `[…]`, `**`). What does not exist yet is waited for.
+    pub paths: Vec<String>,
+    /// Read what is there to its end, and return.
+    pub once: bool,
+    /// How often to look.
+    pub timing: Timing,
+}
+
+/// How often and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Between two looks at the known files.
+    pub poll: Duration,
+    /// Between two looks at the directories.
+    pub rescan: Duration,
+    /// After so long without change nothing more is expected of a rotated or compressed file.
+    pub quiet: Duration,
+    /// How long a file that is gone is remembered, to recognise its compressed copy.
+    pub remember: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(250),
+            rescan: Duration::from_secs(1),
+            quiet: Duration::from_secs(5),
+            remember: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Why a file source cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A pattern that is none.
+    #[error("bad pattern {pattern:?}: {cause}")]
+    Pattern {
+        /// As it was given.
+        pattern: String,
+        /// What is wrong.
+        #[source]
+        cause: glob::PatternError,
+    },
+    /// A checkpoint that cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// Most open files of a source. To open another one, files that nothing happens to are closed.
+const MAX_OPEN: usize = 256;
+
+/// See the module.
+pub struct FileSource {
+    paths: Vec<String>,
+    shared: Shared,
+    stop: Stop,
+    files: Vec<Tracked>,
+    next_scan: Option<Instant>,
+    /// For what cannot be said in the stream of a file.
+    trouble: StreamCursor,
+    /// Paths whose trouble was told, and when.
+    warned: HashMap<PathBuf, Instant>,
+    streams: u64,
+    /// How many files are open.
+    opened: usize,
+}
+
+/// What the files of a source share.
+struct Shared {
+    feed: Feed,
+    timing: Timing,
+    once: bool,
+    ordinals: Ordinals,
+}
+
+/// What opening a file came to.
+enum Opening {
+    /// It can be read.
+    Opened,
+    /// It has to be waited for.
+    NotYet,
+    /// It turned out to be a file that has another entry: look again.
+    Sorted,
+}
+
+impl FileSource {
+    /// The streams of a source's files begin with this.
+    #[must_use]
+    pub fn stream_prefix(connector: &str) -> String {
+        format!("{connector}/file/")
+    }
+
+    /// A source that goes on from `checkpoints`: those of the streams with [`FileSource::stream_prefix`].
+    ///
+    /// # Errors
+    /// Bad patterns and unusable checkpoints.
+    pub fn new(
+        config: FileConfig,
+        feed: Feed,
+        checkpoints: Vec<(String, Vec<u8>)>,
+        stop: Stop,
+    ) -> Result<Self, FileError> {
+        for pattern in &config.paths {
+            if !Path::new(pattern).exists() {
+                check_pattern(pattern)
+                    .map_err(|cause| FileError::Pattern { pattern: pattern.clone(), cause })?;
+            }
+        }
+        let now = Instant::now();
+        let mut ordinals = Ordinals::default();
+        let mut files = Vec::new();
+        for (stream, bytes) in checkpoints {
+            if bytes.is_empty() {
+                continue;
+            }
+            let mark = Checkpoint::parse(&stream, &bytes)?;
+            ordinals.note(mark.first, mark.ordinal);
+            files.push(Tracked::known(&stream, mark, now));
+        }
+        let trouble = StreamCursor::new(&format!("{}-", Self::stream_prefix(&feed.connector)));
+        let shared = Shared { feed, timing: config.timing, once: config.once, ordinals };
+        Ok(Self {
+            paths: config.paths,
+            shared,
+            stop,
+            files,
+            next_scan: None,
+            trouble,
+            warned: HashMap::new(),
+            streams: 0,
+            opened: 0,
+        })
+    }
+
+    /// Follows the files until told to stop, or with `once` until all is read.
+    ///
+    /// # Errors
+    /// [`Closed`] when the topic takes no more.
+    pub fn run(mut self) -> Result<(), Closed> {
+        while !self.stop.is_set() {
+            if self.turn(Instant::now())? {
+                continue;
+            }
+            if self.shared.once
+                && self.files.iter().all(|file| file.at_end || file.presence != Presence::Present)
+            {
+                return Ok(());
+            }
+            self.stop.wait(self.shared.timing.poll);
+        }
+        Ok(())
+    }
+
+    /// Looks at everything once and publishes at most one unit of each file; whether there was anything
+    /// to do.
+    fn turn(&mut self, now: Instant) -> Result<bool, Closed> {
+        if self.next_scan.is_none_or(|at| now >= at) {
+            let first = self.next_scan.is_none();
+            self.next_scan = now.checked_add(self.shared.timing.rescan);
+            if first || !self.shared.once {
+                self.scan(now)?;
+            }
+        }
+        let mut busy = false;
+        self.opened = self.files.iter().filter(|file| file.open.is_some()).count();
+        for index in 0..self.files.len() {
+            if self.stop.is_set() {
+                return Ok(false);
+            }
+            let before = self.files[index].open.is_some();
+            if !before && !self.has_room() {
+                continue;
+            }
+            busy |= self.look(index, now)?;
+            self.opened += usize::from(self.files[index].open.is_some());
+            self.opened -= usize::from(before);
+        }
+        self.files.retain(|file| !file.merged);
+        self.retire(now)?;
+        Ok(busy)
+    }
+
+    fn look(&mut self, index: usize, now: Instant) -> Result<bool, Closed> {
+        let file = &mut self.files[index];
+        if file.merged || (file.retry_at.is_some_and(|at| now < at) && !self.shared.once) {
+            return Ok(false);
+        }
+        if file.open.is_some() {
+            return file.advance(&mut self.shared, now);
+        }
+        if file.presence != Presence::Present {
+            if let Presence::Lost { since } = file.presence {
+                file.presence = Presence::Gone { since };
+            }
+            return Ok(false);
+        }
+        if file.at_end || self.comes_after_another(index) {
+            return Ok(false);
+        }
+        match self.open(index, now) {
+            Ok(Opening::Opened) => self.files[index].advance(&mut self.shared, now),
+            Ok(Opening::NotYet) => Ok(false),
+            Ok(Opening::Sorted) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.next_scan = if self.shared.once { self.next_scan } else { Some(now) };
+                self.files[index].at_end |= self.shared.once;
+                Ok(false)
+            }
+            Err(error) => {
+                let file = &mut self.files[index];
+                file.unreadable(&error, &self.shared, now);
+                file.at_end |= self.shared.once;
+                let path = file.path.clone();
+                self.trouble(&path, &error)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The file before it under this name has to be read to its end first.
+    fn comes_after_another(&self, index: usize) -> bool {
+        let this = &self.files[index];
+        this.mark.is_none()
+            && self.files.iter().filter(|file| file.open.is_some() && !file.at_end).any(|file| {
+                let there = file.came_from.as_ref() == Some(&this.path) || file.path == this.path;
+                there && file.id != this.id
+            })
+    }
+
+    fn open(&mut self, index: usize, now: Instant) -> io::Result<Opening> {
+        let tracked = &mut self.files[index];
+        let file = Arc::new(File::open(&tracked.path)?);
+        let metadata = file.metadata()?;
+        if file_id(&metadata) != tracked.id {
+            // Replaced since the last look; the next one will tell.
+            self.next_scan = None;
+            return Ok(Opening::NotYet);
+        }
+        tracked.note(seen(&metadata), now);
+        let mut magic = [0; 4];
+        let count = file.read_at(&mut magic, 0)?;
+        let codec = Codec::of(&magic[..count]);
+        if count < magic.len()
+            && matches!(magic[0], 0x1f | 0x28)
+            && !tracked.is_quiet(now, &self.shared.timing)
+        {
+            // Perhaps the beginning of a compressed object.
+            return Ok(Opening::NotYet);
+        }
+        if tracked.mark.is_some() {
+            if !self.verify(index, &file, codec, metadata.len(), now)? {
+                return Ok(Opening::Sorted);
+            }
+        } else if codec != Codec::Plain && !self.is_new_object(index, &file, now)? {
+            let file = &mut self.files[index];
+            file.retry_at = now.checked_add(self.shared.timing.rescan);
+            return Ok(if file.merged { Opening::Sorted } else { Opening::NotYet });
+        }
+        self.files[index].start(file, codec, &self.shared)?;
+        Ok(Opening::Opened)
+    }
+
+    /// Whether the file that was found where a known one was left is to be read now. If it was cut, it becomes a new
+    /// origin; if it is another file (the inode was used again), it gets an entry of its own.
+    fn verify(
+        &mut self,
+        index: usize,
+        file: &Arc<File>,
+        codec: Codec,
+        len: u64,
+        now: Instant,
+    ) -> io::Result<bool> {
+        let guards = self.shared.feed.options.guards;
+        let tracked = &mut self.files[index];
+        let Some(mark) = &tracked.mark else { return Ok(true) };
+        let beginning = head(file)?;
+        if !mark.head.begins(&beginning) {
+            self.other_file(index, &beginning, &file.metadata()?, now);
+            return Ok(false);
+        }
+        let same = if codec == Codec::Plain {
+            len >= mark.offset && tail_is(file, mark.offset, &mark.tail)?
+        } else {
+            decompressed_tail_is(file, mark.offset, &mark.tail, guards)
+        };
+        if !same {
+            tracked.begin_anew(&self.shared);
+        }
+        Ok(true)
+    }
+
+    /// The inode belongs to another file now: to one that is known and had it, or to a new one.
+    fn other_file(&mut self, index: usize, beginning: &[u8], metadata: &fs::Metadata, now: Instant) {
+        let id = file_id(metadata);
+        let tracked = &mut self.files[index];
+        let path = tracked.path.clone();
+        tracked.id = (0, 0);
+        tracked.presence = Presence::Gone { since: now };
+        let had_it = |file: &&mut Tracked| {
+            let mark = file.mark.as_ref().filter(|mark| (mark.dev, mark.ino) == id && mark.head.len > 0);
+            file.presence != Presence::Present && mark.is_some_and(|mark| mark.head.begins(beginning))
+        };
+        let others =
+            self.files.iter_mut().enumerate().filter(|(other, _)| *other != index).map(|(_, file)| file);
+        if let Some(known) = others.into_iter().find(had_it) {
+            known.id = id;
+            known.is_at(path, seen(metadata), now);
+            return;
+        }
+        let stream = self.new_stream(index);
+        self.files.push(Tracked::new(&stream, path, metadata, now));
+    }
+
+    /// Whether a compressed file that is not known is to be read as something new. If it is the compressed copy of a
+    /// file that is gone, that file goes on in it; while the file is still there, the copy is perhaps not complete.
+    fn is_new_object(&mut self, index: usize, file: &Arc<File>, now: Instant) -> io::Result<bool> {
+        let beginning = head(file)?;
+        let this = &self.files[index];
+        let settled = self.shared.once || this.is_quiet(now, &self.shared.timing);
+        let whole = Print::of(&beginning);
+        let mut original = None;
+        for (other, known) in self.files.iter().enumerate() {
+            let Some(mark) = &known.mark else { continue };
+            if mark.compressed || mark.head.len == 0 || other == index {
+                continue;
+            }
+            // One hash for all, but for files that were shorter than a fingerprint.
+            let alike = mark.head == whole || (mark.head.len < whole.len && mark.head.begins(&beginning));
+            if !alike {
+                continue;
+            }
+            let still_there = known.presence == Presence::Present;
+            if still_there && settled {
+                continue;
+            }
+            if still_there || (known.open.is_some() && !known.at_end) {
+                return Ok(false);
+            }
+            if decompressed_tail_is(file, mark.offset, &mark.tail, self.shared.feed.options.guards) {
+                original = Some(other);
+                break;
+            }
+            if !settled {
+                return Ok(false);
+            }
+        }
+        let Some(original) = original else { return Ok(true) };
+        let this = &mut self.files[index];
+        this.merged = true;
+        let (path, id, seen, changed) = (this.path.clone(), this.id, this.seen, this.changed);
+        let known = &mut self.files[original];
+        (known.path, known.id, known.seen, known.changed) = (path, id, seen, changed);
+        known.presence = Presence::Present;
+        known.open = None;
+        known.at_end = false;
+        known.came_from = None;
+        Ok(false)
+    }
+
+    /// Finds new files, new names of known ones, and what is no longer there.
+    fn scan(&mut self, now: Instant) -> Result<(), Closed> {
+        let mut found = Found::default();
+        for pattern in &self.paths {
+            found.add_pattern(pattern);
+        }
+        for (path, error) in found.failed {
+            self.trouble(&path, &error)?;
+        }
+        let by_id: HashMap<_, _> =
+            self.files.iter().enumerate().map(|(index, file)| (file.id, index)).collect();
+        let mut present = HashSet::new();
+        let mut begun = HashSet::new();
+        for path in found.files {
+            let metadata = match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => metadata,
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    self.trouble(&path, &error)?;
+                    continue;
+                }
+            };
+            let id = file_id(&metadata);
+            if let Some(&index) = by_id.get(&id) {
+                // A second name of the same file is no second file.
+                if present.insert(index) {
+                    self.files[index].is_at(path, seen(&metadata), now);
+                }
+            } else if metadata.len() > 0 && begun.insert(id) {
+                let stream = self.new_stream(self.files.len());
+                self.files.push(Tracked::new(&stream, path, &metadata, now));
+            }
+        }
+        for &index in by_id.values() {
+            let file = &mut self.files[index];
+            if file.presence == Presence::Present && !present.contains(&index) {
+                file.presence = Presence::Lost { since: now };
+            }
+        }
+        Ok(())
+    }
+
+    /// A name that no stream has had: the checkpoints of streams outlive processes.
+    fn new_stream(&mut self, salt: usize) -> String {
+        self.streams += 1;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let parts = [time, u128::from(std::process::id()), u128::from(self.streams), salt as u128];
+        let parts = parts.map(u128::to_le_bytes);
+        let id = hash(&[&parts[0], &parts[1], &parts[2], &parts[3]]);
+        format!("{}{}", Self::stream_prefix(&self.shared.feed.connector), String::from(Hex(id)))
+    }
+
+    /// Tells of a path that cannot be looked at: once a minute in the log, and as a dead letter if it is not tried again.
+    fn trouble(&mut self, path: &Path, error: &io::Error) -> Result<(), Closed> {
+        if self.shared.once {
+            let name = path.to_string_lossy();
+            let context = self.shared.feed.context(&name, unreadable_id(&self.shared.feed.source, &name));
+            return self.shared.feed.publish(&mut self.trouble, &context, unreadable_batch(error), None);
+        }
+        let now = Instant::now();
+        self.warned.retain(|_, at| now.saturating_duration_since(*at) < WARN_EVERY);
+        if !self.warned.contains_key(path) && self.files.iter().all(|file| file.path != path) {
+            add(&self.shared.feed.stats.errors, 1);
+            tracing::warn!(path = %path.display(), %error, "cannot be looked at, will be tried again");
+            self.warned.insert(path.to_owned(), now);
+        }
+        Ok(())
+    }
+
+    /// Forgets files that are gone for long.
+    fn retire(&mut self, now: Instant) -> Result<(), Closed> {
+        let remember = self.shared.timing.remember;
+        let over = |file: &Tracked| match file.presence {
+            Presence::Gone { since } => now.saturating_duration_since(since) >= remember,
+            _ => false,
+        };
+        if self.shared.once || !self.files.iter().any(over) {
+            return Ok(());
+        }
+        let (old, kept) = std::mem::take(&mut self.files).into_iter().partition(over);
+        self.files = kept;
+        for mut file in old {
+            file.forget(&mut self.shared.ordinals);
+            if let Some(mark) = &file.mark {
+                let context = self.shared.feed.context(&mark.path, mark.origin.0);
+                self.shared.feed.publish(&mut file.cursor, &context, Default::default(), Some(Vec::new()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one more file may be opened. Makes room by closing those that were quiet for longest, some at a time.
+    fn has_room(&mut self) -> bool {
+        if self.opened < MAX_OPEN {
+            return true;
+        }
+        let idle = |file: &Tracked| file.open.is_some() && file.at_end && file.presence == Presence::Present;
+        let mut quiet: Vec<_> = self.files.iter_mut().filter(|file| idle(file)).collect();
+        quiet.sort_by_key(|file| file.changed);
+        for file in quiet.into_iter().take(MAX_OPEN / 4) {
+            file.open = None;
+            self.opened -= 1;
+        }
+        self.opened < MAX_OPEN
+    }
+}
+
+#[cfg(test)]
+mod tests;

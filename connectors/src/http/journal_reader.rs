@@ -1,0 +1,109 @@
+//! Publishes what the journal holds: from there on a push source is like any other.
+//!
+//! Enters: journal entries in order. Leaves: units of the stream `journal`. A large entry becomes several units, of which
+//! the last carries the checkpoint: should the process end in between, all of the entry is read again, and the alerts
+//! that are durable already are known by their ids.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use threatlockdown_event::unit::{MAX_UNIT_RECORDS, UNIT_BYTES};
+use threatlockdown_event::{Context, Record, Unit};
+use threatlockdown_topics::{Closed, Entry, JOURNAL_STREAM, JournalReader, LogError, Publisher};
+
+use super::IngestStats;
+use crate::stop::Stop;
+
+/// How long a stop may go unnoticed.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Why publishing ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The journal cannot be read on.
+    #[error("cannot read the journal: {0}")]
+    Log(#[from] LogError),
+    /// The topic takes no more.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Publishes until told to stop.
+///
+/// # Errors
+/// When the journal is damaged, and when the topic takes no more.
+pub fn run(
+    mut reader: JournalReader,
+    publisher: &Publisher,
+    stats: &IngestStats,
+    stop: &Stop,
+) -> Result<(), JournalError> {
+    let stream: Arc<str> = JOURNAL_STREAM.into();
+    let mut sequence = 0;
+    while !stop.is_set() {
+        let Some((checkpoint, entry)) = reader.next(WAIT)? else { continue };
+        for mut unit in units(&entry, checkpoint) {
+            unit.stream = Arc::clone(&stream);
+            unit.sequence = sequence;
+            sequence += 1;
+            if let Some(stats) = stats.get(&entry.source) {
+                stats.unit(&unit);
+            }
+            publisher.publish(unit)?;
+        }
+    }
+    Ok(())
+}
+
+/// The units of one entry, made one after the other.
+fn units(entry: &Entry, checkpoint: Vec<u8>) -> impl Iterator<Item = Unit> + '_ {
+    let context = Arc::new(Context {
+        source: entry.source.as_str().into(),
+        connector: entry.connector.as_str().into(),
+        location: format!("{}:{}", entry.connector, entry.peer).into(),
+        account: None,
+        envelope: Vec::new(),
+        origin: request_name(entry).into(),
+        origin_id: entry.request_id,
+    });
+    let mut checkpoint = Some(checkpoint);
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        checkpoint.as_ref()?;
+        let mut unit = Unit {
+            stream: "".into(),
+            sequence: 0,
+            checkpoint: None,
+            context: Arc::clone(&context),
+            ingested: entry.received,
+            buffer: Vec::new(),
+            records: Vec::new(),
+            dead_letters: Vec::new(),
+        };
+        while let Some(record) = entry.records.get(next) {
+            let full =
+                unit.buffer.len() + record.len() > UNIT_BYTES || unit.records.len() >= MAX_UNIT_RECORDS;
+            if full && !unit.records.is_empty() {
+                return Some(unit);
+            }
+            // Both stay far below 4 GiB: a unit is bounded, and so is a body.
+            let (start, len) = (unit.buffer.len() as u32, record.len() as u32);
+            unit.records.push(Record { start, len, origin: next as u64 });
+            unit.buffer.extend_from_slice(record);
+            next += 1;
+        }
+        unit.checkpoint = checkpoint.take();
+        Some(unit)
+    })
+}
+
+/// What a person finds the request again by.
+fn request_name(entry: &Entry) -> String {
+    match &entry.idempotency_key {
+        Some(key) => format!("http request {key}"),
+        None => {
+            let id: String = entry.request_id.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("http request {id}")
+        }
+    }
+}
