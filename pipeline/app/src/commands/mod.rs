@@ -1,0 +1,64 @@
+//! One file for each command. A command gives its exit code, or an error that ends with code 2.
+
+mod config_check;
+mod logtest;
+mod rule_set;
+mod rules;
+mod run;
+mod scan;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use threatlockdown_ruleset::diagnostic::Diagnostic;
+
+use crate::cli::{Command, ConfigCommand};
+
+/// Something kept the command from doing its work. Scripts tell it from "alerts were found" (1) by this code.
+const EXIT_ERROR: u8 = 2;
+
+/// Runs a command to its end.
+pub(crate) fn execute(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Run(args) => run::execute(&args),
+        Command::Scan(args) => scan::execute(&args),
+        Command::Logtest(args) => logtest::execute(&args),
+        Command::Rules(command) => rules::execute(&command),
+        Command::Config(ConfigCommand::Check { config }) => config_check::execute(&config),
+    };
+    result.unwrap_or_else(|error| {
+        report(&format!("error: {error:#}"));
+        ExitCode::from(EXIT_ERROR)
+    })
+}
+
+/// A line for the person at the terminal, on stderr. A closed stderr is no reason to stop.
+fn report(line: &str) {
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}
+
+/// All faults, errors before warnings where they stand at the same place, and how many there are.
+fn report_faults(faults: &mut [Diagnostic]) {
+    let key = |fault: &Diagnostic| (fault.place.file.clone(), fault.place.line, fault.place.column);
+    faults.sort_by_key(key);
+    let mut text = String::new();
+    for fault in faults.iter() {
+        text.push_str(&format!("{fault}\n"));
+    }
+    std::io::stderr().lock().write_all(text.as_bytes()).ok();
+}
+
+/// `1 fault`, `2 faults`.
+fn counted(number: usize, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{plural}")
+}
+
+/// Name of this machine, which alerts show as agent and manager.
+fn host_name() -> Arc<str> {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok());
+    let name = name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    name.unwrap_or("localhost").into()
+}

@@ -1,0 +1,158 @@
+//! The rules of a command: files and folders on disk become texts, the texts a program.
+//!
+//! Enters: the paths of `--rules` or `rules.paths`. Leaves: the compiled program, with warnings on stderr; or all
+//! faults on stderr and an error. Reading files is here and not in the ruleset crate, which does no input or output.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::bail;
+use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
+use threatlockdown_ruleset::ir::Place;
+use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::{RuleText, load};
+
+use super::{counted, report_faults};
+use crate::cli::RuleArgs;
+
+/// A rule file is text that people write; one beyond this is something else.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// What rules a command works with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Selection<'a> {
+    /// Files, or folders whose `*.xml` are taken.
+    pub(super) paths: &'a [PathBuf],
+    pub(super) builtin: bool,
+}
+
+impl<'a> From<&'a RuleArgs> for Selection<'a> {
+    fn from(args: &'a RuleArgs) -> Self {
+        Self { paths: &args.paths, builtin: !args.no_builtin }
+    }
+}
+
+/// What came of loading: the program, unless there are errors.
+pub(super) struct Loaded {
+    pub(super) program: Option<Arc<Program>>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and compiles; every fault is in the result.
+pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
+    let (texts, mut diagnostics) = read(selection.paths);
+    let loaded = load(texts, selection.builtin);
+    diagnostics.extend(loaded.diagnostics);
+    let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
+    Loaded { program: loaded.program.filter(|_| !failed), diagnostics }
+}
+
+/// The program, or an error after the faults have been shown.
+pub(super) fn program(selection: Selection<'_>) -> anyhow::Result<Arc<Program>> {
+    let Loaded { program, mut diagnostics } = load_all(selection);
+    report_faults(&mut diagnostics);
+    match program {
+        Some(program) => Ok(program),
+        None => bail!("the rules cannot be used: {}", summary(&diagnostics)),
+    }
+}
+
+/// `2 errors, 1 warning`.
+pub(super) fn summary(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|fault| fault.severity == Severity::Error).count();
+    format!("{}, {}", counted(errors, "error"), counted(diagnostics.len() - errors, "warning"))
+}
+
+/// The files of `paths`, those of a folder sorted by their bare names.
+fn read(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
+    let mut texts = Vec::new();
+    let mut faults = Vec::new();
+    for path in paths {
+        match files(path) {
+            Ok(files) if files.is_empty() => {
+                let message = "no *.xml in this folder";
+                faults.push(Diagnostic::warning(
+                    place(path),
+                    "",
+                    message,
+                    "put rule files into it, or name a file",
+                ));
+            }
+            Ok(files) => {
+                for file in files {
+                    match read_file(&file) {
+                        Ok(text) => texts.push(text),
+                        Err(error) => faults.push(unreadable(&file, &error)),
+                    }
+                }
+            }
+            Err(error) => faults.push(unreadable(path, &error)),
+        }
+    }
+    (texts, faults)
+}
+
+fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml")) && !file.is_dir() {
+            files.push(file);
+        }
+    }
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    Ok(files)
+}
+
+fn read_file(path: &Path) -> std::io::Result<RuleText> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other("the file is larger than 64 MiB"));
+    }
+    Ok(RuleText { path: path.to_string_lossy().into(), text, builtin: false })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    Diagnostic::error(place(path), "", format!("cannot read: {error}"), "check the path and its permissions")
+}
+
+fn place(path: &Path) -> Place {
+    Place::new(&Arc::from(path.to_string_lossy()), 1, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_xml_files_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.xml", "a.xml", "c.XML", "readme.txt"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("deeper.xml")).unwrap();
+        let (texts, faults) = read(&[folder.path().to_path_buf()]);
+        let names: Vec<&[u8]> = texts.iter().map(|text| text.text.as_slice()).collect();
+        assert_eq!(names, [b"a.xml", b"b.xml", b"c.XML"]);
+        assert_eq!(faults, []);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_fault_and_the_rest_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = folder.path().join("good.xml");
+        std::fs::write(&good, "x").unwrap();
+        let empty = folder.path().join("empty");
+        std::fs::create_dir(&empty).unwrap();
+        let (texts, faults) = read(&[folder.path().join("none.xml"), good, empty]);
+        assert_eq!(texts.len(), 1);
+        assert_eq!(faults.len(), 2);
+        assert!(faults[0].to_string().contains("none.xml:1:1: error: cannot read"), "{}", faults[0]);
+        assert!(faults[1].to_string().contains("empty:1:1: warning: no *.xml"), "{}", faults[1]);
+    }
+}

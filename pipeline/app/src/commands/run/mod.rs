@@ -1,0 +1,199 @@
+//! `run`: everything in one process.
+//!
+//! ```text
+//! sources ─▶ raw topic ─▶ workers ─▶ committer ─▶ commit log ─▶ one delivery for each sink
+//!    ▲           (memory, bounded)                     │ checkpoints
+//!    └──────────────────────────────────────────── store
+//! ```
+//!
+//! Enters: flags and configuration. Leaves: alerts in the sinks, until a signal or, with `--once`, the end of the
+//! inputs. Stages are started from the back, so that whatever arrives finds the next stage running; they end from the
+//! front ([`shutdown`]).
+
+mod banner;
+mod probes;
+mod settings;
+mod shutdown;
+mod sinks;
+mod sources;
+mod target;
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use threatlockdown_analysis::{Committer, CommitterHandle, WorkerOptions, spawn_workers};
+use threatlockdown_connectors::http::{self, IngestState};
+use threatlockdown_ruleset::program::Program;
+use threatlockdown_topics::{
+    CommitLog, CommitLogOptions, Journal, JournalOptions, JournalReader, Publisher, Store, raw_topic,
+};
+
+use self::sinks::Deliveries;
+use self::sources::Sources;
+use self::target::LogTarget;
+use super::host_name;
+use super::rule_set::{self, Selection};
+use crate::cli::RunArgs;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::ops::server::Server;
+use crate::ops::{self, Health, Phase};
+use crate::signals::{self, Reason, StopRequest};
+use crate::telemetry;
+
+/// A stage failed, or the drain was not complete.
+const EXIT_INCOMPLETE: u8 = 1;
+/// Outcomes that may wait for the committer, for each worker; their bytes are bounded by the raw topic's budget.
+const OUTCOMES_PER_WORKER: usize = 4;
+/// How often the stages are looked after.
+const LOOK_AFTER: Duration = Duration::from_millis(200);
+
+pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let config = settings::settle(args)?;
+    telemetry::start(&config.log);
+    let program = rule_set::program(Selection { paths: &config.rules.paths, builtin: config.rules.builtin })?;
+    let listener = bind(&config)?;
+    let health = Arc::new(Health::default());
+    let stop = StopRequest::default();
+    let (mut stages, metrics) = start(&config, &program, args.once)?;
+    let (publisher, deliveries) = (stages.publisher.clone(), stages.deliveries.clone());
+    let deadline = config.shutdown_deadline;
+    signals::watch(stop.clone(), move || shutdown::watchdog(deadline, publisher, deliveries))
+        .context("cannot watch for signals")?;
+    let server = serve(listener, stages.sources.ingest.clone(), &health, metrics)?;
+    health.set_phase(Phase::Running);
+    banner::show(&config, &program, server.as_ref().map(|server| server.address));
+
+    let reason = look_after(&mut stages, &health, &stop);
+    health.set_phase(Phase::Draining);
+    if let Reason::Failed(why) = &reason {
+        tracing::error!(why, "stopping, since a stage died");
+        health.stage_died(why);
+    }
+    let code = shutdown::drain(stages, &reason, deadline);
+    if let Some(server) = server {
+        server.stop();
+    }
+    Ok(code)
+}
+
+/// Everything that runs, in the order of the data.
+struct Stages {
+    sources: Sources,
+    publisher: Publisher,
+    workers: Vec<JoinHandle<()>>,
+    committer: JoinHandle<LogTarget>,
+    committer_handle: CommitterHandle,
+    deliveries: Deliveries,
+}
+
+/// Takes the port before anything else is touched: that it is in use is the most common mistake.
+fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(listen) = &config.listen else { return Ok(None) };
+    let listener = TcpListener::bind(listen.address).with_context(|| {
+        format!("cannot listen on {}: choose another address with --listen, or --listen off", listen.address)
+    })?;
+    Ok(Some(listener))
+}
+
+/// Opens the state and starts the stages, the last one first.
+fn start(config: &Config, program: &Arc<Program>, once: bool) -> anyhow::Result<(Stages, Metrics)> {
+    let mut metrics = Metrics::new();
+    let store = Store::open(&config.data_dir)?;
+    let log = CommitLog::open(&config.data_dir, Arc::clone(&store), CommitLogOptions::default())?;
+    let deliveries = Deliveries::default();
+    deliveries.start(config, &log, &store)?;
+    probes::sinks(&mut metrics, &deliveries);
+
+    let journal = open_journal(config, &store)?;
+    let target = LogTarget {
+        log,
+        store: Arc::clone(&store),
+        journal: journal.as_ref().map(|(journal, _)| Arc::clone(journal)),
+        deliveries: deliveries.clone(),
+    };
+    if let Some((journal, _)) = &journal {
+        probes::journal(&mut metrics, journal);
+    }
+    let analysis = threatlockdown_analysis::Metrics::new(metrics.registry());
+    let count = config.worker_count();
+    let (outcomes, committed) = sync_channel(count * OUTCOMES_PER_WORKER);
+    let (committer_handle, committer) =
+        Committer::new(target, &analysis).spawn(committed).context("cannot start the committer")?;
+    probes::committer(&mut metrics, committer_handle.clone());
+
+    let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
+    let (publisher, consumers) = raw_topic(count, budget);
+    probes::topic(&mut metrics, &publisher);
+    let options = WorkerOptions { min_level: config.min_level, host: host_name() };
+    let workers =
+        spawn_workers(consumers, program, &options, &outcomes, &analysis).context("cannot start workers")?;
+
+    let known = program.sources().map(str::to_owned).collect();
+    let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
+    let sources = Sources::start(&start, journal)?;
+    probes::sources(&mut metrics, &sources.counted);
+    Ok((Stages { sources, publisher, workers, committer, committer_handle, deliveries }, metrics))
+}
+
+/// The journal, where there is an HTTP source or something was left by one. The commit log has to be open already.
+fn open_journal(
+    config: &Config,
+    store: &Arc<Store>,
+) -> anyhow::Result<Option<(Arc<Journal>, JournalReader)>> {
+    if config.http().is_none() && !config.data_dir.join("journal").exists() {
+        return Ok(None);
+    }
+    let options = JournalOptions { max_bytes: config.limits.journal_bytes, ..JournalOptions::default() };
+    let (journal, reader) = Journal::open(&config.data_dir, Arc::clone(store), options)?;
+    Ok(Some((Arc::new(journal), reader)))
+}
+
+fn serve(
+    listener: Option<TcpListener>,
+    ingest: Option<IngestState>,
+    health: &Arc<Health>,
+    metrics: Metrics,
+) -> anyhow::Result<Option<Server>> {
+    let Some(listener) = listener else { return Ok(None) };
+    let mut router = ops::router(Arc::clone(health), Arc::new(metrics));
+    if let Some(ingest) = ingest {
+        router = router.merge(http::router(ingest));
+    }
+    let server = ops::server::start(listener, router).context("cannot start the HTTP server")?;
+    Ok(Some(server))
+}
+
+/// Waits until there is a reason to stop, and keeps the health up to date meanwhile.
+fn look_after(stages: &mut Stages, health: &Health, stop: &StopRequest) -> Reason {
+    loop {
+        if let Some(reason) = stop.wait(LOOK_AFTER) {
+            return reason;
+        }
+        let failing = stages.committer_handle.is_failing();
+        health.set_disk(failing.then(|| String::from("the commit log refuses commits, see the log")));
+        match stages.check() {
+            Ok(true) => stop.set(Reason::Finished),
+            Ok(false) => {}
+            Err(error) => stop.set(Reason::Failed(format!("{error:#}"))),
+        }
+    }
+}
+
+impl Stages {
+    /// Whether all sources have ended by themselves; an error when a stage has ended that should run.
+    fn check(&mut self) -> anyhow::Result<bool> {
+        if self.workers.iter().any(JoinHandle::is_finished) {
+            bail!("a worker died");
+        }
+        if self.committer.is_finished() {
+            bail!("the committer died");
+        }
+        self.sources.all_ended()
+    }
+}

@@ -1,0 +1,125 @@
+//! `scan`: files at rest through the same stages as `run`, alerts as JSON lines on stdout.
+//!
+//! ```text
+//! this thread: files ─▶ raw topic ─▶ workers ─▶ committer ─▶ Output (stdout, dead letters)
+//! ```
+//!
+//! Enters: paths. Leaves: alerts, figures, the exit code. Nothing is stored, so every record is judged each time, and
+//! an event that lies in two files gives its alert twice, as often as it was found.
+
+mod inputs;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use threatlockdown_analysis::metrics::SourceLabel;
+use threatlockdown_analysis::{Committer, Metrics, WorkerOptions, spawn_workers};
+use threatlockdown_ruleset::program::Program;
+use threatlockdown_topics::raw_topic;
+
+use self::inputs::{Inputs, Reading};
+use self::output::{Delivered, Output};
+use self::progress::Progress;
+use super::{counted, host_name, report, rule_set};
+use crate::cli::{ScanArgs, Stats};
+
+/// At least one alert was found.
+const EXIT_ALERTS: u8 = 1;
+/// Raw records in memory at a time; more made nothing faster, and keeps memory small on any number of cores.
+const IN_FLIGHT_BYTES: usize = 32 << 20;
+/// Outcomes that may wait for the committer, for each worker.
+const OUTCOMES_PER_WORKER: usize = 4;
+
+pub(crate) fn execute(args: &ScanArgs) -> anyhow::Result<ExitCode> {
+    let begin = Instant::now();
+    let program = rule_set::program((&args.rules).into())?;
+    let load_time = begin.elapsed();
+    let inputs = Inputs::find(&args.paths, args.source.as_deref())?;
+    let output = Output::open(args.dead_letters.as_deref())?;
+    let threads = args.threads.map_or_else(cores, usize::from);
+    let begin = Instant::now();
+    let figures = judge(args, inputs, output, &program, threads)?;
+    let seconds = begin.elapsed();
+    finish(args, &figures, load_time, seconds, threads)
+}
+
+struct Figures {
+    reading: Reading,
+    delivered: Delivered,
+    /// Records that were decoded and judged.
+    events: u64,
+}
+
+/// Runs the stages to the end of the inputs.
+fn judge(
+    args: &ScanArgs,
+    inputs: Inputs,
+    output: Output,
+    program: &Arc<Program>,
+    threads: usize,
+) -> anyhow::Result<Figures> {
+    let metrics = Metrics::unregistered();
+    let (publisher, consumers) = raw_topic(threads, IN_FLIGHT_BYTES);
+    let (outcomes, committed) = sync_channel(threads * OUTCOMES_PER_WORKER);
+    let options = WorkerOptions { min_level: args.level, host: host_name() };
+    let workers =
+        spawn_workers(consumers, program, &options, &outcomes, &metrics).context("cannot start workers")?;
+    drop(outcomes);
+    let progress = Progress::new(inputs.total_bytes(), output.alerts());
+    let (_, committer) =
+        Committer::new(output, &metrics).spawn(committed).context("cannot start the committer")?;
+
+    let reading = inputs.read(&publisher, &progress);
+    publisher.close();
+    progress.clear();
+    let died = workers.into_iter().filter_map(|worker| worker.join().err()).count();
+    let delivered = committer.join().map_err(|_| anyhow!("the committer died"))?.finish()?;
+    if died > 0 {
+        bail!("{} died; the result is not complete", counted(died, "worker"));
+    }
+    let judged =
+        |source: &String| metrics.events.get_or_create(&SourceLabel { source: source.clone() }).get();
+    let events = reading.sources.iter().map(judged).sum();
+    Ok(Figures { reading, delivered, events })
+}
+
+/// Tells what could not be read, the figures where they are wanted, and the exit code.
+fn finish(
+    args: &ScanArgs,
+    figures: &Figures,
+    load_time: Duration,
+    time: Duration,
+    threads: usize,
+) -> anyhow::Result<ExitCode> {
+    let Figures { reading, delivered, events } = figures;
+    for failed in &reading.failed {
+        report(&format!("warning: {failed}"));
+    }
+    if reading.files == 0 && !reading.failed.is_empty() {
+        bail!("nothing could be read");
+    }
+    if args.stats == Some(Stats::Json) {
+        report(
+            &serde_json::json!({
+                "events": events,
+                "bytes": reading.bytes,
+                "alerts": delivered.alerts,
+                "dead_letters": delivered.dead_letters,
+                "load_seconds": load_time.as_secs_f64(),
+                "seconds": time.as_secs_f64(),
+                "threads": threads,
+            })
+            .to_string(),
+        );
+    }
+    Ok(if delivered.alerts > 0 { ExitCode::from(EXIT_ALERTS) } else { ExitCode::SUCCESS })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,146 @@
+//! Where a scan's commits go: alerts to stdout, dead letters to a file.
+//!
+//! Enters: commits, in the order of the streams. Leaves: lines. A reader of stdout that leaves (`| head`) ends the scan
+//! quietly; any other write error ends it with an error, for a scan can be repeated and need not wait for a full disk.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use threatlockdown_analysis::{Target, TargetError};
+use threatlockdown_topics::Commit;
+
+/// The target of a scan.
+pub(super) struct Output {
+    stdout: Box<dyn Write + Send>,
+    dead_letters: Option<BufWriter<File>>,
+    delivered: Delivered,
+    /// Alerts so far, for the progress line.
+    alerts: Arc<AtomicU64>,
+    failure: Option<anyhow::Error>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Delivered {
+    pub(super) alerts: u64,
+    pub(super) dead_letters: u64,
+}
+
+impl Output {
+    /// Writes dead letters to `path`, which is made anew.
+    pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let create = |path: &Path| {
+            File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+        };
+        let dead_letters = path.map(create).transpose()?;
+        let stdout = Box::new(BufWriter::with_capacity(256 * 1024, io::stdout()));
+        Ok(Self {
+            stdout,
+            dead_letters,
+            delivered: Delivered::default(),
+            alerts: Arc::default(),
+            failure: None,
+        })
+    }
+
+    /// The number of alerts as it grows.
+    pub(super) fn alerts(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.alerts)
+    }
+
+    /// What was written in all, or why it could not be.
+    pub(super) fn finish(self) -> anyhow::Result<Delivered> {
+        match self.failure {
+            Some(error) => Err(error),
+            None => Ok(self.delivered),
+        }
+    }
+
+    fn write(&mut self, commit: &Commit) -> io::Result<()> {
+        for alert in &commit.alerts {
+            self.stdout.write_all(&alert.json)?;
+            self.stdout.write_all(b"\n")?;
+        }
+        self.stdout.flush()
+    }
+
+    fn write_dead_letters(&mut self, commit: &Commit) -> io::Result<()> {
+        let Some(file) = &mut self.dead_letters else { return Ok(()) };
+        for letter in &commit.dead_letters {
+            file.write_all(letter)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()
+    }
+}
+
+impl Target for Output {
+    fn dedupes(&self) -> bool {
+        false
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), TargetError> {
+        self.delivered.alerts += commit.alerts.len() as u64;
+        self.delivered.dead_letters += commit.dead_letters.len() as u64;
+        self.alerts.store(self.delivered.alerts, Ordering::Relaxed);
+        if let Err(error) = self.write_dead_letters(commit) {
+            self.failure = Some(anyhow::Error::new(error).context("cannot write dead letters"));
+            return Err(TargetError::Gone("cannot write dead letters".into()));
+        }
+        self.write(commit).map_err(|error| {
+            let text = error.to_string();
+            if error.kind() != ErrorKind::BrokenPipe {
+                self.failure = Some(anyhow::Error::new(error).context("cannot write alerts to stdout"));
+            }
+            TargetError::Gone(text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use threatlockdown_event::{Alert, AlertId};
+
+    use super::*;
+
+    /// Fails each write with one kind of error.
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    fn commit() -> Commit {
+        let alert = Alert { id: AlertId([0; 16]), level: 3, json: b"{}".to_vec() };
+        Commit { alerts: vec![alert], dead_letters: vec![b"{\"a\":1}".to_vec()], ..Commit::default() }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_no_error_and_a_full_disk_is() {
+        for (kind, is_error) in [(ErrorKind::BrokenPipe, false), (ErrorKind::StorageFull, true)] {
+            let mut output = Output { stdout: Box::new(Broken(kind)), ..Output::open(None).unwrap() };
+            assert!(matches!(output.commit(&commit()), Err(TargetError::Gone(_))));
+            assert_eq!(output.finish().is_err(), is_error, "{kind}");
+        }
+    }
+
+    #[test]
+    fn dead_letters_are_lines_of_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        let mut output = Output { stdout: Box::new(Vec::new()), ..Output::open(Some(&path)).unwrap() };
+        output.commit(&commit()).unwrap();
+        output.commit(&commit()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":1}\n");
+        assert_eq!(output.finish().unwrap(), Delivered { alerts: 2, dead_letters: 2 });
+    }
+}

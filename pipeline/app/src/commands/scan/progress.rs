@@ -1,0 +1,61 @@
+//! The progress line of a scan, on stderr and only where that is a terminal.
+
+use std::cell::Cell;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two updates of the line.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// How far the reading thread is.
+pub(super) struct Progress {
+    shown: bool,
+    total: u64,
+    done: Cell<u64>,
+    last: Cell<Instant>,
+    alerts: Arc<AtomicU64>,
+}
+
+impl Progress {
+    /// For `total` bytes; 0 = not known.
+    pub(super) fn new(total: u64, alerts: Arc<AtomicU64>) -> Self {
+        let shown = std::io::stderr().is_terminal();
+        Self { shown, total, done: Cell::new(0), last: Cell::new(Instant::now()), alerts }
+    }
+
+    /// `bytes` more have been read.
+    pub(super) fn advance(&self, bytes: u64) {
+        self.done.set(self.done.get() + bytes);
+        if self.shown && self.last.get().elapsed() >= EVERY {
+            self.last.set(Instant::now());
+            let line = line(self.done.get(), self.total, self.alerts.load(Ordering::Relaxed));
+            write!(std::io::stderr().lock(), "\r\x1b[K{line}").ok();
+        }
+    }
+
+    /// Takes the line away.
+    pub(super) fn clear(&self) {
+        if self.shown {
+            write!(std::io::stderr().lock(), "\r\x1b[K").ok();
+        }
+    }
+}
+
+fn line(done: u64, total: u64, alerts: u64) -> String {
+    let mib = done >> 20;
+    match (done * 100).checked_div(total) {
+        Some(percent) => format!("{}% of {} MiB, {alerts} alerts", percent.min(100), total >> 20),
+        None => format!("{mib} MiB, {alerts} alerts"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn shows_a_share_where_the_whole_is_known() {
+        assert_eq!(super::line(5 << 20, 20 << 20, 3), "25% of 20 MiB, 3 alerts");
+        assert_eq!(super::line(5 << 20, 0, 3), "5 MiB, 3 alerts");
+    }
+}

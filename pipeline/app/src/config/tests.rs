@@ -1,0 +1,300 @@
+//! The faults of configurations, each with its place; interpolation; and that secrets stay secret.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::interpolate::Lookup;
+use super::{Config, Secret, SinkKind, SourceKind, StdoutFormat, load, parse, validate};
+
+fn read(text: &str) -> (Config, Vec<String>) {
+    read_in(text, PathBuf::from("/nonexistent"))
+}
+
+/// Reads and validates as `config check` does, with a fixed environment.
+fn read_in(text: &str, base: PathBuf) -> (Config, Vec<String>) {
+    let env = |name: &str| match name {
+        "TOKEN" => Some("hunter2-secret".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "PORT" => Some("9000".to_owned()),
+        _ => None,
+    };
+    let (config, mut faults) = parse(&Arc::from("c.yaml"), text, &Lookup { env: &env, base });
+    faults.extend(validate(&config));
+    (config, faults.iter().map(ToString::to_string).collect())
+}
+
+const FULL: &str = r#"
+data_dir: /var/lib/tld
+workers: 4
+listen: 127.0.0.1:${env:PORT}
+log: {level: debug, format: json}
+rules: {builtin: false, paths: [etc/rules]}
+alerts: {min_level: 5}
+sources:
+  - {name: trail, type: file, source: aws.cloudtrail, paths: ["/logs/**/*.json.gz"], start: end, envelope: {s3bucket: x}}
+  - {name: push, type: http, sources: [aws.cloudtrail, json], tokens: ["${env:TOKEN}"], body_limit: 1MiB}
+  - {name: in, type: stdin, source: syslog}
+sinks:
+  - {name: alerts, type: file, path: alerts.jsonl, rotate_bytes: 1GiB, keep: 2}
+  - {name: screen, type: stdout, format: pretty}
+limits: {in_flight_bytes: 32MiB, journal_bytes: 2GiB, max_event_bytes: 2MiB}
+shutdown: {deadline: 5m}
+"#;
+
+#[test]
+fn reads_every_key() {
+    let (config, faults) = read(FULL);
+    assert_eq!(faults, Vec::<String>::new());
+    assert_eq!(config.data_dir, PathBuf::from("/var/lib/tld"));
+    assert_eq!(config.worker_count(), 4);
+    assert_eq!(config.listen.as_ref().unwrap().address.to_string(), "127.0.0.1:9000");
+    assert_eq!(config.log.level, tracing::Level::DEBUG);
+    assert!(!config.rules.builtin);
+    assert_eq!(config.min_level, 5);
+    let SourceKind::File(file) = &config.sources[0].kind else { panic!("{config:?}") };
+    assert_eq!(file.envelope, [("s3bucket".to_owned(), "x".to_owned())]);
+    assert_eq!(file.start, super::Start::End);
+    let (name, http) = config.http().unwrap();
+    assert_eq!((name.name.as_str(), http.body_limit), ("push", 1 << 20));
+    assert_eq!(http.tokens, [Secret::new("hunter2-secret".into())]);
+    assert_eq!(
+        config.sinks[0].kind,
+        SinkKind::File { path: "alerts.jsonl".into(), rotate_bytes: 1 << 30, keep: 2 }
+    );
+    assert_eq!(config.sinks[1].kind, SinkKind::Stdout { format: StdoutFormat::Pretty });
+    assert_eq!(config.limits.max_event_bytes, 2 << 20);
+    assert_eq!(config.shutdown_deadline.as_secs(), 300);
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    for text in ["", "# nothing\n", "{}"] {
+        assert_eq!(read(text), (Config::default(), vec![]), "{text:?}");
+    }
+}
+
+/// Text, and for each fault its place and a part of its message.
+const FAULTS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "worker: 4",
+        &[("c.yaml:1:1", "unknown key in the configuration\n    worker\n    help: did you mean `workers`?")],
+    ),
+    ("a: 1\nb: 2", &[("c.yaml:1:1", "unknown key"), ("c.yaml:2:1", "unknown key")]),
+    (
+        "workers: 1\nworkers: 2",
+        &[("c.yaml:2:1", "stands twice in the configuration, first with the value at line 1")],
+    ),
+    ("workers: many", &[("c.yaml:1:10", "expected a whole number from 0 to 1024\n    many")]),
+    ("workers: -1", &[("c.yaml:1:10", "expected a whole number")]),
+    ("workers:", &[("c.yaml:1:8", "found nothing")]),
+    ("workers: [1]", &[("c.yaml:1:10", "expected a whole number from 0 to 1024, found a list")]),
+    ("listen: 7514", &[("c.yaml:1:9", "expected an address with a port, or off\n    7514")]),
+    ("listen: example.org:80", &[("c.yaml:1:9", "expected an address with a port")]),
+    ("log: {level: loud}", &[("c.yaml:1:14", "expected one of error, warn, info, debug, trace\n    loud")]),
+    ("log: {level: inof}", &[("c.yaml:1:14", "help: did you mean `info`?")]),
+    ("log: text", &[("c.yaml:1:6", "log must be a mapping of keys to values, found a single value")]),
+    ("rules: {builtin: 1}", &[("c.yaml:1:18", "expected true or false\n    1")]),
+    (
+        "rules: {paths: etc/rules}",
+        &[("c.yaml:1:16", "expected a list of files or folders, found a single value")],
+    ),
+    ("alerts: {min_level: 17}", &[("c.yaml:1:21", "expected a whole number from 0 to 16\n    17")]),
+    ("limits: {journal_bytes: 1 GiBi}", &[("c.yaml:1:25", "expected a size from 1MiB")]),
+    ("limits: {max_event_bytes: 1GiB}", &[("c.yaml:1:27", "expected a size from 1KiB to 256MiB")]),
+    (
+        "limits: {in_flight_bytes: 1MiB, max_event_bytes: 2MiB}",
+        &[("command line:1:1", "is more than limits.in_flight_bytes")],
+    ),
+    (
+        "shutdown: {deadline: 30}",
+        &[("c.yaml:1:22", "expected a duration\n    30\n    help: write for example 500ms")],
+    ),
+    (
+        "sources: [1, {name: a}]",
+        &[("c.yaml:1:11", "an item of sources must be a mapping"), ("c.yaml:1:14", "`type` is missing")],
+    ),
+    ("sources:\n  - {name: a, type: fiel}", &[("c.yaml:2:21", "help: did you mean `file`?")]),
+    (
+        "sources:\n  - {name: a, type: file}",
+        &[("c.yaml:2:5", "`source` is missing"), ("c.yaml:2:5", "`paths` is missing")],
+    ),
+    ("sources:\n  - {type: stdin, source: syslog}", &[("c.yaml:2:5", "`name` is missing")]),
+    (
+        "sources:\n  - {name: a, type: file, source: json, paths: [x], tokens: [secret]}",
+        &[("c.yaml:2:53", "unknown key in a file source\n    tokens")],
+    ),
+    (
+        "sources:\n  - {name: a, type: file, source: json, paths: []}",
+        &[("c.yaml:2:5", "a file source without paths")],
+    ),
+    ("sources:\n  - {name: a, type: stdin, source: a/b}", &[("c.yaml:2:5", "a log source may hold")]),
+    (
+        "sources:\n  - {name: a, type: http}\n  - {name: a, type: stdin, source: json}",
+        &[("c.yaml:3:5", "two sources have this name, the first at line 2")],
+    ),
+    ("sources:\n  - {name: a/b, type: http}", &[("c.yaml:2:5", "the name of a source may hold")]),
+    (
+        "sources:\n  - {name: a, type: http}\n  - {name: b, type: http}",
+        &[("c.yaml:3:5", "a second http source")],
+    ),
+    (
+        "listen: 0.0.0.0:7514\nsources: [{name: a, type: http}]",
+        &[("c.yaml:1:9", "would accept events from anyone")],
+    ),
+    (
+        "listen: off\nsources: [{name: a, type: http}]",
+        &[("c.yaml:2:11", "an http source, but `listen` is off")],
+    ),
+    ("sources: [{name: a, type: http, tokens: []}]", &[("c.yaml:1:41", "no bearer token in the list")]),
+    ("sinks: [{name: a, type: file}]", &[("c.yaml:1:9", "`path` is missing")]),
+    (
+        "sinks:\n- {name: a, type: file, path: x}\n- {name: b, type: file, path: x}",
+        &[("c.yaml:3:3", "the sink `a` writes to the same file")],
+    ),
+    ("sinks: [{name: dead-letters, type: stdout}]", &[("c.yaml:1:9", "this name is taken")]),
+    // Faults of one key and faults between keys, together; and none that only follows from another.
+    (
+        "workrs: 1\nsources:\n- {name: a, type: http}\n- {name: a, type: http, tokens: x}\nlisten: 0.0.0.0:1",
+        &[
+            ("c.yaml:1:1", "unknown key"),
+            ("c.yaml:4:33", "expected a list of bearer tokens"),
+            ("c.yaml:4:3", "two sources have this name"),
+            ("c.yaml:5:9", "would accept events from anyone"),
+            ("c.yaml:4:3", "a second http source"),
+        ],
+    ),
+    ("data_dir: ${env:NOPE}", &[("c.yaml:1:11", "environment variable `NOPE` is not set\n    ${env:NOPE}")]),
+    ("data_dir: \"/x/${env:NOPE}\"", &[("c.yaml:1:15", "environment variable `NOPE` is not set")]),
+    ("data_dir: /x/${env:NOPE", &[("c.yaml:1:14", "a reference without its closing brace")]),
+    (
+        "data_dir: ${ENV:A}${foo}",
+        &[("c.yaml:1:11", "no such kind of reference"), ("c.yaml:1:19", "a reference to nothing")],
+    ),
+    ("data_dir: ${file:none.txt}", &[("c.yaml:1:11", "cannot read /nonexistent/none.txt")]),
+    ("data_dir: \"${exec:exit 3}\"", &[("c.yaml:1:12", "the command failed, exit status: 3")]),
+    ("data_dir: ${env:EMPTY}", &[("c.yaml:1:11", "expected the path of a folder\n    ${env:EMPTY}")]),
+    ("data_dir: &a x\nworkers: *a", &[("c.yaml:1:11", "an anchor (`&name`) is not accepted here")]),
+    ("--- {}\n--- {}", &[("c.yaml:2:1", "a second document is not accepted here")]),
+    ("workers: !!int 4", &[("c.yaml:1:10", "a tag (`!name`) is not accepted here")]),
+    ("log: {level: info", &[("c.yaml:2:1", "this is not YAML")]),
+    ("- a\n- b", &[("c.yaml:1:1", "the configuration must be a mapping of keys to values, found a list")]),
+];
+
+#[test]
+fn every_fault_has_its_place_and_what_to_do() {
+    let mut wrong = String::new();
+    for (text, expected) in FAULTS {
+        let (_, faults) = read(text);
+        let matches = faults.len() == expected.len()
+            && faults.iter().zip(*expected).all(|(fault, (place, message))| {
+                fault.starts_with(&format!("{place}: error: "))
+                    && fault.contains(message)
+                    && fault.contains("\n    help: ")
+            });
+        if !matches {
+            wrong.push_str(&format!("{text}\n{}\nexpected {expected:?}\n\n", faults.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn deep_nesting_is_a_fault_and_not_a_crash() {
+    let (_, faults) = read(&"[".repeat(100_000));
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].len() < 500, "{}", faults[0].len());
+    let (_, faults) = read(&format!("sources: {}x{}", "[".repeat(50), "]".repeat(50)));
+    assert!(faults[0].contains("such deep nesting"), "{}", faults[0]);
+}
+
+#[test]
+fn replaces_references() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("name.txt"), "from-file\r\n").unwrap();
+    let cases = [
+        ("plain", "plain"),
+        ("a${env:PORT}b", "a9000b"),
+        ("${env:NOPE:-fallback}", "fallback"),
+        ("${env:NOPE:-a:-b{c}}", "a:-b{c}"),
+        ("${env:EMPTY:-fallback}", "fallback"),
+        ("x${env:NOPE:-}y", "xy"),
+        ("${file:name.txt}", "from-file"),
+        ("${exec:echo {a} | tr -d '{}'; echo}", "a\n"),
+        ("$${env:PORT}", "${env:PORT}"),
+        ("$5 $$ ${env:PORT}$", "$5 $$ 9000$"),
+    ];
+    for (written, expected) in cases {
+        let written = written.replace('\'', "''");
+        let (config, faults) = read_in(&format!("data_dir: '{written}'"), folder.path().to_path_buf());
+        assert_eq!(faults, Vec::<String>::new(), "{written}");
+        assert_eq!(config.data_dir, PathBuf::from(expected), "{written}");
+    }
+}
+
+#[test]
+fn what_is_put_in_is_not_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("odd"), "${env:TOKEN}").unwrap();
+    let (config, faults) = read_in("data_dir: '${file:odd}'", folder.path().to_path_buf());
+    assert_eq!((config.data_dir, faults), (PathBuf::from("${env:TOKEN}"), vec![]));
+}
+
+#[test]
+fn a_value_is_bounded_and_text() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("big"), vec![b'a'; (1 << 20) + 1]).unwrap();
+    std::fs::write(folder.path().join("bytes"), [0xff, 0xfe]).unwrap();
+    let cases = [
+        ("${file:big}", "is larger than 1 MiB"),
+        ("${file:bytes}", "is not UTF-8 text"),
+        ("${exec:yes}", "is larger than 1 MiB"),
+        ("${exec:no-such-command-here}", "the command failed, exit status: 127"),
+    ];
+    for (written, message) in cases {
+        let (_, faults) = read_in(&format!("data_dir: '{written}'"), folder.path().to_path_buf());
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(message), "{}", faults[0]);
+    }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let (config, _) = read(FULL);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let wrong = [
+        // Wrong kinds and broken texts around a literal token, and a default inside a reference.
+        "sources: [{name: a, type: http, tokens: hunter2-x}]",
+        "sources: [{name: a, type: http, tokens: {hunter2-k: hunter2-x}}]",
+        "sources: [{name: a, type: http, tokens: [[hunter2-x], ' ', {a: hunter2-y}]}]",
+        "sources: [{name: a, type: http, token: hunter2-x}]",
+        "sources: [{name: a, type: file, source: json, paths: [x], tokens: [hunter2-x]}]",
+        "sources: [{name: a, type: http, tokens: ['${env:NOPE:-hunter2-x']}]",
+        "sources: [{name: a, type: http, tokens: ['${nope:hunter2-x}']}]",
+        "sources:\n- name: a\n  type: http\n  tokens: [\"hunter2-x]\n",
+        "sources:\n- name: a\n  type: http\n  tokens:\n  - hunter2-x: : :\n   hunter2-y\n",
+        "sources:\n- name: a\n  type: http\n  tokens:\n- hunter2-x\n",
+        "tokens: [hunter2-x]",
+        "listen: 0.0.0.0:1\nsources: [{name: a, type: http, tokens: ['']}, {name: a, type: http, tokens: [hunter2-x]}]",
+    ];
+    for text in wrong {
+        let (config, faults) = read(text);
+        assert!(!faults.is_empty(), "{text}");
+        assert!(!faults.join("\n").contains("hunter2"), "{text}\n{faults:#?}");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("none.yaml");
+    let (_, faults) = load(&path);
+    assert!(
+        faults[0].to_string().contains("none.yaml:1:1: error: cannot read the configuration"),
+        "{}",
+        faults[0]
+    );
+    std::fs::write(&path, b"workers: 1\nlisten: \xff\n").unwrap();
+    let (_, faults) = load(&path);
+    assert!(faults[0].to_string().contains("none.yaml:2:1: error: this line is not UTF-8"), "{}", faults[0]);
+}

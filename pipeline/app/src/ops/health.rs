@@ -1,0 +1,67 @@
+//! What `/healthz` and `/readyz` answer from.
+
+use std::sync::{Mutex, PoisonError};
+
+/// State of the process, changed by the topology and read by the endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// Short and rare sections only; never held while anything waits.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    phase: Phase,
+    /// A stage that ended though it should not have, and why.
+    dead: Option<String>,
+    /// Why the commit log or the journal refuses appends, while it does.
+    disk: Option<String>,
+}
+
+/// Where in its life the process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    #[default]
+    Starting,
+    Running,
+    Draining,
+}
+
+impl Health {
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.with(|state| state.phase = phase);
+    }
+
+    /// A stage died; the first one stands, for the others often follow from it.
+    pub(crate) fn stage_died(&self, why: &str) {
+        self.with(|state| {
+            state.dead.get_or_insert_with(|| why.to_owned());
+        });
+    }
+
+    /// The disk refuses appends for this reason, or accepts them again.
+    pub(crate) fn set_disk(&self, failing: Option<String>) {
+        self.with(|state| state.disk = failing);
+    }
+
+    /// Why `/healthz` is not 200.
+    pub(crate) fn unhealthy(&self) -> Option<String> {
+        self.with(|state| state.dead.clone())
+    }
+
+    /// Why `/readyz` is not 200.
+    pub(crate) fn unready(&self) -> Option<String> {
+        self.with(|state| {
+            let disk = state.disk.as_ref().map(|why| format!("storage does not accept writes: {why}"));
+            state.dead.clone().or(disk).or(match state.phase {
+                Phase::Starting => Some("starting".into()),
+                Phase::Running => None,
+                Phase::Draining => Some("draining".into()),
+            })
+        })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

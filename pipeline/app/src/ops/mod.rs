@@ -1,0 +1,58 @@
+//! Operations: `/metrics`, `/healthz`, `/readyz`, on the same endpoint as ingest.
+//!
+//! Enters: the [`Health`] that the topology keeps and the registry. Leaves: an axum router, and [`server`], which
+//! serves it. Healthy = restarting would not help; ready = it makes sense to send events here.
+
+mod health;
+pub(crate) mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+pub(crate) use self::health::{Health, Phase};
+use crate::metrics::{CONTENT_TYPE, Metrics};
+
+#[derive(Clone)]
+struct Shared {
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
+
+/// The routes of operations.
+pub(crate) fn router(health: Arc<Health>, metrics: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/metrics", get(show_metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(Shared { health, metrics })
+}
+
+async fn show_metrics(State(shared): State<Shared>) -> Response {
+    match shared.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn healthz(State(shared): State<Shared>) -> Response {
+    answer(shared.health.unhealthy())
+}
+
+async fn readyz(State(shared): State<Shared>) -> Response {
+    answer(shared.health.unready())
+}
+
+fn answer(reason: Option<String>) -> Response {
+    let (status, body) = match reason {
+        None => (StatusCode::OK, serde_json::json!({"status": "ok"})),
+        Some(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({"status": "unavailable", "reason": reason}))
+        }
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
