@@ -77,7 +77,7 @@ impl AlertWriter {
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
-        write_event(&event, time, unit, &mut out);
+        write_event(&event, time, unit, record, &mut out);
         write_cloud(verdict, &identity, &mut out);
         let _ = write!(out, ",\"ruleset\":{{\"version\":{}}}}}", self.version);
         Alert { id, level, json: out.into_bytes() }
@@ -184,7 +184,7 @@ fn write_data(verdict: &Verdict<'_>, out: &mut String) {
     }
 }
 
-fn write_event(event: &EventId, time: Option<Millis>, unit: &Unit, out: &mut String) {
+fn write_event(event: &EventId, time: Option<Millis>, unit: &Unit, record: &Record, out: &mut String) {
     let _ = write!(out, ",\"event\":{{\"id\":\"{event}\",\"source\":");
     write_string(&unit.context.source, out);
     if let Some(time) = time {
@@ -193,7 +193,7 @@ fn write_event(event: &EventId, time: Option<Millis>, unit: &Unit, out: &mut Str
     let _ = write!(out, ",\"ingested\":\"{}\",\"connector\":", unit.ingested.rfc3339());
     write_string(&unit.context.connector, out);
     out.push_str(",\"origin\":");
-    write_string(&unit.context.origin, out);
+    write_string(&format!("{}:{}", unit.context.origin, record.origin), out);
     out.push('}');
 }
 

@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use threatlockdown_event::Reason;
 
 /// The log source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

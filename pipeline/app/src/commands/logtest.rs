@@ -99,7 +99,7 @@ impl Bench {
                 shortened(record)
             ),
             LogtestFormat::Json => {
-                format!("{}\n", json!({"decoder": {}, "rule": null, "fields": {}, "error": why}))
+                format!("{}\n", json!({"decoder": {"name": null}, "rule": null, "fields": {}, "error": why}))
             }
         }
     }
@@ -110,7 +110,7 @@ fn as_json(verdict: &Verdict<'_>) -> String {
     verdict.for_each_field(|name, value| {
         fields.insert(name.to_owned(), Value::from(value));
     });
-    let decoder = verdict.decoder().map_or_else(|| json!({}), |name| json!({"name": name}));
+    let decoder = json!({"name": verdict.decoder()});
     let rule = verdict.rule().map(|rule| {
         let mut object = json!({
             "id": rule.id,
