@@ -17,6 +17,8 @@ pub struct Feed {
     pub source: Arc<str>,
     /// The operator's name for the source.
     pub connector: Arc<str>,
+    /// Facts that the operator knows and the records do not hold, shown to rules by the mapping: `s3bucket` …
+    pub envelope: Vec<(String, String)>,
     /// How it is read.
     pub options: ReadOptions,
     /// Where records go.
@@ -45,12 +47,15 @@ impl StreamCursor {
 impl Feed {
     /// What records of the file or stream `origin` share.
     pub(crate) fn context(&self, origin: &str, origin_id: [u8; 16]) -> Arc<Context> {
+        let log_file = ("log_file".to_owned(), origin.to_owned());
+        // The first of a name counts, so the operator's word goes before ours.
+        let envelope = self.envelope.iter().cloned().chain([log_file]).collect();
         Arc::new(Context {
             source: Arc::clone(&self.source),
             connector: Arc::clone(&self.connector),
             location: origin.into(),
             account: None,
-            envelope: vec![("log_file".to_owned(), origin.to_owned())],
+            envelope,
             origin: origin.into(),
             origin_id,
         })

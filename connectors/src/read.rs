@@ -235,6 +235,7 @@ mod tests {
         let feed = Feed {
             source: source.into(),
             connector: "scan".into(),
+            envelope: Vec::new(),
             options: ReadOptions::default(),
             publisher,
             stats: Arc::new(SourceStats::default()),

@@ -153,6 +153,7 @@ mod tests {
         let feed = Feed {
             source: "syslog".into(),
             connector: "in".into(),
+            envelope: Vec::new(),
             options: Default::default(),
             publisher,
             stats: Arc::new(SourceStats::default()),
@@ -182,6 +183,7 @@ mod tests {
         let feed = Feed {
             source: "syslog".into(),
             connector: "in".into(),
+            envelope: Vec::new(),
             options: Default::default(),
             publisher,
             stats: Arc::new(SourceStats::default()),

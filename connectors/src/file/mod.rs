@@ -108,6 +108,7 @@ pub struct FileSource {
     streams: u64,
     /// How many files are open.
     opened: usize,
+    max_open: usize,
 }
 
 /// What the files of a source share.
@@ -174,6 +175,7 @@ impl FileSource {
             warned: HashMap::new(),
             streams: 0,
             opened: 0,
+            max_open: MAX_OPEN,
         })
     }
 
@@ -496,17 +498,17 @@ impl FileSource {
 
     /// Whether one more file may be opened. Makes room by closing those that were quiet for longest, some at a time.
     fn has_room(&mut self) -> bool {
-        if self.opened < MAX_OPEN {
+        if self.opened < self.max_open {
             return true;
         }
         let idle = |file: &Tracked| file.open.is_some() && file.at_end && file.presence == Presence::Present;
         let mut quiet: Vec<_> = self.files.iter_mut().filter(|file| idle(file)).collect();
         quiet.sort_by_key(|file| file.changed);
-        for file in quiet.into_iter().take(MAX_OPEN / 4) {
+        for file in quiet.into_iter().take(self.max_open.div_ceil(4)) {
             file.open = None;
             self.opened -= 1;
         }
-        self.opened < MAX_OPEN
+        self.opened < self.max_open
     }
 }
 

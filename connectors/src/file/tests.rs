@@ -55,6 +55,7 @@ impl Rig {
         let feed = Feed {
             source: self.source_name.into(),
             connector: "files".into(),
+            envelope: Vec::new(),
             options,
             publisher: self.topic.0.clone(),
             stats: Arc::clone(&self.stats),
@@ -407,7 +408,9 @@ fn a_missing_link_target_does_not_stop_the_others() {
 
 #[test]
 fn many_files_need_few_descriptors() {
+    const MAX_OPEN: usize = 8;
     let mut rig = Rig::new("syslog");
+    rig.source.as_mut().unwrap().max_open = MAX_OPEN;
     for n in 0..3 * MAX_OPEN {
         rig.append(&format!("app.{n}"), format!("first of {n}\n"));
     }

@@ -56,12 +56,7 @@ impl Metrics {
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         registry.register("events", "records judged", metrics.events.clone());
-        registry.register_with_unit(
-            "records",
-            "size of the records judged",
-            Unit::Bytes,
-            metrics.bytes.clone(),
-        );
+        registry.register("bytes", "bytes of the records judged", metrics.bytes.clone());
         registry.register("alerts", "alerts committed", metrics.alerts.clone());
         registry.register(
             "alerts_repeated",
@@ -85,7 +80,21 @@ impl Metrics {
             "commits that had to be tried again",
             metrics.commit_retries.clone(),
         );
+        metrics.begin_at_zero();
         metrics
+    }
+
+    /// A counter that appears with its first event hides that event from `increase()`.
+    fn begin_at_zero(&self) {
+        for level in 1..=16 {
+            self.alerts.get_or_create(&LevelLabel { level });
+        }
+        for reason in Reason::ALL {
+            self.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() });
+        }
+        for reason in [Reason::Malformed, Reason::TooDeep] {
+            self.decode_errors.get_or_create(&ReasonLabel { reason: reason.as_str() });
+        }
     }
 
     /// For commands that export nothing.

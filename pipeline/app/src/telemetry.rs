@@ -19,6 +19,15 @@ pub(crate) fn start(log: &Log) {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     drop(result);
+    // A panic is a log line like any other; the default would write text between JSON lines.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let message = text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        tracing::error!(thread, place, message, "a thread panicked");
+    }));
 }
 
 /// The filter from the variable; from the configured level where there is none or it is not readable.

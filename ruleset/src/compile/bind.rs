@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::decode::mapping::{Mapping, Normalise};
 use crate::decode::paths::{Derive, PathTree, Wrap};
+use crate::decode::statics::STATIC;
 use crate::program::{ALTERNATIVES, Binding, Extra, Given, Subject, View};
 
 pub(super) fn bind(mapping: Mapping, subjects: &[Subject], outputs: &[String]) -> Binding {
@@ -32,29 +33,50 @@ fn raw_view(mapping: &Mapping, names: &[&str], subjects: usize) -> View {
         let index = slot_index(slot);
         given[slot] = given_value(mapping, name);
         let Some(path) = below(name, &mapping.under) else { continue };
-        fields.push((path.to_owned(), index, Derive::Plain));
+        match mapping.under.is_empty() {
+            true => at_the_top(path, index, slot >= subjects, &mut fields),
+            false => fields.push((path.to_owned(), index, Derive::Plain)),
+        }
         if mapping.normalise == Normalise::AwsBucket && path == "source_ip_address" {
             fields.push(("sourceipaddress".to_owned(), index, Derive::Ipv4Prefix));
         }
     }
     let extras = extras(mapping, "", names.len());
     let mut view = view(&fields, extras, subjects, given);
-    if mapping.normalise == Normalise::AwsBucket {
-        for tree in [&mut view.tests, &mut view.outputs] {
-            wrap_cloudtrail(tree);
+    for tree in [&mut view.tests, &mut view.outputs] {
+        match mapping.normalise {
+            Normalise::None => {}
+            Normalise::AwsBucket => wrap_cloudtrail(tree),
+            Normalise::AzureGraph => leave_out_bare(tree),
         }
     }
     view
 }
 
 fn enveloped_view(mapping: &Mapping, below: &str, names: &[&str], subjects: usize) -> View {
-    let fields: Vec<Field> = names
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| !name.is_empty())
-        .map(|(slot, name)| ((*name).to_owned(), slot_index(slot), Derive::Plain))
-        .collect();
+    let mut fields: Vec<Field> = Vec::new();
+    for (slot, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        at_the_top(name, slot_index(slot), slot >= subjects, &mut fields);
+    }
     view(&fields, extras(mapping, below, names.len()), subjects, vec![Given::No; names.len()])
+}
+
+/// A name whose value may be a static field, which conditions do not see and descriptions do.
+fn at_the_top(name: &str, slot: u32, is_output: bool, fields: &mut Vec<Field>) {
+    let member = STATIC.iter().find(|(_, field)| is_output && *field == name);
+    if let Some((key, _)) = member {
+        fields.push(((*key).to_owned(), slot, Derive::Static(key)));
+        if *key == "dstuser" {
+            fields.push(("user".to_owned(), slot, Derive::UserAlias));
+        }
+        return;
+    }
+    let derive = match STATIC.iter().find(|(key, _)| *key == name) {
+        Some((key, _)) => Derive::NotStatic(key),
+        None if name == "user" => Derive::User,
+        None => Derive::Plain,
+    };
+    fields.push((name.to_owned(), slot, derive));
 }
 
 fn view(fields: &[Field], extras: Vec<Field>, subjects: usize, given: Vec<Given>) -> View {
@@ -76,6 +98,12 @@ fn wrap_cloudtrail(tree: &mut PathTree) {
     }
     tree.set_wrap(&["tags"], Wrap::Value);
     tree.set_wrap(&["requestparameters", "disableapitermination"], Wrap::BooleanValue);
+}
+
+fn leave_out_bare(tree: &mut PathTree) {
+    for path in [&["status"][..], &["initiatedby", "app"], &["initiatedby", "user"]] {
+        tree.set_wrap(path, Wrap::LeftOut);
+    }
 }
 
 fn given_value(mapping: &Mapping, name: &str) -> Given {

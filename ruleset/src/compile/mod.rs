@@ -8,9 +8,10 @@ mod attack;
 mod bind;
 mod dispatch;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::decode::mapping::Mapping;
+use crate::decode::paths::MAX_PARTS;
 use crate::diagnostic::Diagnostic;
 use crate::expr::{Matcher, pcre2_literals};
 use crate::ir::{self, Part, RuleTree, Subject as IrSubject, Test};
@@ -37,6 +38,7 @@ pub fn compile(tree: &RuleTree, mappings: Vec<Mapping>, version: String) -> Resu
     let rules: Vec<Rule> =
         tree.rules.iter().map(|rule| lower_rule(rule, &mut tests, &attack, &mut faults)).collect();
     check_depth(tree, &mut faults);
+    check_names(tree, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -143,12 +145,34 @@ fn check_depth(tree: &RuleTree, faults: &mut Vec<Diagnostic>) {
     }
 }
 
+/// The number of ways to write a name with dots in keys is bounded by the number of its parts.
+fn check_names(tree: &RuleTree, faults: &mut Vec<Diagnostic>) {
+    for rule in &tree.rules {
+        let tested = rule.conditions.iter().filter_map(|condition| match &condition.subject {
+            IrSubject::Log => None,
+            IrSubject::Field(name) => Some(name),
+        });
+        let shown = rule.description.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Field(name) => Some(name),
+        });
+        if let Some(name) = tested.chain(shown).find(|name| name.split('.').count() > MAX_PARTS) {
+            faults.push(Diagnostic::error(
+                rule.place.clone(),
+                name.clone(),
+                format!("rule {} names a field of more than {MAX_PARTS} parts", rule.id),
+                "name a field nearer to the top of the record",
+            ));
+        }
+    }
+}
+
 fn output_names(tree: &RuleTree) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    let parts = tree.rules.iter().flat_map(|rule| &rule.description.parts);
-    for part in parts {
+    let mut known: FxHashSet<&str> = FxHashSet::default();
+    for part in tree.rules.iter().flat_map(|rule| &rule.description.parts) {
         if let Part::Field(name) = part
-            && !names.contains(name)
+            && known.insert(name)
         {
             names.push(name.clone());
         }
@@ -177,18 +201,20 @@ fn literal_parts(test: &Test, matcher: &Matcher) -> Option<Vec<LiteralPart>> {
 #[derive(Default)]
 struct Tests {
     subjects: Vec<(IrSubject, Vec<Literals>)>,
+    subject_of: FxHashMap<IrSubject, SubjectIndex>,
     known: FxHashMap<(SubjectIndex, Test), PredicateIndex>,
     matchers: Vec<(SubjectIndex, Matcher)>,
 }
 
 impl Tests {
     fn subject(&mut self, subject: &IrSubject) -> SubjectIndex {
-        let known = self.subjects.iter().position(|(known, _)| known == subject);
-        let index = known.unwrap_or_else(|| {
-            self.subjects.push((subject.clone(), Vec::new()));
-            self.subjects.len() - 1
-        });
-        u32::try_from(index).unwrap_or(LOG)
+        if let Some(&known) = self.subject_of.get(subject) {
+            return known;
+        }
+        let index = u32::try_from(self.subjects.len()).unwrap_or(LOG);
+        self.subjects.push((subject.clone(), Vec::new()));
+        self.subject_of.insert(subject.clone(), index);
+        index
     }
 
     fn predicate(

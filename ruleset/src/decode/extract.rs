@@ -7,6 +7,7 @@
 use simd_json::{Node, StaticNode};
 
 use super::paths::{Derive, PathNode, PathTree, ROOT, Wrap};
+use super::statics::is_dstuser_taken_before;
 use super::text::span;
 
 /// Where the value of a slot stands on the tape, and how its text is made.
@@ -36,12 +37,14 @@ impl Found {
 }
 
 /// How a record is to be read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reading {
     /// AWS bucket normalisation (see [`super::mapping::Normalise::AwsBucket`]).
     pub(crate) normalise: bool,
     /// Null members are absent.
     pub(crate) discard_null: bool,
+    /// What [`super::mapping::Normalise::AzureGraph`] says; the tree says it too.
+    pub(crate) graph: bool,
 }
 
 /// Fills `slots` from the record whose root value is the first of `tape`.
@@ -111,6 +114,7 @@ impl Walk<'_> {
                 Some(Node::Static(StaticNode::Bool(_))) => ("value", Found::plain(at)),
                 _ => return false,
             },
+            Wrap::LeftOut => return is_bare(self.tape.get(at)),
         };
         if let Some(child) = self.tree.child(node, member) {
             for (slot, _) in self.tree.slots(child) {
@@ -122,16 +126,39 @@ impl Walk<'_> {
 
     fn fill(&mut self, node: PathNode, at: usize) {
         for (slot, derive) in self.tree.slots(node) {
-            let applies = match (derive, self.tape.get(at)) {
-                (Derive::Plain, _) => true,
-                (Derive::Ipv4Prefix, Some(Node::String(text))) => starts_with_ipv4(text),
-                (Derive::Ipv4Prefix, _) => false,
+            let applies = match derive {
+                Derive::Plain => true,
+                Derive::Ipv4Prefix => {
+                    matches!(self.tape.get(at), Some(Node::String(text)) if starts_with_ipv4(text))
+                }
+                Derive::Static(name) => {
+                    if self.has_key(at, name)
+                        && let Some(place) = self.slots.get_mut(*slot as usize)
+                    {
+                        *place = Found::plain(at);
+                    }
+                    false
+                }
+                Derive::NotStatic(name) => !self.has_key(at, name),
+                Derive::UserAlias => self.has_key(at, "user"),
+                Derive::User => !self.has_key(at, "user") || is_dstuser_taken_before(self.tape, at),
             };
             if applies {
                 set(self.slots, *slot, Found::plain(at));
             }
         }
     }
+
+    /// Whether the value at `at` is that of a member with exactly this key. Static fields stand at the top of a record,
+    /// where the key is always the node before.
+    fn has_key(&self, at: usize, name: &str) -> bool {
+        matches!(at.checked_sub(1).and_then(|key| self.tape.get(key)), Some(Node::String(key)) if *key == name)
+    }
+}
+
+/// Null or a text.
+pub(crate) fn is_bare(value: Option<&Node<'_>>) -> bool {
+    matches!(value, Some(Node::String(_) | Node::Static(StaticNode::Null)))
 }
 
 /// The first value in document order counts.
@@ -185,8 +212,8 @@ mod tests {
         slots.iter().map(text).collect()
     }
 
-    const AWS: Reading = Reading { normalise: true, discard_null: false };
-    const AS_IS: Reading = Reading { normalise: false, discard_null: false };
+    const AWS: Reading = Reading { normalise: true, discard_null: false, graph: false };
+    const AS_IS: Reading = Reading { normalise: false, discard_null: false, graph: false };
 
     #[test]
     fn fields_are_found_without_case_and_the_first_counts() {

@@ -49,6 +49,9 @@ pub enum Normalise {
     None,
     /// AWS bucket records: null members go, one-element arrays become their element, and the CloudTrail particulars.
     AwsBucket,
+    /// Graph's reports: members that are objects in some reports and texts or null in others are left out then
+    /// (`status`, and `app` and `user` in `initiatedBy`).
+    AzureGraph,
 }
 
 /// How to see that a record comes in the reference's envelope already.
@@ -112,6 +115,14 @@ pub fn builtin() -> Result<Vec<Mapping>, MappingError> {
 }
 
 impl Mapping {
+    /// Whether rules see a record just as it stands.
+    pub(crate) fn adds_nothing(&self) -> bool {
+        self.under.is_empty()
+            && self.constants.is_empty()
+            && self.envelope.is_empty()
+            && self.normalise == Normalise::None
+    }
+
     /// Reads one mapping.
     ///
     /// # Errors
@@ -133,7 +144,8 @@ impl Mapping {
             normalise: match reader.text("normalise")?.as_deref() {
                 None | Some("none") => Normalise::None,
                 Some("aws_bucket") => Normalise::AwsBucket,
-                Some(_) => return Err(reader.fault("normalise", "`none` or `aws_bucket`")),
+                Some("azure_graph") => Normalise::AzureGraph,
+                Some(_) => return Err(reader.fault("normalise", "`none`, `aws_bucket` or `azure_graph`")),
             },
             constants: reader.pairs("constants")?,
             envelope: reader.pairs("envelope")?,

@@ -5,6 +5,7 @@ pub(crate) mod extract;
 pub mod header;
 pub mod mapping;
 pub(crate) mod paths;
+pub(crate) mod statics;
 pub(crate) mod text;
 
 /// Appends `text` as a JSON string, with the escapes that JSON demands and no others.

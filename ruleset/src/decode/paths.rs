@@ -13,13 +13,22 @@ pub(crate) type PathNode = u32;
 /// The root of every tree.
 pub(crate) const ROOT: PathNode = 0;
 
-/// What a record's value is before it fills a slot.
+/// Which of the values at a path fill a slot. The reference keeps members of the record that bear certain names (in
+/// exactly that letter case) apart from its dynamic fields, as static ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Derive {
-    /// As it stands.
+    /// Every one.
     Plain,
-    /// Only where it starts with a dotted IPv4 address.
+    /// Those that start with a dotted IPv4 address.
     Ipv4Prefix,
+    /// A static field: those whose key is exactly this; the last one counts.
+    Static(&'static str),
+    /// A dynamic field that has a static one of the same name: those whose key is not exactly this.
+    NotStatic(&'static str),
+    /// `user` as another name of the static field `dstuser`, while that is free.
+    UserAlias,
+    /// `user` as a dynamic field: what is left when `dstuser` was not free.
+    User,
 }
 
 /// What a value that is not an object is wrapped into, in records that are normalised.
@@ -33,6 +42,8 @@ pub(crate) enum Wrap {
     Value,
     /// `{"value": value}`, for booleans alone.
     BooleanValue,
+    /// Nothing: texts and nulls are left out.
+    LeftOut,
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +52,9 @@ struct Inner {
     wrap: Wrap,
     table: Table,
 }
+
+/// Most parts of a field name: the edges are as many as the square of that.
+pub(crate) const MAX_PARTS: usize = 16;
 
 /// The tree; see the file's comment.
 #[derive(Debug, Clone)]
@@ -51,7 +65,7 @@ pub(crate) struct PathTree {
 impl PathTree {
     /// Every field's lower-case name with the slot that it fills.
     pub(crate) fn new<'a>(fields: impl IntoIterator<Item = (&'a str, u32, Derive)>) -> Self {
-        let mut builder = Builder::default();
+        let mut builder = Builder::new();
         for (name, slot, derive) in fields {
             let node = builder.node(name);
             builder.slots[node as usize].push((slot, derive));
@@ -97,27 +111,26 @@ impl PathTree {
     }
 }
 
-#[derive(Default)]
+/// The root has no name; the node `""` is that of a member with the empty key.
 struct Builder {
     by_prefix: FxHashMap<String, PathNode>,
     slots: Vec<Vec<(u32, Derive)>>,
-    edges: Vec<Vec<(Vec<u8>, PathNode)>>,
+    edges: Vec<FxHashMap<Vec<u8>, PathNode>>,
 }
 
 impl Builder {
+    fn new() -> Self {
+        Self { by_prefix: FxHashMap::default(), slots: vec![Vec::new()], edges: vec![FxHashMap::default()] }
+    }
+
     fn node(&mut self, prefix: &str) -> PathNode {
-        if self.slots.is_empty() {
-            self.by_prefix.insert(String::new(), ROOT);
-            self.slots.push(Vec::new());
-            self.edges.push(Vec::new());
-        }
         if let Some(&node) = self.by_prefix.get(prefix) {
             return node;
         }
         let node = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.by_prefix.insert(prefix.to_owned(), node);
         self.slots.push(Vec::new());
-        self.edges.push(Vec::new());
+        self.edges.push(FxHashMap::default());
         node
     }
 
@@ -136,14 +149,10 @@ impl Builder {
     }
 
     fn edge(&mut self, from: PathNode, key: &str, to: PathNode) {
-        let edges = &mut self.edges[from as usize];
-        if !edges.iter().any(|(known, _)| known == key.as_bytes()) {
-            edges.push((key.as_bytes().to_vec(), to));
-        }
+        self.edges[from as usize].entry(key.as_bytes().to_vec()).or_insert(to);
     }
 
-    fn finish(mut self) -> PathTree {
-        self.node("");
+    fn finish(self) -> PathTree {
         let nodes = self
             .slots
             .into_iter()
@@ -163,7 +172,7 @@ struct Table {
 }
 
 impl Table {
-    fn new(edges: Vec<(Vec<u8>, PathNode)>) -> Self {
+    fn new(edges: FxHashMap<Vec<u8>, PathNode>) -> Self {
         if edges.is_empty() {
             return Self::default();
         }
@@ -195,13 +204,21 @@ impl Table {
     }
 }
 
+/// From this size on a table holds so many keys that those of equal length and ends would pile up.
+const HASHED_WHOLE_FROM: usize = 1_024;
+
 #[inline]
 fn place(key: &[u8], size: usize) -> usize {
-    let first = key.first().map_or(0, |byte| usize::from(byte | 0x20));
-    let last = key.last().map_or(0, |byte| usize::from(byte | 0x20));
-    let middle = key.get(key.len() / 2).map_or(0, |byte| usize::from(byte | 0x20));
-    (key.len().wrapping_mul(7) ^ first.wrapping_mul(31) ^ last.wrapping_mul(5) ^ middle.wrapping_mul(13))
-        & (size - 1)
+    let hash = if size < HASHED_WHOLE_FROM {
+        let first = key.first().map_or(0, |byte| usize::from(byte | 0x20));
+        let last = key.last().map_or(0, |byte| usize::from(byte | 0x20));
+        let middle = key.get(key.len() / 2).map_or(0, |byte| usize::from(byte | 0x20));
+        key.len().wrapping_mul(7) ^ first.wrapping_mul(31) ^ last.wrapping_mul(5) ^ middle.wrapping_mul(13)
+    } else {
+        let step = |hash: u32, byte: &u8| (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193);
+        key.iter().fold(0x811c_9dc5_u32, step) as usize
+    };
+    hash & (size - 1)
 }
 
 #[cfg(test)]
@@ -228,6 +245,26 @@ mod tests {
         assert_eq!(walk(&tree, &["a"]), [1]);
         assert!(walk(&tree, &["b"]).is_empty());
         assert!(walk(&tree, &["a", "b"]).is_empty());
+    }
+
+    #[test]
+    fn many_alike_names_are_told_apart() {
+        let names: Vec<String> = (0..20_000).map(|n| format!("f{n:05}x")).collect();
+        let tree =
+            PathTree::new(names.iter().zip(0..).map(|(name, slot)| (name.as_str(), slot, Derive::Plain)));
+        assert_eq!(walk(&tree, &["F19999X"]), [19_999]);
+        assert!(walk(&tree, &["f20000x"]).is_empty());
+    }
+
+    #[test]
+    fn empty_parts_of_a_name_are_parts() {
+        let tree = PathTree::new([(".a", 1, Derive::Plain), ("b.", 2, Derive::Plain)]);
+        assert_eq!(walk(&tree, &["", "a"]), [1]);
+        assert_eq!(walk(&tree, &[".a"]), [1]);
+        assert_eq!(walk(&tree, &["b", ""]), [2]);
+        assert!(walk(&tree, &["a"]).is_empty());
+        assert!(walk(&tree, &["", "", "a"]).is_empty());
+        assert!(walk(&tree, &["b"]).is_empty());
     }
 
     #[test]

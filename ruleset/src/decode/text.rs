@@ -121,10 +121,15 @@ pub(crate) fn write_json_scalar(value: StaticNode, out: &mut String) {
     write_json_number(number, out);
 }
 
-/// A number within printed JSON: integers plain, others with the fewer of 15 or 17 significant digits that read back
-/// as the same number.
+/// A number within printed JSON: the fewer of 15 or 17 significant digits that read back as the same number. One that
+/// is too large for any is `null`.
 fn write_json_number(value: f64, out: &mut String) {
-    if let Some(small) = as_i32(value) {
+    if !value.is_finite() {
+        out.push_str("null");
+        return;
+    }
+    // What 15 digits give too, but quicker; they keep the sign of a zero.
+    if let Some(small) = as_i32(value).filter(|small| *small != 0 || value.is_sign_positive()) {
         let _ = write!(out, "{small}");
         return;
     }
@@ -196,7 +201,7 @@ fn write_python_repr(tape: &[Node<'_>], at: usize, out: &mut String) {
         Some(Node::Static(StaticNode::Bool(value))) => out.push_str(if *value { "True" } else { "False" }),
         Some(Node::Static(StaticNode::I64(value))) => drop(write!(out, "{value}")),
         Some(Node::Static(StaticNode::U64(value))) => drop(write!(out, "{value}")),
-        Some(Node::Static(StaticNode::F64(value))) => drop(write!(out, "{value:?}")),
+        Some(Node::Static(StaticNode::F64(value))) => write_python_float(*value, out),
         Some(Node::Array { len, .. }) => {
             out.push('[');
             let mut next = at + 1;
@@ -224,6 +229,18 @@ fn write_python_repr(tape: &[Node<'_>], at: usize, out: &mut String) {
             out.push('}');
         }
         None => {}
+    }
+}
+
+/// Python's shortest form: that of Rust but for the exponent, which has a sign and two digits.
+fn write_python_float(value: f64, out: &mut String) {
+    let text = format!("{value:?}");
+    match text.split_once('e') {
+        None => out.push_str(&text),
+        Some((mantissa, exponent)) => {
+            let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+            let _ = write!(out, "{mantissa}e{sign}{digits:0>2}");
+        }
     }
 }
 
@@ -271,6 +288,12 @@ mod tests {
             ("12345678901", "12345678901.000000"),
             ("true", "true"),
             ("null", "null"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("-2147483649", "-2147483649.000000"),
+            ("18446744073709551615", "18446744073709551616.000000"),
+            ("1e22", "10000000000000000000000.000000"),
+            ("1e-9", "0.000000"),
         ] {
             assert_eq!(text(json), expected, "{json}");
         }
@@ -287,14 +310,15 @@ mod tests {
             text(r#"[12345678901, 0.1, 1e300, "q\"\u0001"]"#),
             "[12345678901, 0.1, 1e+300, \"q\\\"\\u0001\"]"
         );
+        assert_eq!(text("[-0.0, 0.0, 1e20]"), "[-0, 0, 1e+20]");
     }
 
     #[test]
     fn lists_become_python_text() {
-        let mut bytes = br#"["a",true,null,{"k":"it's"}]"#.to_vec();
+        let mut bytes = br#"["a",true,null,{"k":"it's"},1.5,1e16,1e-7]"#.to_vec();
         let tape = simd_json::to_tape(&mut bytes).unwrap();
         let mut out = String::new();
         write_python(&tape.0, 0, &mut out);
-        assert_eq!(out, "['a', True, None, {'k': \"it's\"}]");
+        assert_eq!(out, "['a', True, None, {'k': \"it's\"}, 1.5, 1e+16, 1e-07]");
     }
 }

@@ -168,6 +168,8 @@ pub enum Test {
 pub struct Template {
     /// In order.
     pub parts: Vec<Part>,
+    /// The text as it was written.
+    pub source: String,
 }
 
 /// One part of a [`Template`].

@@ -4,18 +4,28 @@
 //! be JSON; lines of text sources are looked at the way the reference does: header first, then whether what remains
 //! looks like JSON, and then broken JSON is a line without fields, not a fault.
 
-use simd_json::{Buffers, ErrorType, Tape};
+use std::borrow::Cow;
 
-use super::Fault;
+use memchr::memmem::Finder;
+use simd_json::{Buffers, ErrorType, Node, Tape};
+
+use super::{Fault, overflow};
 use crate::decode::header::{self, Header};
 use crate::program::Decoder;
 
 /// Copies of a record that the parser may write into.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Room {
     bytes: Vec<u8>,
-    /// For records that are not UTF-8.
-    replaced: Vec<u8>,
+    /// For records that have to be changed before the parser takes them.
+    mended: Vec<u8>,
+    nul_escape: Finder<'static>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), mended: Vec::new(), nul_escape: Finder::new(br"\u0000") }
+    }
 }
 
 /// A record after decoding.
@@ -29,40 +39,46 @@ pub(crate) struct Decoded<'a> {
     pub(crate) lossy: bool,
 }
 
-/// A record of a source whose records are JSON.
+/// A record of a source whose records are JSON. `as_is`: rules see just this record, so that it may be of the kind that
+/// has a decoder of its own.
 pub(crate) fn json_record<'a, 't>(
     record: &'a [u8],
+    as_is: bool,
     room: &'t mut Room,
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
 ) -> Result<Decoded<'a>, Fault> {
-    let lossy = parse(record, room, buffers, tape)?;
+    let lossy = parse(record, Tail::Refused, room, buffers, tape)?;
     let header = Header { timestamp: None, hostname: None, program_name: None, log: record };
-    Ok(Decoded { decoder: Some(Decoder::Json), header, tag: None, lossy })
+    let decoder = if as_is && is_ms_graph(record) { Decoder::JsonMsGraph } else { Decoder::Json };
+    Ok(Decoded { decoder: Some(decoder), header, tag: None, lossy })
 }
 
-/// A line of a text source.
+/// A line of a text source; it ends at the first NUL.
 pub(crate) fn text_record<'a, 't>(
     record: &'a [u8],
     room: &'t mut Room,
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
 ) -> Decoded<'a> {
-    let header = header::parse(record);
+    let end = memchr::memchr(0, record).unwrap_or(record.len());
+    let header = header::parse(&record[..end]);
     let log = header.log;
     let mut decoded = Decoded { decoder: None, header, tag: None, lossy: false };
-    if memchr::memmem::find(log, br#""integration":"ms-graph""#).is_some() {
+    if decoded.header.program_name.is_some() {
+        // The reference looks at such lines with the decoders for programs only, and these here are not.
+        return decoded;
+    }
+    if is_ms_graph(log) {
         decoded.decoder = Some(Decoder::JsonMsGraph);
     } else if looks_like_json(log) {
         decoded.decoder = Some(Decoder::Json);
-    } else if let Some(tagged) = log.strip_prefix(AZURE_TAG) {
+    } else if let Some(tagged) = strip_ignoring_case(log, AZURE_TAG) {
         decoded.decoder = Some(Decoder::AzureStorage);
         decoded.tag = azure_storage_tag(tagged);
     }
     if matches!(decoded.decoder, Some(Decoder::Json | Decoder::JsonMsGraph)) {
-        let start = log.iter().position(|byte| *byte == b'{').unwrap_or(0);
-        let value = first_value(&log[start..]);
-        match parse(value, room, buffers, tape) {
+        match parse(log, Tail::Tolerated, room, buffers, tape) {
             Ok(lossy) => decoded.lossy = lossy,
             Err(_) => tape.0.clear(),
         }
@@ -73,9 +89,24 @@ pub(crate) fn text_record<'a, 't>(
 const AZURE_TAG: &[u8] = b"azure_tag: azure-storage. ";
 
 fn azure_storage_tag(text: &[u8]) -> Option<&str> {
-    let value = text.strip_prefix(b"azure_storage_tag: ")?;
+    let value = strip_ignoring_case(text, b"azure_storage_tag: ")?;
     let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     std::str::from_utf8(&value[..end]).ok().filter(|tag| !tag.is_empty())
+}
+
+fn strip_ignoring_case<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// Letter case aside. What stands between name and value is looked for, which has no case.
+fn is_ms_graph(log: &[u8]) -> bool {
+    const MEMBER: &[u8] = br#""integration":"ms-graph""#;
+    const NAME: usize = br#""integration"#.len();
+    memchr::memmem::find_iter(log, br#"":""#).any(|at| {
+        let member = at.checked_sub(NAME).and_then(|start| log.get(start..start + MEMBER.len()));
+        member.is_some_and(|member| member.eq_ignore_ascii_case(MEMBER))
+    })
 }
 
 /// `{`, blanks, `"` at the start.
@@ -85,11 +116,53 @@ fn looks_like_json(log: &[u8]) -> bool {
         .is_some_and(|byte| *byte == b'"')
 }
 
-/// Bytes after a complete value are tolerated in text lines.
-fn first_value(text: &[u8]) -> &[u8] {
-    if text.last() == Some(&b'}') {
-        return text;
+/// Whether bytes may follow the value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    Refused,
+    Tolerated,
+}
+
+/// Fills the tape; true when bytes had to be replaced because they were not UTF-8. The parser checks everything itself,
+/// so that only a record that it refuses is looked at again.
+fn parse<'t>(
+    record: &[u8],
+    tail: Tail,
+    room: &'t mut Room,
+    buffers: &mut Buffers,
+    tape: &mut Tape<'t>,
+) -> Result<bool, Fault> {
+    let Room { bytes, mended, nul_escape } = room;
+    bytes.clear();
+    bytes.extend_from_slice(record);
+    let mut lossy = false;
+    if let Err(error) = simd_json::fill_tape(bytes, buffers, tape) {
+        tape.0.clear();
+        lossy = mend(record, tail, mended).ok_or_else(|| fault(&error))?;
+        simd_json::fill_tape(mended, buffers, tape).map_err(|error| fault(&error))?;
+        overflow::restore(&mut tape.0);
     }
+    if nul_escape.find(record).is_some() {
+        cut_at_nul(&mut tape.0);
+    }
+    Ok(lossy)
+}
+
+/// Makes of a record that the parser refused one that it may take; `None` when there is nothing to be done. True when
+/// bytes were not UTF-8.
+fn mend(record: &[u8], tail: Tail, mended: &mut Vec<u8>) -> Option<bool> {
+    let text = String::from_utf8_lossy(record);
+    let lossy = matches!(text, Cow::Owned(_));
+    let value = match tail {
+        Tail::Refused => text.as_bytes(),
+        Tail::Tolerated => first_value(text.as_bytes()),
+    };
+    mended.clear();
+    let numbers = overflow::replace(value, mended);
+    (lossy || numbers || value.len() < text.len()).then_some(lossy)
+}
+
+fn first_value(text: &[u8]) -> &[u8] {
     let mut stream = serde_json::Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>();
     match stream.next() {
         Some(Ok(_)) => &text[..stream.byte_offset()],
@@ -97,25 +170,15 @@ fn first_value(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Fills the tape; true when bytes had to be replaced because they were not UTF-8. The parser checks the encoding
-/// itself, so that only a record that it refuses is looked at again.
-fn parse<'t>(
-    record: &[u8],
-    room: &'t mut Room,
-    buffers: &mut Buffers,
-    tape: &mut Tape<'t>,
-) -> Result<bool, Fault> {
-    let Room { bytes, replaced } = room;
-    bytes.clear();
-    bytes.extend_from_slice(record);
-    let Err(error) = simd_json::fill_tape(bytes, buffers, tape) else { return Ok(false) };
-    if std::str::from_utf8(record).is_ok() {
-        return Err(fault(&error));
+/// The reference keeps names and texts up to their first NUL.
+fn cut_at_nul(tape: &mut [Node<'_>]) {
+    for node in tape {
+        if let Node::String(text) = node
+            && let Some(end) = memchr::memchr(0, text.as_bytes())
+        {
+            *text = &text[..end];
+        }
     }
-    replaced.clear();
-    replaced.extend_from_slice(String::from_utf8_lossy(record).as_bytes());
-    tape.0.clear();
-    simd_json::fill_tape(replaced, buffers, tape).map(|()| true).map_err(|error| fault(&error))
 }
 
 fn fault(error: &simd_json::Error) -> Fault {
@@ -147,20 +210,60 @@ mod tests {
             decode("azure_tag: azure-storage. azure_storage_tag: logs. 2018/03/30 x"),
             (Some("azure-storage"), 0, Some("logs.".into()))
         );
-        assert_eq!(decode(r#"Dec 29 10:00:01 host app: {"a":1}"#).0, Some("json"));
+        assert_eq!(decode("AZURE_TAG: azure-storage. x").0, Some("azure-storage"));
+        assert_eq!(decode(r#"{"Integration":"MS-Graph","a":1}"#), (Some("json-msgraph"), 5, None));
+        assert_eq!(decode(r#"{ "a":1} {"b":2}"#), (Some("json"), 3, None));
+        assert_eq!(decode("{\"a\":1}\0{"), (Some("json"), 3, None));
+        assert_eq!(decode(r#"{ "a":"1\u0000"}"#), (Some("json"), 3, None));
+    }
+
+    #[test]
+    fn lines_of_programs_are_left_to_the_decoders_of_programs() {
+        assert_eq!(decode(r#"Dec 29 10:00:01 host app: {"a":1}"#).0, None);
+        assert_eq!(decode(r#"Dec 29 10:00:01 host {"a":1}"#).0, Some("json"));
+    }
+
+    fn json(record: &[u8], as_is: bool) -> Result<(Decoder, bool, Vec<String>), Fault> {
+        let (mut room, mut buffers, mut tape) =
+            (Room::default(), Buffers::with_max_depth(64, 16), Tape(Vec::new()));
+        let decoded = json_record(record, as_is, &mut room, &mut buffers, &mut tape)?;
+        let texts = (0..tape.0.len()).map(|at| {
+            let mut text = String::new();
+            crate::decode::text::write_value(&tape.0, at, &mut text);
+            text
+        });
+        Ok((decoded.decoder.unwrap(), decoded.lossy, texts.skip(1).collect()))
     }
 
     #[test]
     fn json_records_must_be_json() {
-        let (mut bytes, mut buffers) = (Room::default(), Buffers::with_max_depth(64, 16));
-        let fault = json_record(b"{\"a\":", &mut bytes, &mut buffers, &mut Tape(Vec::new())).unwrap_err();
-        assert!(matches!(fault, Fault::Malformed(_)), "{fault:?}");
-        let deep = "[".repeat(100_000);
-        let fault =
-            json_record(deep.as_bytes(), &mut bytes, &mut buffers, &mut Tape(Vec::new())).unwrap_err();
-        assert_eq!(fault, Fault::TooDeep);
-        let lossy =
-            json_record(b"{\"a\":\"\xff\"}", &mut bytes, &mut buffers, &mut Tape(Vec::new())).unwrap();
-        assert!(lossy.lossy);
+        for record in [&b"{\"a\":"[..], b"", b"{\"a\":1}x", b"{\"a\":1}{}", b"{\"a\":1}\0", b"\xff"] {
+            let fault = json(record, true).unwrap_err();
+            assert!(matches!(fault, Fault::Malformed(_)), "{fault:?}");
+        }
+        assert_eq!(json("[".repeat(100_000).as_bytes(), true), Err(Fault::TooDeep));
+        assert!(json(b"{\"a\":\"\xff\"}", true).unwrap().1);
+    }
+
+    #[test]
+    fn numbers_too_large_for_any_type_are_infinite() {
+        let (_, _, texts) = json(br#"{"a":1e999,"b":"1e999","c":[-1e400, 2, "x\"1e999"]}"#, true).unwrap();
+        assert_eq!(texts[..4], ["a", "inf", "b", "1e999"]);
+        assert_eq!(texts[5], r#"[null, 2, "x\"1e999"]"#);
+        assert!(json(br#"{"a":1e999,"b":01e999}"#, true).is_err());
+    }
+
+    #[test]
+    fn texts_and_names_end_at_nul() {
+        let (_, _, texts) = json(br#"{"a\u0000b":"c\u0000d","e":"\u0000"}"#, true).unwrap();
+        assert_eq!(texts, ["a", "c", "e", ""]);
+    }
+
+    #[test]
+    fn only_records_that_rules_see_as_they_are_have_special_decoders() {
+        let record = br#"{"integration":"ms-graph","x":{"INTEGRATION":"other"}}"#;
+        assert_eq!(json(record, true).unwrap().0, Decoder::JsonMsGraph);
+        assert_eq!(json(record, false).unwrap().0, Decoder::Json);
+        assert_eq!(json(br#"{"integration": "ms-graph"}"#, true).unwrap().0, Decoder::Json);
     }
 }

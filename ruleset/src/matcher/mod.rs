@@ -6,6 +6,7 @@
 //! record cannot be read at all and belongs into the dead-letter topic.
 
 mod decode;
+mod overflow;
 mod verdict;
 mod walk;
 
@@ -112,8 +113,11 @@ impl Program {
     ) -> Result<R, Fault> {
         let Scratch { room, buffers, tape: kept, state } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
-        let decoded = match self.bindings[input.binding.0].format() {
-            Format::Json => decode::json_record(input.record, room, buffers, &mut tape),
+        let mapping = &self.bindings[input.binding.0].mapping;
+        let decoded = match mapping.format {
+            Format::Json => {
+                decode::json_record(input.record, mapping.adds_nothing(), room, buffers, &mut tape)
+            }
             Format::Text => Ok(decode::text_record(input.record, room, buffers, &mut tape)),
         };
         let result = decoded.map(|decoded| {

@@ -40,6 +40,9 @@ pub struct Identity {
     pub time: Option<String>,
 }
 
+/// Descriptions with their references resolved are shown up to this many bytes; longer ones are shown unresolved.
+const MAX_DESCRIPTION: usize = 1023;
+
 pub(super) fn judge<'v>(
     program: &'v Program,
     input: &'v Input<'v>,
@@ -62,7 +65,6 @@ pub(super) fn judge<'v>(
         tape,
         context: input.context,
         log: decoded.header.log,
-        size: input.record.len(),
         decoder: decoded.decoder,
         tag: decoded.tag,
     };
@@ -70,14 +72,19 @@ pub(super) fn judge<'v>(
     verdict
 }
 
-/// The envelope's first member tells.
+/// A member at the top of the envelope tells, mostly the first.
 fn is_enveloped(binding: &Binding, tape: &[TapeNode<'_>]) -> bool {
-    let Some(form) = binding.envelope_form() else { return false };
-    matches!(
-        (tape.get(1), tape.get(2)),
-        (Some(TapeNode::String(member)), Some(TapeNode::String(value)))
-            if *member == form.member && *value == form.value
-    )
+    let (Some(form), Some(TapeNode::Object { len, .. })) = (binding.envelope_form(), tape.first()) else {
+        return false;
+    };
+    let mut at = 1;
+    for _ in 0..*len {
+        if matches!(tape.get(at), Some(TapeNode::String(member)) if *member == form.member) {
+            return matches!(tape.get(at + 1), Some(TapeNode::String(value)) if *value == form.value);
+        }
+        at += 1 + text::span(tape, at + 1);
+    }
+    false
 }
 
 impl<'v> Verdict<'v> {
@@ -132,14 +139,20 @@ impl<'v> Verdict<'v> {
         extract(self.tape, &self.view.outputs, self.reading(), &mut slots);
         let mut description = String::new();
         for part in self.rule().map(|rule| rule.description.parts.as_slice()).unwrap_or_default() {
+            if description.len() > MAX_DESCRIPTION {
+                break;
+            }
             match part {
                 Part::Text(text) => description.push_str(text),
                 Part::Field(name) => {
                     if let Some(output) = self.program.outputs.iter().position(|known| known == name) {
-                        self.write_output(first_output + output, &slots, &mut description);
+                        self.write_output(name, first_output + output, &slots, &mut description);
                     }
                 }
             }
+        }
+        if description.len() > MAX_DESCRIPTION {
+            description = self.rule().map(|rule| rule.description.source.clone()).unwrap_or_default();
         }
         let extras = &slots[first_output + self.program.outputs.len()..];
         (description, self.identity(extras))
@@ -163,7 +176,20 @@ impl<'v> Verdict<'v> {
         }
     }
 
-    fn write_output(&self, slot: usize, slots: &[Found], out: &mut String) {
+    fn write_output(&self, name: &str, slot: usize, slots: &[Found], out: &mut String) {
+        let header = &self.decoded.header;
+        let (text, is_static) = match name {
+            "program_name" => (header.program_name, true),
+            "hostname" => (header.hostname, true),
+            "tag" => (self.decoded.tag.map(str::as_bytes), false),
+            _ => (None, false),
+        };
+        if let Some(text) = text {
+            out.push_str(&String::from_utf8_lossy(text));
+        }
+        if text.is_some() || is_static {
+            return;
+        }
         match &self.view.given[slot] {
             Given::Constant(value) => return out.push_str(value),
             Given::Fact(fact) => {
@@ -211,6 +237,7 @@ impl<'v> Verdict<'v> {
         Reading {
             normalise: !self.enveloped && self.binding.mapping.normalise == Normalise::AwsBucket,
             discard_null: self.decoded.decoder == Some(Decoder::JsonMsGraph),
+            graph: self.binding.mapping.normalise == Normalise::AzureGraph,
         }
     }
 }

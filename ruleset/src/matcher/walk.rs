@@ -22,7 +22,6 @@ pub(crate) struct Event<'a> {
     pub(crate) tape: &'a [TapeNode<'a>],
     pub(crate) context: &'a Context,
     pub(crate) log: &'a [u8],
-    pub(crate) size: usize,
     pub(crate) decoder: Option<Decoder>,
     /// The field that the decoder for tagged text lines took.
     pub(crate) tag: Option<&'a str>,
@@ -93,7 +92,7 @@ impl Event<'_> {
             return false;
         }
         // Almost always 0; the size test comes after the conditions in the reference, which no condition can tell.
-        if self.size < rule.maxsize as usize {
+        if self.log.len() < rule.maxsize as usize {
             return false;
         }
         rule.conditions.iter().all(|condition| self.condition(*condition, state))

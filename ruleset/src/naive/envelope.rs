@@ -191,7 +191,14 @@ fn python_literal(value: &Json) -> String {
         Json::Bool(true) => "True".to_owned(),
         Json::Bool(false) => "False".to_owned(),
         Json::Number(text) if text.contains(['.', 'e', 'E']) => {
-            format!("{:?}", text.parse::<f64>().unwrap_or_default())
+            let text = format!("{:?}", text.parse::<f64>().unwrap_or_default());
+            match text.split_once('e') {
+                Some((head, exponent)) => {
+                    let exponent: i32 = exponent.parse().unwrap_or_default();
+                    format!("{head}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+                }
+                None => text,
+            }
         }
         Json::Number(text) => text.clone(),
         Json::Text(text) => python_quoted(text),

@@ -5,6 +5,7 @@
 //! place of the hit. The cost of a text does not grow with the number of patterns.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use rustc_hash::FxHashMap;
 
 use super::PredicateIndex;
 use crate::expr::{OsMatchKind, OsMatchPart, Pcre2Literal};
@@ -71,6 +72,7 @@ impl LiteralSet {
     /// `None` when the automaton cannot be built, which only a size beyond memory causes.
     pub(crate) fn new(patterns: &[Literals]) -> Option<Self> {
         let mut literals: Vec<Vec<u8>> = Vec::new();
+        let mut known: FxHashMap<&[u8], usize> = FxHashMap::default();
         let mut owners: Vec<Vec<Owner>> = Vec::new();
         let mut always = Vec::new();
         let mut when_empty = Vec::new();
@@ -81,12 +83,11 @@ impl LiteralSet {
                     OsMatchKind::Equals if part.folded.is_empty() => when_empty.push(*predicate),
                     _ if part.folded.is_empty() => always.push(*predicate),
                     kind => {
-                        let index =
-                            literals.iter().position(|known| *known == part.folded).unwrap_or_else(|| {
-                                literals.push(part.folded.clone());
-                                owners.push(Vec::new());
-                                literals.len() - 1
-                            });
+                        let index = *known.entry(&part.folded).or_insert_with(|| {
+                            literals.push(part.folded.clone());
+                            owners.push(Vec::new());
+                            literals.len() - 1
+                        });
                         let (exact, line_feed) = (part.exact.clone(), part.line_feed);
                         owners[index].push(Owner { predicate: *predicate, kind, exact, line_feed });
                     }

@@ -7,7 +7,7 @@ mod literals;
 
 use std::sync::Arc;
 
-use crate::decode::mapping::{EnvelopeForm, Format, Mapping};
+use crate::decode::mapping::{EnvelopeForm, Mapping};
 use crate::decode::paths::PathTree;
 use crate::expr::Matcher;
 use crate::ir::{Category, NodeIndex, RuleIndex, Template};
@@ -209,10 +209,6 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    pub(crate) fn format(&self) -> Format {
-        self.mapping.format
-    }
-
     pub(crate) fn envelope_form(&self) -> Option<&EnvelopeForm> {
         self.mapping.envelope_form.as_ref()
     }

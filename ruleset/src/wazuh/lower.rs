@@ -217,7 +217,7 @@ fn template(text: &str) -> Template {
     if !rest.is_empty() {
         parts.push(Part::Text(rest.to_owned()));
     }
-    Template { parts }
+    Template { parts, source: text.to_owned() }
 }
 
 #[cfg(test)]

@@ -111,16 +111,8 @@ pub(crate) struct FileSource {
     pub(crate) source: String,
     /// Paths, folders and glob patterns.
     pub(crate) paths: Vec<String>,
-    pub(crate) start: Start,
     /// Facts that the mapping shows to rules beside the records.
     pub(crate) envelope: Vec<(String, String)>,
-}
-
-/// Where a file that was never read before is begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    Beginning,
-    End,
 }
 
 /// `POST /v1/ingest/<log source>`.

@@ -14,7 +14,7 @@ use super::fields::{
 use super::tree::Node;
 use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
-    SourceKind, Start, StdoutFormat,
+    SourceKind, StdoutFormat,
 };
 
 const KIB: u64 = 1 << 10;
@@ -184,7 +184,8 @@ fn source(node: &Node, faults: &mut Faults) -> Option<Source> {
 }
 
 fn file_source(fields: &Fields<'_>, node: &Node, faults: &mut Faults) -> Option<FileSource> {
-    const STARTS: [(&str, Start); 2] = [("beginning", Start::Beginning), ("end", Start::End)];
+    // A file that was never read before is read from its beginning; the key is there for other ways to come.
+    const STARTS: [(&str, ()); 1] = [("beginning", ())];
     let source = log_source(fields, node, faults);
     let help = "list what to read: paths: [\"/var/log/cloud/**/*.json.gz\"]";
     let paths =
@@ -192,7 +193,7 @@ fn file_source(fields: &Fields<'_>, node: &Node, faults: &mut Faults) -> Option<
     let start =
         fields.get("start").and_then(|node| choice(node, &STARTS, faults)).unwrap_or(Start::Beginning);
     let envelope = fields.get("envelope").map(|node| pairs(node, "envelope", faults)).unwrap_or_default();
-    Some(FileSource { source: source?, paths: paths?, start, envelope })
+    Some(FileSource { source: source?, paths: paths?, envelope })
 }
 
 fn http_source(fields: &Fields<'_>, faults: &mut Faults) -> HttpSource {

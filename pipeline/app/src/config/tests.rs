@@ -31,7 +31,7 @@ log: {level: debug, format: json}
 rules: {builtin: false, paths: [etc/rules]}
 alerts: {min_level: 5}
 sources:
-  - {name: trail, type: file, source: aws.cloudtrail, paths: ["/logs/**/*.json.gz"], start: end, envelope: {s3bucket: x}}
+  - {name: trail, type: file, source: aws.cloudtrail, paths: ["/logs/**/*.json.gz"], start: beginning, envelope: {s3bucket: x}}
   - {name: push, type: http, sources: [aws.cloudtrail, json], tokens: ["${env:TOKEN}"], body_limit: 1MiB}
   - {name: in, type: stdin, source: syslog}
 sinks:
@@ -53,7 +53,6 @@ fn reads_every_key() {
     assert_eq!(config.min_level, 5);
     let SourceKind::File(file) = &config.sources[0].kind else { panic!("{config:?}") };
     assert_eq!(file.envelope, [("s3bucket".to_owned(), "x".to_owned())]);
-    assert_eq!(file.start, super::Start::End);
     let (name, http) = config.http().unwrap();
     assert_eq!((name.name.as_str(), http.body_limit), ("push", 1 << 20));
     assert_eq!(http.tokens, [Secret::new("hunter2-secret".into())]);
@@ -117,6 +116,10 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
     (
         "sources:\n  - {name: a, type: file}",
         &[("c.yaml:2:5", "`source` is missing"), ("c.yaml:2:5", "`paths` is missing")],
+    ),
+    (
+        "sources:\n  - {name: a, type: file, source: json, paths: [x], start: end}",
+        &[("c.yaml:2:60", "expected one of beginning\n    end")],
     ),
     ("sources:\n  - {type: stdin, source: syslog}", &[("c.yaml:2:5", "`name` is missing")]),
     (

@@ -10,7 +10,7 @@ use anyhow::bail;
 use crate::cli::{Input, ListenArg, RunArgs};
 use crate::commands::{counted, report_faults};
 use crate::config::{
-    self, Config, FileSource, HttpSource, Listen, Sink, SinkKind, Source, SourceKind, Start, StdoutFormat,
+    self, Config, FileSource, HttpSource, Listen, Sink, SinkKind, Source, SourceKind, StdoutFormat,
 };
 use crate::guess;
 
@@ -104,8 +104,7 @@ fn add_inputs(args: &RunArgs, config: &mut Config) -> anyhow::Result<()> {
             file.paths.push(input.path.clone());
         } else {
             let paths = vec![input.path.clone()];
-            let kind =
-                SourceKind::File(FileSource { source, paths, start: Start::Beginning, envelope: Vec::new() });
+            let kind = SourceKind::File(FileSource { source, paths, envelope: Vec::new() });
             config.sources.push(Source { name, kind, place: None });
         }
     }

@@ -17,6 +17,9 @@ use crate::signals::Reason;
 /// A deadline that never comes, for inputs that ended by themselves: they are delivered however long it takes.
 const NO_DEADLINE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
+/// What a drain that keeps to the deadline may take beyond it to say what is left.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Ends the stages in order.
 pub(super) fn drain(stages: Stages, reason: &Reason, deadline: Duration) -> ExitCode {
     let begin = Instant::now();
@@ -44,7 +47,7 @@ pub(super) fn drain(stages: Stages, reason: &Reason, deadline: Duration) -> Exit
 /// Ends the process at the deadline, from a thread of its own, since any stage may be the one that hangs.
 pub(super) fn watchdog(deadline: Duration, publisher: Publisher, deliveries: Deliveries) {
     let watch = move || {
-        std::thread::sleep(deadline);
+        std::thread::sleep(deadline + GRACE);
         for state in deliveries.states() {
             tracing::error!(sink = state.name, lag_bytes = state.lag_bytes, "not everything is delivered");
         }

@@ -64,11 +64,18 @@ impl Deliveries {
     /// Delivers up to `end` and stops. Names of the sinks that did not get there by the deadline.
     pub(super) fn finish(&self, end: LogPosition, deadline: Instant) -> Vec<String> {
         let deliveries = std::mem::take(&mut *self.lock());
-        let unfinished = |delivery: Delivery| {
-            let name = delivery.name().to_owned();
-            (!delivery.finish(end, deadline)).then_some(name)
-        };
-        deliveries.into_iter().filter_map(unfinished).collect()
+        // All at once: one that hangs must not take the time of the others.
+        std::thread::scope(|scope| {
+            let finish = |delivery: Delivery| {
+                let name = delivery.name().to_owned();
+                (name, scope.spawn(move || delivery.finish(end, deadline)))
+            };
+            let running: Vec<_> = deliveries.into_iter().map(finish).collect();
+            running
+                .into_iter()
+                .filter_map(|(name, done)| (!done.join().unwrap_or(false)).then_some(name))
+                .collect()
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Delivery>> {

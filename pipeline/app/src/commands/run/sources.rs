@@ -79,7 +79,7 @@ impl Sources {
     fn start_reader(&mut self, start: &Start<'_>, source: &Source) -> anyhow::Result<()> {
         match &source.kind {
             SourceKind::File(file) => {
-                let feed = self.feed(start, source, &file.source);
+                let feed = self.feed(start, source, &file.source, &file.envelope);
                 let config =
                     FileConfig { paths: file.paths.clone(), once: start.once, timing: Timing::default() };
                 let checkpoints = start.store.checkpoints(&FileSource::stream_prefix(&source.name));
@@ -87,7 +87,7 @@ impl Sources {
                 self.spawn(&source.name, true, move || Ok(reader.run()?))
             }
             SourceKind::Stdin { source: log_source } => {
-                let feed = self.feed(start, source, log_source);
+                let feed = self.feed(start, source, log_source, &[]);
                 let stop = self.stop.clone();
                 self.spawn(&source.name, true, move || Ok(read_stdin(std::io::stdin(), &feed, &stop)?))
             }
@@ -117,13 +117,20 @@ impl Sources {
         self.spawn("journal", false, move || Ok(journal_reader::run(reader, &publisher, &stats, &stop)?))
     }
 
-    fn feed(&mut self, start: &Start<'_>, source: &Source, log_source: &str) -> Feed {
+    fn feed(
+        &mut self,
+        start: &Start<'_>,
+        source: &Source,
+        log_source: &str,
+        envelope: &[(String, String)],
+    ) -> Feed {
         let stats = Arc::new(SourceStats::default());
         let (connector, counted) = (source.name.clone(), Arc::clone(&stats));
         self.counted.push(Counted { connector, source: log_source.to_owned(), stats: counted });
         Feed {
             source: log_source.into(),
             connector: source.name.as_str().into(),
+            envelope: envelope.to_vec(),
             options: read_options(&start.config.limits),
             publisher: start.publisher.clone(),
             stats,

@@ -128,6 +128,7 @@ fn feed(source: &str, publisher: &Publisher) -> Feed {
     Feed {
         source: source.into(),
         connector: source.into(),
+        envelope: Vec::new(),
         options: ReadOptions::default(),
         publisher: publisher.clone(),
         stats: Arc::new(SourceStats::default()),
