@@ -6,7 +6,6 @@ use threatlockdown_event::{Alert, Millis, Reason};
 use threatlockdown_topics::raw::Permit;
 
 /// What analysis made of one unit.
-
 pub struct Outcome {
     /// The unit's stream.
     pub stream: Arc<str>,

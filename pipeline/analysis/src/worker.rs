@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use threatlockdown_event::{DeadLetter, Reason, Record, Unit};
 use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
-use threatlockdown_ruleset::program::{BindingIndex, Program};
+use threatlockdown_ruleset::program::{BindingIndex, Program, Rule};
 use threatlockdown_topics::raw::{Consumer, Delivered};
 
 use crate::alert::AlertWriter;
@@ -105,9 +105,7 @@ impl Worker {
         let input = Input { binding, record: bytes, context: &unit.context };
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let alert = self.program.evaluate(&mut self.scratch, &input, |verdict| match verdict.rule() {
-            Some(rule) if rule.level >= min_level && !rule.options.no_log => {
-                Some(writer.write(verdict, unit, record))
-            }
+            Some(rule) if is_alert(rule, min_level) => Some(writer.write(verdict, unit, record)),
             _ => None,
         });
         outcome.bytes += bytes.len() as u64;
@@ -139,4 +137,9 @@ impl Worker {
         };
         (reason, letter.to_json())
     }
+}
+
+/// Level 0 never is; otherwise the rule's own word counts before its level.
+fn is_alert(rule: &Rule, min_level: u8) -> bool {
+    rule.level > 0 && !rule.options.no_log && (rule.options.log_alert || rule.level >= min_level)
 }

@@ -26,7 +26,7 @@ pub(crate) fn start(log: &Log) {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let message = text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-        tracing::error!(thread, place, message, "a thread panicked");
+        tracing::error!("thread {thread} panicked at {place}: {message}");
     }));
 }
 

@@ -188,10 +188,15 @@ fn file_source(fields: &Fields<'_>, node: &Node, faults: &mut Faults) -> Option<
     const STARTS: [(&str, ()); 1] = [("beginning", ())];
     let source = log_source(fields, node, faults);
     let help = "list what to read: paths: [\"/var/log/cloud/**/*.json.gz\"]";
-    let paths =
-        fields.require("paths", node, help, faults).map(|node| texts(node, "paths or patterns", faults));
-    let start =
-        fields.get("start").and_then(|node| choice(node, &STARTS, faults)).unwrap_or(Start::Beginning);
+    let paths = fields.require("paths", node, help, faults).and_then(|node| {
+        let first = faults.len();
+        let paths = texts(node, "paths or patterns", faults);
+        // Without what is faulty the list may be empty, which is then not another fault.
+        (faults.len() == first).then_some(paths)
+    });
+    if let Some(node) = fields.get("start") {
+        choice(node, &STARTS, faults);
+    }
     let envelope = fields.get("envelope").map(|node| pairs(node, "envelope", faults)).unwrap_or_default();
     Some(FileSource { source: source?, paths: paths?, envelope })
 }

@@ -72,6 +72,16 @@ fn an_empty_file_is_all_defaults() {
     }
 }
 
+#[test]
+fn the_example_of_the_readme_is_valid() {
+    let readme = include_str!("../../../../README.md");
+    let (_, from) = readme.split_once("```yaml\n").unwrap();
+    let (example, _) = from.split_once("```").unwrap();
+    let (config, faults) = read(&example.replace("INGEST_TOKEN", "TOKEN"));
+    assert_eq!(faults, Vec::<String>::new());
+    assert!(config.sources.len() > 1 && !config.sinks.is_empty());
+}
+
 /// Text, and for each fault its place and a part of its message.
 const FAULTS: &[(&str, &[(&str, &str)])] = &[
     (
@@ -129,6 +139,10 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
     (
         "sources:\n  - {name: a, type: file, source: json, paths: []}",
         &[("c.yaml:2:5", "a file source without paths")],
+    ),
+    (
+        "sources:\n  - {name: a, type: file, source: json, paths: [' ']}",
+        &[("c.yaml:2:49", "expected a text\n     \n    help: give a value that is not empty")],
     ),
     ("sources:\n  - {name: a, type: stdin, source: a/b}", &[("c.yaml:2:5", "a log source may hold")]),
     (

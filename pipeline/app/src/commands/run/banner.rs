@@ -1,4 +1,4 @@
-//! What `run` says at its start: what is read, where alerts go, and a line to try.
+//! What `run` says: what is read, where alerts go, and a line to try.
 //!
 //! Enters: the configuration as it runs. Leaves: text on stderr, or one log event where logs are JSON for a machine.
 
@@ -30,6 +30,15 @@ pub(super) fn show(config: &Config, program: &Program, address: Option<SocketAdd
     }
 }
 
+/// A command that sends an event which gives an alert; `None` where nobody listens, or no rule would see it. Shown when
+/// what was there is read: shown before, the alerts of it would push it off the screen.
+pub(super) fn hint(config: &Config, address: Option<SocketAddr>) -> Option<String> {
+    let (address, (_, http)) = (address?, config.http()?);
+    let accepted = http.sources.is_empty() || http.sources.iter().any(|source| source == SAMPLE_SOURCE);
+    let shown = accepted && config.rules.builtin && config.log.format == LogFormat::Text;
+    shown.then(|| format!("Listening. To see an alert, send an event:\n{}", curl(address, http)))
+}
+
 fn text(config: &Config, rules: usize, address: Option<SocketAddr>) -> String {
     let mut lines = vec![format!(
         "ThreatLockDown {}: {}, {}",
@@ -47,12 +56,6 @@ fn text(config: &Config, rules: usize, address: Option<SocketAddr>) -> String {
     line("state in", config.data_dir.display().to_string());
     if let Some(address) = address {
         line("endpoint", format!("http://{address}  (/metrics /healthz /readyz)"));
-        if let Some((_, http)) = config.http()
-            && config.rules.builtin
-            && (http.sources.is_empty() || http.sources.iter().any(|source| source == SAMPLE_SOURCE))
-        {
-            lines.push(format!("To see an alert, send an event:\n{}", curl(address, http)));
-        }
     }
     lines.join("\n")
 }
@@ -105,7 +108,8 @@ mod tests {
         let http = HttpSource { tokens: vec![Secret::new("hunter2".into())], ..HttpSource::default() };
         let source = Source { name: "push".into(), kind: SourceKind::Http(http), place: None };
         let config = Config { sources: vec![source], ..Config::default() };
-        let shown = text(&config, 3, Some("0.0.0.0:80".parse().unwrap()));
+        let address = Some("0.0.0.0:80".parse().unwrap());
+        let shown = text(&config, 3, address) + &hint(&config, address).unwrap();
         assert!(
             shown.contains(
                 "curl http://127.0.0.1:80/v1/ingest/aws.cloudtrail -H \"Authorization: Bearer $TOKEN\""
@@ -113,6 +117,7 @@ mod tests {
             "{shown}"
         );
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(!text(&config, 3, None).contains("curl"));
+        assert_eq!(hint(&config, None), None);
+        assert_eq!(hint(&Config::default(), address), None);
     }
 }

@@ -36,8 +36,8 @@ use threatlockdown_topics::{
 use self::sinks::Deliveries;
 use self::sources::Sources;
 use self::target::LogTarget;
-use super::host_name;
 use super::rule_set::{self, Selection};
+use super::{host_name, report};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -52,6 +52,8 @@ const EXIT_INCOMPLETE: u8 = 1;
 const OUTCOMES_PER_WORKER: usize = 4;
 /// How often the stages are looked after.
 const LOOK_AFTER: Duration = Duration::from_millis(200);
+/// So many looks in a row without work, and what was there at the start is read.
+const IDLE_LOOKS: u32 = 3;
 
 pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = settings::settle(args)?;
@@ -67,9 +69,10 @@ pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .context("cannot watch for signals")?;
     let server = serve(listener, stages.sources.ingest.clone(), &health, metrics)?;
     health.set_phase(Phase::Running);
-    banner::show(&config, &program, server.as_ref().map(|server| server.address));
+    let address = server.as_ref().map(|server| server.address);
+    banner::show(&config, &program, address);
 
-    let reason = look_after(&mut stages, &health, &stop);
+    let reason = look_after(&mut stages, &health, &stop, banner::hint(&config, address));
     health.set_phase(Phase::Draining);
     if let Reason::Failed(why) = &reason {
         tracing::error!(why, "stopping, since a stage died");
@@ -169,11 +172,19 @@ fn serve(
     Ok(Some(server))
 }
 
-/// Waits until there is a reason to stop, and keeps the health up to date meanwhile.
-fn look_after(stages: &mut Stages, health: &Health, stop: &StopRequest) -> Reason {
+/// Waits until there is a reason to stop, and keeps the health up to date meanwhile. `hint` is told once the stages have
+/// nothing to do.
+fn look_after(stages: &mut Stages, health: &Health, stop: &StopRequest, mut hint: Option<String>) -> Reason {
+    let mut idle = 0;
     loop {
         if let Some(reason) = stop.wait(LOOK_AFTER) {
             return reason;
+        }
+        idle = if stages.are_idle() { idle + 1 } else { 0 };
+        if idle >= IDLE_LOOKS
+            && let Some(hint) = hint.take()
+        {
+            report(&hint);
         }
         let failing = stages.committer_handle.is_failing();
         health.set_disk(failing.then(|| String::from("the commit log refuses commits, see the log")));
@@ -186,6 +197,12 @@ fn look_after(stages: &mut Stages, health: &Health, stop: &StopRequest) -> Reaso
 }
 
 impl Stages {
+    /// Whether all that was read is delivered.
+    fn are_idle(&self) -> bool {
+        self.publisher.bytes_in_flight() == 0
+            && self.deliveries.states().iter().all(|state| state.lag_bytes == 0)
+    }
+
     /// Whether all sources have ended by themselves; an error when a stage has ended that should run.
     fn check(&mut self) -> anyhow::Result<bool> {
         if self.workers.iter().any(JoinHandle::is_finished) {

@@ -1,0 +1,306 @@
+//! The whole record, as an alert's `data` and as the list of its fields.
+//!
+//! Enters: the tape of a record with what its mapping adds. Leaves: the JSON object that the reference's alerts hold
+//! (nested at dots, scalars as text, arrays as arrays, empty values left out), or each field by its full name. This
+//! runs for alerts and in `logtest` only; one traversal serves both, so that they cannot differ.
+
+mod fields;
+mod json;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use simd_json::{Node, StaticNode};
+
+use super::extract::{Reading, is_bare, starts_with_ipv4};
+use super::statics::Statics;
+use super::text::{self, span};
+use fields::FieldLister;
+use json::JsonWriter;
+use merge::Merger;
+
+/// A record and what its mapping shows beside it.
+pub(crate) struct Members<'a> {
+    pub(crate) tape: &'a [Node<'a>],
+    /// The record's members stand below this name.
+    pub(crate) under: &'a str,
+    /// Constants and facts by full name; they replace members of the same name.
+    pub(crate) given: Vec<(&'a str, &'a str)>,
+    pub(crate) reading: Reading,
+}
+
+/// Appends the `data` object.
+pub(crate) fn write_object(members: &Members<'_>, out: &mut String) {
+    let start = out.len();
+    if !JsonWriter::write(members, out) {
+        out.truncate(start);
+        Merger::write(members, out);
+    }
+    if out.len() == start {
+        out.push_str("{}");
+    }
+}
+
+/// Calls `visit` with name and text of each field; of those with the same name (letter case aside) with the first, as
+/// rules see it.
+pub(crate) fn for_each_field(members: &Members<'_>, visit: &mut dyn FnMut(&str, &str)) {
+    members.visit(&mut FieldLister::new(visit));
+}
+
+/// A value at the end of a name.
+#[derive(Clone, Copy)]
+enum Leaf<'a> {
+    Text(&'a str),
+    Tape(&'a [Node<'a>], usize),
+    Python(&'a [Node<'a>], usize),
+}
+
+impl Leaf<'_> {
+    fn write(self, out: &mut String) {
+        match self {
+            Leaf::Text(text) => out.push_str(text),
+            Leaf::Tape(tape, at) => text::write_value(tape, at, out),
+            Leaf::Python(tape, at) => text::write_python(tape, at, out),
+        }
+    }
+}
+
+/// Receives the members in order.
+trait Visitor {
+    fn begin(&mut self, key: &str);
+    fn leaf(&mut self, key: &str, leaf: Leaf<'_>);
+    fn end(&mut self);
+    /// The object that is being visited may have members whose names differ in letter case at most.
+    fn repeats(&mut self) {}
+    /// Whether `repeats` matters.
+    const MINDS_REPEATS: bool = false;
+}
+
+/// For walks whose members go elsewhere.
+struct Unseen;
+
+impl Visitor for Unseen {
+    fn begin(&mut self, _: &str) {}
+    fn leaf(&mut self, _: &str, _: Leaf<'_>) {}
+    fn end(&mut self) {}
+}
+
+impl Members<'_> {
+    fn visit(&self, visitor: &mut impl Visitor) {
+        let inside = |name: &str| -> Option<usize> {
+            let rest = name.strip_prefix(self.under)?.strip_prefix('.')?;
+            Some(name.len() - rest.len())
+        };
+        let (below, beside): (Vec<_>, Vec<_>) = self
+            .given
+            .iter()
+            .copied()
+            .partition(|(name, _)| !self.under.is_empty() && inside(name).is_some());
+        visit_given(&beside, visitor);
+        if self.under.is_empty() {
+            self.visit_record(&beside, visitor);
+            return;
+        }
+        visitor.begin(self.under);
+        let below: Vec<(&str, &str)> =
+            below.into_iter().map(|(name, value)| (&name[inside(name).unwrap_or(0)..], value)).collect();
+        visit_given(&below, visitor);
+        self.visit_record(&below, visitor);
+        visitor.end();
+    }
+
+    fn visit_record(&self, given: &[(&str, &str)], visitor: &mut impl Visitor) {
+        let Some(Node::Object { len, .. }) = self.tape.first() else { return };
+        let is_given = |key: &str| {
+            given
+                .iter()
+                .any(|(name, _)| name.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(key)))
+        };
+        let statics = self.statics(*len);
+        for (name, at) in &statics.fields {
+            visitor.leaf(name, Leaf::Tape(self.tape, *at));
+        }
+        // A static field may have the name of a dynamic one.
+        if !statics.fields.is_empty() {
+            visitor.repeats();
+        }
+        self.visit_members(0, *len, false, visitor, &mut |key, value, visitor| {
+            let is_object = matches!(self.tape.get(value), Some(Node::Object { .. }));
+            if is_given(key) {
+                // The mapping's own value stands for it.
+            } else if self.reading.normalise {
+                self.visit_cloudtrail_member(key, value, visitor);
+            } else if self.reading.graph && self.visit_graph_member(key, value, visitor) {
+                // Done.
+            } else if is_object || !self.under.is_empty() || !statics.has_taken(key, value) {
+                self.visit_value(key, value, false, visitor);
+            }
+        });
+    }
+
+    fn statics(&self, len: usize) -> Statics {
+        let mut statics = Statics::default();
+        if self.under.is_empty() {
+            self.visit_members(0, len, false, &mut Unseen, &mut |key, value, _| {
+                let is_left_out = self.reading.graph && key == "status" && is_bare(self.tape.get(value));
+                if !is_left_out && !matches!(self.tape.get(value), Some(Node::Object { .. })) {
+                    statics.take(key, value);
+                }
+            });
+        }
+        statics
+    }
+
+    /// What the reference leaves out of Graph's reports.
+    fn visit_graph_member(&self, key: &str, at: usize, visitor: &mut impl Visitor) -> bool {
+        match (key, self.tape.get(at)) {
+            ("status", value) => is_bare(value),
+            ("initiatedBy", Some(Node::Object { len, .. })) => {
+                visitor.begin(key);
+                self.visit_members(at, *len, false, visitor, &mut |key, value, visitor| {
+                    if !(matches!(key, "app" | "user") && is_bare(self.tape.get(value))) {
+                        self.visit_value(key, value, false, visitor);
+                    }
+                });
+                visitor.end();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Members of the object at `at` without nulls that do not show.
+    fn visit_members<V: Visitor>(
+        &self,
+        at: usize,
+        len: usize,
+        unwrapped: bool,
+        visitor: &mut V,
+        each: &mut dyn FnMut(&str, usize, &mut V),
+    ) {
+        if V::MINDS_REPEATS && self.has_repeated_keys(at, len) {
+            visitor.repeats();
+        }
+        let mut next = at + 1;
+        for _ in 0..len {
+            let Some(Node::String(key)) = self.tape.get(next) else { return };
+            let value = next + 1;
+            let null = matches!(self.tape.get(value), Some(Node::Static(StaticNode::Null)));
+            let hidden = null && (self.reading.discard_null || (self.reading.normalise && !unwrapped));
+            if !hidden {
+                each(key, value, visitor);
+            }
+            next = value + span(self.tape, value);
+        }
+    }
+
+    fn has_repeated_keys(&self, at: usize, len: usize) -> bool {
+        /// Up to this many, comparing all with all is quicker.
+        const FEW: usize = 32;
+        let mut next = at + 1;
+        let keys = (0..len).map_while(|_| {
+            let Some(Node::String(key)) = self.tape.get(next) else { return None };
+            next += 1 + span(self.tape, next + 1);
+            Some(*key)
+        });
+        if len <= FEW {
+            let mut known = [""; FEW];
+            return keys.enumerate().any(|(count, key)| {
+                known[count] = key;
+                known[..count].iter().any(|known| known.eq_ignore_ascii_case(key))
+            });
+        }
+        let mut known = HashSet::with_capacity(len);
+        keys.map(str::to_ascii_lowercase).any(|key| !known.insert(key))
+    }
+
+    /// Members that the reference changes in AWS records; see [`super::paths::Wrap`].
+    fn visit_cloudtrail_member(&self, key: &str, at: usize, visitor: &mut impl Visitor) {
+        let (at, unwrapped) = self.unwrap_single(at, false);
+        let is_object = matches!(self.tape.get(at), Some(Node::Object { .. }));
+        match key {
+            "requestParameters" | "responseElements" | "additionalEventData" if !is_object => {
+                visitor.begin(key);
+                visitor.leaf("string", Leaf::Python(self.tape, at));
+                visitor.end();
+            }
+            "tags" if !is_object => {
+                visitor.begin(key);
+                visitor.leaf("value", Leaf::Tape(self.tape, at));
+                visitor.end();
+            }
+            "requestParameters" => self.visit_request_parameters(at, unwrapped, visitor),
+            _ => self.visit_value(key, at, unwrapped, visitor),
+        }
+        if key == "sourceIPAddress"
+            && let Some(Node::String(text)) = self.tape.get(at)
+            && starts_with_ipv4(text)
+        {
+            visitor.leaf("source_ip_address", Leaf::Text(text));
+        }
+    }
+
+    fn visit_request_parameters(&self, at: usize, unwrapped: bool, visitor: &mut impl Visitor) {
+        let Some(Node::Object { len, .. }) = self.tape.get(at) else { return };
+        visitor.begin("requestParameters");
+        self.visit_members(at, *len, unwrapped, visitor, &mut |key, value, visitor| {
+            let (bare, _) = self.unwrap_single(value, unwrapped);
+            let is_bool = matches!(self.tape.get(bare), Some(Node::Static(StaticNode::Bool(_))));
+            if key == "disableApiTermination" && is_bool {
+                visitor.begin(key);
+                visitor.leaf("value", Leaf::Tape(self.tape, bare));
+                visitor.end();
+            } else {
+                self.visit_value(key, value, unwrapped, visitor);
+            }
+        });
+        visitor.end();
+    }
+
+    fn visit_value(&self, key: &str, at: usize, unwrapped: bool, visitor: &mut impl Visitor) {
+        let (at, unwrapped) = self.unwrap_single(at, unwrapped);
+        match self.tape.get(at) {
+            Some(Node::Object { len, .. }) => {
+                visitor.begin(key);
+                self.visit_members(at, *len, unwrapped, visitor, &mut |key, value, visitor| {
+                    self.visit_value(key, value, unwrapped, visitor);
+                });
+                visitor.end();
+            }
+            Some(_) => visitor.leaf(key, Leaf::Tape(self.tape, at)),
+            None => {}
+        }
+    }
+
+    fn unwrap_single(&self, at: usize, unwrapped: bool) -> (usize, bool) {
+        match self.tape.get(at) {
+            Some(Node::Array { len: 1, .. }) if self.reading.normalise && !unwrapped => (at + 1, true),
+            _ => (at, unwrapped),
+        }
+    }
+}
+
+/// Visits names with dots as nested members.
+fn visit_given(given: &[(&str, &str)], visitor: &mut impl Visitor) {
+    let mut done: Vec<&str> = Vec::new();
+    for (name, value) in given {
+        match name.split_once('.') {
+            None => visitor.leaf(name, Leaf::Text(value)),
+            Some((first, _)) if done.contains(&first) => {}
+            Some((first, _)) => {
+                done.push(first);
+                let nested: Vec<(&str, &str)> = given
+                    .iter()
+                    .filter_map(|(name, value)| {
+                        Some((name.split_once('.').filter(|(head, _)| *head == first)?.1, *value))
+                    })
+                    .collect();
+                visitor.begin(first);
+                visit_given(&nested, visitor);
+                visitor.end();
+            }
+        }
+    }
+}
