@@ -1,8 +1,10 @@
 //! What each stage costs on seeded CloudTrail records, against a plain tape parse of the same bytes in the same run.
 //!
-//! `parse` is the baseline: simd-json fills a tape and nothing looks at it. `match` is the engine alone with the
-//! built-in rules; `worker` is the whole loop with alerts; `split` is the cutting of a file into records. Read the
-//! ratios of one run; absolute figures belong to a machine.
+//! `parse` is the baseline: simd-json fills a tape and nothing looks at it. `split` cuts a file into records; `decode` is
+//! the engine with no rules but the roots; `match` is the engine with the built-in rules; `worker` is the whole loop
+//! with alerts. Read the ratios of one run; absolute figures belong to a machine.
+
+#![allow(clippy::expect_used, missing_docs)] // a benchmark that cannot run has to stop; criterion's macros make items
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use simd_json::{Buffers, Tape};
 use threatlockdown_analysis::worker::Worker;
 use threatlockdown_analysis::{Metrics, WorkerOptions};
 use threatlockdown_benches::cloudtrail;
+use threatlockdown_connectors::formats::{self, Resume, Splitter};
 use threatlockdown_event::{Context, Millis, Record, Unit};
 use threatlockdown_ruleset::load;
 use threatlockdown_ruleset::matcher::{Input, Scratch};
@@ -78,17 +81,32 @@ fn stages(criterion: &mut Criterion) {
         });
     });
 
-    group.bench_function("match", |bencher| {
-        let mut scratch = Scratch::new(&program);
-        let binding = program.binding("aws.cloudtrail");
+    group.bench_function("split", |bencher| {
         bencher.iter(|| {
-            for line in corpus.lines() {
-                let input = Input { binding, record: line.as_bytes(), context: &context };
-                let verdict = program.evaluate(&mut scratch, &input, |verdict| verdict.rule_index());
-                black_box(verdict.expect("valid JSON"));
+            let mut splitter = Splitter::new(formats::json("aws.cloudtrail"), Resume::default());
+            let mut rest = corpus.as_bytes();
+            while !rest.is_empty() {
+                let (taken, piece) = splitter.next(rest);
+                black_box(piece);
+                rest = &rest[taken..];
             }
         });
     });
+
+    let no_rules = load(Vec::new(), false).program.expect("no rules load");
+    for (name, program) in [("decode", &no_rules), ("match", &program)] {
+        group.bench_function(name, |bencher| {
+            let mut scratch = Scratch::new(program);
+            let binding = program.binding("aws.cloudtrail");
+            bencher.iter(|| {
+                for line in corpus.lines() {
+                    let input = Input { binding, record: line.as_bytes(), context: &context };
+                    let verdict = program.evaluate(&mut scratch, &input, |verdict| verdict.rule_index());
+                    black_box(verdict.expect("valid JSON"));
+                }
+            });
+        });
+    }
 
     group.bench_function("worker", |bencher| {
         let options = WorkerOptions { min_level: 3, host: "bench".into() };

@@ -188,7 +188,7 @@ impl CloudTrail {
     }
 
     fn uuid(&mut self) -> String {
-        let (high, low) = (self.random.next(), self.random.next());
+        let (high, low) = (self.random.number(), self.random.number());
         format!(
             "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
             high >> 32,

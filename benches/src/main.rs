@@ -26,7 +26,9 @@ fn write() -> Result<(), Box<dyn std::error::Error>> {
             "--seed" => seed = arguments.next().ok_or("--seed needs a number")?.parse()?,
             "--records" => document = true,
             other => {
-                return Err(format!("unknown argument {other}; known: --events N, --seed N, --records").into());
+                return Err(
+                    format!("unknown argument {other}; known: --events N, --seed N, --records").into()
+                );
             }
         }
     }

@@ -130,7 +130,7 @@ impl Batch {
         for outcome in self.outcomes {
             match parts.last_mut() {
                 Some(last) if last.outcomes.is_empty() || last.bytes + size(&outcome) <= GATHER_BYTES => {
-                    last.push(outcome)
+                    last.push(outcome);
                 }
                 _ => {
                     let mut next = Batch::default();

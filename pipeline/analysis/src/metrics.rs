@@ -87,13 +87,13 @@ impl Metrics {
     /// A counter that appears with its first event hides that event from `increase()`.
     fn begin_at_zero(&self) {
         for level in 1..=16 {
-            self.alerts.get_or_create(&LevelLabel { level });
+            drop(self.alerts.get_or_create(&LevelLabel { level }));
         }
         for reason in Reason::ALL {
-            self.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() });
+            drop(self.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }));
         }
         for reason in [Reason::Malformed, Reason::TooDeep] {
-            self.decode_errors.get_or_create(&ReasonLabel { reason: reason.as_str() });
+            drop(self.decode_errors.get_or_create(&ReasonLabel { reason: reason.as_str() }));
         }
     }
 

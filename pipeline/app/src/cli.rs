@@ -94,7 +94,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = source_name, help_heading = "Input")]
     pub(crate) source: Option<String>,
     /// File, folder, pattern or `-` to read, as PATH or SOURCE=PATH (./a=b for a path with `=`); repeatable
-    #[arg(long = "input", value_name = "[SOURCE=]PATH", value_parser = input, help_heading = "Input")]
+    #[arg(long = "input", value_name = "[SOURCE=]PATH", value_parser = input, num_args = 1.., help_heading = "Input")]
     pub(crate) inputs: Vec<Input>,
     /// End when the inputs are read to their end and everything is delivered
     #[arg(long, help_heading = "Input")]

@@ -93,11 +93,10 @@ impl Walk<'_> {
 
     fn value(&mut self, at: usize, node: PathNode, unwrapped: bool) {
         match self.tape.get(at) {
-            Some(Node::Object { len, .. }) => {
-                if self.tree.has_children(node) {
-                    self.object(at, *len, node, unwrapped);
-                }
+            Some(Node::Object { len, .. }) if self.tree.has_children(node) => {
+                self.object(at, *len, node, unwrapped);
             }
+            Some(Node::Object { .. }) => {}
             Some(_) if self.wrapped(at, node) => {}
             Some(_) => self.fill(node, at),
             None => {}

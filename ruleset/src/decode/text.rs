@@ -135,9 +135,9 @@ fn write_json_number(value: f64, out: &mut String) {
     }
     let short = significant(value, 15);
     if short.parse::<f64>() == Ok(value) {
-        out.push_str(&short)
+        out.push_str(&short);
     } else {
-        out.push_str(&significant(value, 17))
+        out.push_str(&significant(value, 17));
     }
 }
 

@@ -107,9 +107,12 @@ impl Writer<'_> {
             return (self.rng.pick(&["other", "z.z", "", "k\\u0000x", "\\u007a", "ü"]).to_owned(), None);
         }
         let name = NAMES[self.rng.below(NAMES.len())];
+        // Collectors go by the exact names of what they change.
+        let is_fixed = self.style == Style::CloudTrail
+            || (self.style == Style::Rewritten && name.starts_with("initiatedBy"));
         let name = match self.rng.below(6) {
-            0 if self.style != Style::CloudTrail => name.to_ascii_uppercase(),
-            1 if self.style != Style::CloudTrail => name.to_ascii_lowercase(),
+            0 if !is_fixed => name.to_ascii_uppercase(),
+            1 if !is_fixed => name.to_ascii_lowercase(),
             _ => name.to_owned(),
         };
         let dots: Vec<usize> = name.match_indices('.').map(|(at, _)| at).collect();

@@ -62,7 +62,10 @@ impl Engine {
     pub(crate) fn new(files: Vec<RuleText>, builtin: bool) -> Self {
         let loaded = load(files, builtin);
         let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
-        let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
+        Self::of(loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n"))))
+    }
+
+    pub(crate) fn of(program: Arc<Program>) -> Self {
         Self { scratch: Scratch::new(&program), program }
     }
 
