@@ -17,6 +17,7 @@ use crate::compression::{Codec, Decompressed};
 use crate::feed::{Feed, StreamCursor, origin_id};
 use crate::formats::{Batch, Rejected};
 use crate::metrics::add;
+use crate::own::is_standard_output;
 use crate::pump::{Pump, classify};
 use crate::walk::Found;
 
@@ -76,6 +77,10 @@ impl<'a> AtRest<'a> {
             self.unreadable(path, cause)?;
         }
         for path in found.files {
+            if std::fs::metadata(&path).is_ok_and(|metadata| is_standard_output(&metadata)) {
+                tracing::warn!(path = %path.display(), "not read: the output of this process goes there");
+                continue;
+            }
             match File::open(&path) {
                 Ok(mut file) => self.read_stream(&mut file, &path.to_string_lossy())?,
                 Err(cause) => self.unreadable(path, cause)?,

@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use glob::{MatchOptions, Pattern};
+pub use crate::pattern::check_pattern;
+use crate::pattern::{expand, is_pattern};
 
 /// Files, and what could not be looked into.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ impl Found {
     /// Adds what the pattern matches now; a path without wildcards need not exist yet.
     pub fn add_pattern(&mut self, pattern: &str) {
         let path = Path::new(pattern);
-        if Pattern::escape(pattern) == pattern || path.exists() {
+        if !is_pattern(pattern) || path.exists() {
             if let Err(error) = fs::metadata(path)
                 && error.kind() == io::ErrorKind::NotFound
             {
@@ -38,14 +39,11 @@ impl Found {
             self.add(path);
             return;
         }
-        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-        let Ok(paths) = glob::glob_with(pattern, options) else { return };
-        for path in paths {
-            match path {
-                Ok(path) => self.add(&path),
-                Err(error) => self.failed.push((error.path().to_owned(), error.into())),
-            }
+        let matches = expand(pattern);
+        for path in &matches.paths {
+            self.add(path);
         }
+        self.failed.extend(matches.failed);
     }
 
     fn add_directory(&mut self, directory: &Path) {
@@ -76,12 +74,4 @@ impl Found {
         }
         self.files[begin..].sort();
     }
-}
-
-/// Whether a pattern can be used.
-///
-/// # Errors
-/// Says what is wrong with it, and where.
-pub fn check_pattern(pattern: &str) -> Result<(), glob::PatternError> {
-    Pattern::new(pattern).map(|_| ())
 }

@@ -35,6 +35,7 @@ use self::tracked::{Presence, Tracked, WARN_EVERY, file_id, seen};
 use crate::compression::Codec;
 use crate::feed::{Feed, StreamCursor};
 use crate::metrics::add;
+use crate::own::OwnFiles;
 use crate::read::{unreadable_batch, unreadable_id};
 use crate::stop::Stop;
 use crate::walk::{Found, check_pattern};
@@ -48,6 +49,8 @@ pub struct FileConfig {
     pub once: bool,
     /// How often to look.
     pub timing: Timing,
+    /// What is never read, because this process writes it.
+    pub own: OwnFiles,
 }
 
 /// How often and how long.
@@ -103,6 +106,9 @@ pub struct FileSource {
     next_scan: Option<Instant>,
     /// For what cannot be said in the stream of a file.
     trouble: StreamCursor,
+    own: OwnFiles,
+    /// Own files that were found, and told of.
+    passed_over: HashSet<PathBuf>,
     /// Paths whose trouble was told, and when.
     warned: HashMap<PathBuf, Instant>,
     streams: u64,
@@ -172,6 +178,8 @@ impl FileSource {
             files,
             next_scan: None,
             trouble,
+            own: config.own,
+            passed_over: HashSet::new(),
             warned: HashMap::new(),
             streams: 0,
             opened: 0,
@@ -428,7 +436,12 @@ impl FileSource {
                 }
             };
             let id = file_id(&metadata);
-            if let Some(&index) = by_id.get(&id) {
+            let known = by_id.get(&id).copied();
+            let as_before = known.is_some_and(|index| self.files[index].path == path);
+            if !as_before && self.is_own(&path, &metadata) {
+                continue;
+            }
+            if let Some(index) = known {
                 // A second name of the same file is no second file.
                 if present.insert(index) {
                     self.files[index].is_at(path, seen(&metadata), now);
@@ -445,6 +458,16 @@ impl FileSource {
             }
         }
         Ok(())
+    }
+
+    /// Whether this process writes the file itself; told once.
+    fn is_own(&mut self, path: &Path, metadata: &fs::Metadata) -> bool {
+        let own = self.own.holds(path, metadata);
+        // The commit log alone has a new file every so often: more than a few say nothing new.
+        if own && self.passed_over.len() < 16 && self.passed_over.insert(path.to_owned()) {
+            tracing::warn!(path = %path.display(), "not read: this process writes it itself");
+        }
+        own
     }
 
     /// A name that no stream has had: the checkpoints of streams outlive processes.

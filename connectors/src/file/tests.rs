@@ -64,6 +64,7 @@ impl Rig {
             paths: vec![self.dir.path().join("app*").to_string_lossy().into_owned()],
             once: self.once,
             timing: Timing::default(),
+            own: OwnFiles { files: vec![self.dir.path().join("app.alerts")], folders: Vec::new() },
         };
         let checkpoints = self.committed.clone().into_iter().collect();
         self.source = Some(FileSource::new(config, feed, checkpoints, Stop::default()).unwrap());
@@ -506,4 +507,20 @@ proptest! {
         }
         prop_assert_eq!(&runs[0], &runs[1]);
     }
+}
+
+#[test]
+fn what_this_process_writes_is_not_read() {
+    let mut rig = Rig::new("syslog");
+    rig.append("app.log", lines(0..2));
+    rig.append("app.alerts", lines(7..8));
+    rig.append("app.alerts.1", lines(8..9));
+    rig.pass(1);
+    assert_eq!(rig.texts(), expected(0..2));
+    // Neither is it when it comes under the inode of a file that was read.
+    rig.rename("app.log", "app.alerts");
+    rig.append("app.alerts", lines(2..3));
+    rig.restart();
+    rig.pass(2);
+    assert_eq!(rig.texts(), expected(0..0));
 }

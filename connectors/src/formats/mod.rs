@@ -33,7 +33,7 @@ pub enum Format {
 const TEXT_SOURCES: [&str; 2] = ["syslog", "text"];
 
 /// Sources that are JSON whatever the first byte is, so that garbage at the beginning costs one line only.
-const JSON_SOURCES: [&str; 17] = [
+const JSON_SOURCES: [&str; 18] = [
     "aws.cloudtrail",
     "aws.config",
     "aws.guardduty",
@@ -48,6 +48,7 @@ const JSON_SOURCES: [&str; 17] = [
     "docker",
     "gcp",
     "github",
+    "json",
     "kubernetes",
     "ms-graph",
     "office365",
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(detect("aws.cloudtrail", b"garbage"), Some(Format::Json(AWS_MEMBERS)));
         assert_eq!(detect("kubernetes.audit", b""), Some(Format::Json(KUBERNETES_MEMBERS)));
         assert_eq!(detect("azure.log_analytics", b"x"), Some(Format::Json(OTHER_MEMBERS)));
+        assert_eq!(detect("json", b"garbage"), Some(Format::Json(OTHER_MEMBERS)));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::io::Read;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use flate2::read::MultiGzDecoder;
@@ -19,6 +20,9 @@ use crate::compression::RATIO_FREE_BYTES;
 
 /// What one permit of the memory semaphore stands for.
 pub(super) const PERMIT_BYTES: usize = 1024;
+
+/// A client that is slower than this in the long run is given up.
+const SLOWEST_BYTES_A_SECOND: u64 = 16 * 1024;
 
 /// How a body is encoded, as the client says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +86,7 @@ impl Reserved {
 /// Reads the whole body.
 pub(super) async fn receive(
     headers: &HeaderMap,
-    mut body: Body,
+    body: &mut Body,
     options: &IngestOptions,
     memory: &Arc<Semaphore>,
 ) -> Result<Reserved, Refusal> {
@@ -93,21 +97,55 @@ pub(super) async fn receive(
         // Reserved at once: two half-received bodies that wait for each other's room would both fail.
         received.reserve(length)?;
     }
+    let begun = Instant::now();
+    while let Some(bytes) = chunk(body, options, begun, received.bytes.len()).await? {
+        check_size(received.bytes.len() + bytes.len(), options)?;
+        received.push(&bytes)?;
+    }
+    Ok(received)
+}
+
+/// Reads the rest of a body and forgets it. A client that is told to come again later would not read that while it is
+/// still sending: without this it sees a broken connection in place of `Retry-After`.
+pub(super) async fn discard(mut body: Body, options: &IngestOptions) {
+    let (begun, mut count) = (Instant::now(), 0);
+    while let Ok(Some(bytes)) = chunk(&mut body, options, begun, count).await {
+        count += bytes.len();
+        if count > options.max_body_bytes {
+            return;
+        }
+    }
+}
+
+/// The next bytes of a body of which `received` have come; `None` at its end.
+async fn chunk(
+    body: &mut Body,
+    options: &IngestOptions,
+    begun: Instant,
+    received: usize,
+) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame = timeout(options.idle_timeout, poll_fn(|context| Pin::new(&mut body).poll_frame(context)));
-        let frame = match frame.await {
+        let left = patience(options, received).saturating_sub(begun.elapsed());
+        let next = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        match timeout(options.idle_timeout.min(left), next).await {
             Err(_) => return Err(Refusal::Stalled),
-            Ok(None) => return Ok(received),
+            Ok(None) => return Ok(None),
             Ok(Some(Err(error))) => {
                 return Err(Refusal::BadRequest(format!("the body could not be received: {error}")));
             }
-            Ok(Some(Ok(frame))) => frame,
-        };
-        if let Ok(bytes) = frame.into_data() {
-            check_size(received.bytes.len() + bytes.len(), options)?;
-            received.push(&bytes)?;
+            Ok(Some(Ok(frame))) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
         }
     }
+}
+
+/// How long a body of which so much has come may have taken: a client that sends a byte now and then must not hold the
+/// memory that is reserved for it, and its connection, for ever.
+fn patience(options: &IngestOptions, received: usize) -> Duration {
+    options.idle_timeout + Duration::from_secs(received as u64 / SLOWEST_BYTES_A_SECOND)
 }
 
 fn check_size(bytes: usize, options: &IngestOptions) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use threatlockdown_event::Millis;
@@ -17,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::answer::{Refusal, json};
 use super::auth::{Access, check};
-use super::body::{Encoding, Reserved, decode, receive};
+use super::body::{Encoding, Reserved, decode, discard, receive};
 use super::records::{Parsed, parse};
 use super::{IngestState, Inner};
 use crate::metrics::add;
@@ -31,12 +32,16 @@ pub(super) async fn ingest(
     request: Request,
 ) -> Response<Body> {
     let stats = inner.stats.get(&source).cloned();
-    match accept(&inner, &source, request).await {
+    let (parts, mut body) = request.into_parts();
+    match accept(&inner, &source, &parts, &mut body).await {
         Ok(response) => response,
         Err(refusal) => {
+            let ours = matches!(refusal, Refusal::Busy(_) | Refusal::Unavailable(_));
             if let Some(stats) = stats {
-                let ours = matches!(refusal, Refusal::Busy(_) | Refusal::Unavailable(_));
                 add(if ours { &stats.errors } else { &stats.refused }, 1);
+            }
+            if ours {
+                discard(body, &inner.options).await;
             }
             tracing::debug!(source, status = refusal.status().as_u16(), %refusal, "request refused");
             refusal.into_response()
@@ -44,8 +49,12 @@ pub(super) async fn ingest(
     }
 }
 
-async fn accept(inner: &Arc<Inner>, source: &str, request: Request) -> Result<Response<Body>, Refusal> {
-    let (parts, body) = request.into_parts();
+async fn accept(
+    inner: &Arc<Inner>,
+    source: &str,
+    parts: &Parts,
+    body: &mut Body,
+) -> Result<Response<Body>, Refusal> {
     admit(inner, source, &parts.headers)?;
     let encoding = Encoding::of(&parts.headers)?;
     let key = idempotency_key(&parts.headers)?;
@@ -137,6 +146,8 @@ async fn split(
     if encoding == Encoding::Identity && received.bytes.len() <= SMALL_BODY {
         return Ok((parse(source, &received.bytes, &inner.options)?, received));
     }
+    // Never closed; and a turn is taken with or without.
+    let turn = inner.splitting.acquire().await.ok();
     let (inner, source) = (Arc::clone(inner), source.to_owned());
     let work = tokio::task::spawn_blocking(move || {
         let mut plain = decode(received, encoding, &inner.options)?;
@@ -144,7 +155,9 @@ async fn split(
         plain.bytes = Vec::new();
         Ok((parsed, plain))
     });
-    work.await.unwrap_or_else(|_| Err(Refusal::Unavailable("the request could not be processed".into())))
+    let done = work.await;
+    drop(turn);
+    done.unwrap_or_else(|_| Err(Refusal::Unavailable("the request could not be processed".into())))
 }
 
 async fn store(inner: &Inner, entry: Entry) -> Result<Response<Body>, Refusal> {

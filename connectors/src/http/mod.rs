@@ -70,12 +70,15 @@ impl Default for IngestOptions {
             max_body_bytes: 64 * 1024 * 1024,
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
             max_records: 200_000,
-            memory_bytes: 256 * 1024 * 1024,
+            memory_bytes: 128 * 1024 * 1024,
             idle_timeout: Duration::from_secs(30),
             guards: Guards::default(),
         }
     }
 }
+
+/// More than a few at a time would only take turns.
+const SPLITTING: usize = 2;
 
 /// Counters for each source of the endpoint.
 pub type IngestStats = BTreeMap<String, Arc<SourceStats>>;
@@ -91,6 +94,8 @@ struct Inner {
     stop: Stop,
     /// Permits are KiB of bodies; who gets none is told to come back.
     memory: Arc<Semaphore>,
+    /// Bodies that are split at a time: while one is, its bytes are in memory twice.
+    splitting: Semaphore,
 }
 
 impl IngestState {
@@ -99,7 +104,8 @@ impl IngestState {
     pub fn new(options: IngestOptions, journal: Arc<Journal>, stop: Stop) -> Self {
         let memory = Arc::new(Semaphore::new(options.memory_bytes / body::PERMIT_BYTES));
         let stats = options.sources.iter().map(|source| (source.clone(), Arc::default())).collect();
-        Self(Arc::new(Inner { options, journal, stats: Arc::new(stats), stop, memory }))
+        let splitting = Semaphore::new(SPLITTING);
+        Self(Arc::new(Inner { options, journal, stats: Arc::new(stats), stop, memory, splitting }))
     }
 
     /// The counters, for the exporter and for [`journal_reader::run`].

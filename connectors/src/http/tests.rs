@@ -224,6 +224,15 @@ fn a_ratio_and_a_number_of_records_are_limits_too() {
 }
 
 #[test]
+fn a_client_that_is_still_sending_sees_the_429() {
+    let server = Server::with(|options| options.memory_bytes = 64 * 1024, JournalOptions::default());
+    let body = format!("{{\"a\":\"{}\"}}", "x".repeat(8 * 1024 * 1024));
+    // The client writes everything before it reads: it fails if the connection is closed under it.
+    let busy = server.post("aws.cloudtrail", &[], body);
+    assert_eq!((busy.status, &busy.headers["retry-after"]), (429, &"1".parse().unwrap()));
+}
+
+#[test]
 fn back_pressure_is_429() {
     let journal = JournalOptions { max_bytes: 2000, ..JournalOptions::default() };
     let mut server = Server::with(|options| options.memory_bytes = 100 * 1024, journal);
@@ -260,6 +269,28 @@ fn a_client_that_stalls_is_given_up() {
     let mut head = [0; 12];
     stream.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 408");
+}
+
+#[test]
+fn a_client_that_trickles_is_given_up() {
+    let server =
+        Server::with(|options| options.idle_timeout = Duration::from_millis(300), JournalOptions::default());
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let mut sending = stream.try_clone().unwrap();
+    sending
+        .write_all(b"POST /v1/ingest/syslog HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n")
+        .unwrap();
+    // It is never silent for long, and would go on for an hour.
+    let trickle = std::thread::spawn(move || {
+        while sending.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    });
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 408");
+    drop(stream);
+    trickle.join().unwrap();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use redb::{
 };
 
 use crate::codec::{DecodeError, Decoder, put_bytes, put_u64};
-use crate::segment::LogPosition;
+use crate::segment::{HEADER_BYTES, LogPosition};
 use crate::sliding::Change;
 
 const CHECKPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints");
@@ -63,7 +63,7 @@ pub struct Cursor {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Two processes may not share a data directory.
-    #[error("the data directory {} is in use by another process", directory.display())]
+    #[error("the data directory {} is in use by another process: stop that one, or choose another directory", directory.display())]
     Locked {
         /// The data directory.
         directory: PathBuf,
@@ -78,8 +78,22 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Without it nobody knows what of the commit log was delivered, nor what came before it.
+    #[error(
+        "{} is missing or empty, but the commits in {} belong to it; without it everything would be delivered again. \
+         Put the file back, or move the data directory away to begin anew", path.display(), commits.display()
+    )]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+        /// Folder of the commit log.
+        commits: PathBuf,
+    },
     /// The database refused.
-    #[error("the state in {} cannot be used: {source}", path.display())]
+    #[error(
+        "the state in {} cannot be used: {source}; if this stays so, put the file back from a copy, \
+         or begin anew with another data directory", path.display()
+    )]
     Database {
         /// The database file.
         path: PathBuf,
@@ -128,6 +142,11 @@ impl Store {
         }
         // redb would create it readable for all.
         let path = data_dir.join("state.redb");
+        let is_missing = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
+        let commits = data_dir.join("commit");
+        if is_missing && has_records(&commits) {
+            return Err(StoreError::Missing { path, commits });
+        }
         let created = OpenOptions::new().append(true).create(true).mode(0o640).open(&path);
         created.map_err(io("create", &path))?;
         let store = Store { path, database: Mutex::new(None), streams: Mutex::default(), lock };
@@ -317,6 +336,16 @@ impl Store {
             }
         }
     }
+}
+
+/// Whether a log's folder holds more than an empty log. The state is always there before the first record.
+fn has_records(log: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(log) else { return false };
+    let is_filled = |entry: std::fs::DirEntry| {
+        Path::new(&entry.file_name()).extension() == Some("log".as_ref())
+            && entry.metadata().is_ok_and(|metadata| metadata.len() > HEADER_BYTES)
+    };
+    entries.flatten().any(is_filled)
 }
 
 fn write_rows(txn: &WriteTransaction, table: Rows, change: &Change) -> Result<(), redb::Error> {

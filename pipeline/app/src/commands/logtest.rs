@@ -18,6 +18,7 @@ use threatlockdown_ruleset::program::Program;
 use super::rule_set;
 use crate::cli::{LogtestArgs, LogtestFormat};
 use crate::guess;
+use crate::telemetry::plain;
 
 pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
     let program = rule_set::program((&args.rules).into())?;
@@ -96,7 +97,7 @@ impl Bench {
         match self.format {
             LogtestFormat::Text => format!(
                 "**Phase 1: Completed pre-decoding.\n\tfull event: '{}'\n\n**Error: {why}.\n\n",
-                shortened(record)
+                plain(&shortened(record))
             ),
             LogtestFormat::Json => {
                 format!("{}\n", json!({"decoder": {"name": null}, "rule": null, "fields": {}, "error": why}))
@@ -138,8 +139,9 @@ fn as_json(verdict: &Verdict<'_>) -> String {
 
 fn as_text(verdict: &Verdict<'_>, record: &[u8]) -> String {
     let mut out = String::from("**Phase 1: Completed pre-decoding.\n");
+    // What an event holds is shown on a terminal: it must not write lines of its own there.
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(out, "\t{name}: '{value}'");
+        let _ = writeln!(out, "\t{name}: '{}'", plain(value));
     };
     line("full event", &shortened(record));
     for (name, value) in ["timestamp", "hostname", "program_name"].into_iter().zip(verdict.header()) {
@@ -155,12 +157,12 @@ fn as_text(verdict: &Verdict<'_>, record: &[u8]) -> String {
         None => out.push_str("\tNo decoder matched.\n"),
     }
     verdict.for_each_field(|name, value| {
-        let _ = writeln!(out, "\t{name}: '{value}'");
+        let _ = writeln!(out, "\t{}: '{}'", plain(name), plain(value));
     });
     if let Some(rule) = verdict.rule() {
         let list = |items: &[String]| format!("'[{}]'", items.join(", "));
         out.push_str("\n**Phase 3: Completed filtering (rules).\n");
-        let description = verdict.describe().0;
+        let description = plain(&verdict.describe().0);
         let _ =
             writeln!(out, "\tid: '{}'\n\tlevel: '{}'\n\tdescription: '{description}'", rule.id, rule.level);
         let _ = writeln!(out, "\tgroups: {}", list(&rule.groups));
@@ -218,6 +220,13 @@ mod tests {
         assert_eq!(answer["fields"]["aws.eventName"], "ConsoleLogin");
         let answer: Value = serde_json::from_str(&bench(LogtestFormat::Json).judge(b"nothing")).unwrap();
         assert_eq!(answer["rule"], Value::Null);
+    }
+
+    #[test]
+    fn text_shows_no_line_that_an_event_wrote() {
+        let event = br#"{"eventSource":"signin.amazonaws.com","eventName":"a\u001b[2J\n**Phase 3: forged"}"#;
+        let answer = bench(LogtestFormat::Text).judge(event);
+        assert!(!answer.contains('\u{1b}') && !answer.contains("\n**Phase 3: forged"), "{answer}");
     }
 
     #[test]

@@ -28,9 +28,23 @@ pub(crate) fn execute(command: Command) -> ExitCode {
         Command::Config(ConfigCommand::Check { config }) => config_check::execute(&config),
     };
     result.unwrap_or_else(|error| {
-        report(&format!("error: {error:#}"));
+        report(&format!("error: {}", in_words(&error)));
         ExitCode::from(EXIT_ERROR)
     })
+}
+
+/// An error and its causes in one line, each said once: many an error says its cause itself.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// A line for the person at the terminal, on stderr. A closed stderr is no reason to stop.
@@ -61,4 +75,13 @@ fn host_name() -> Arc<str> {
     let name = kernel.or_else(|| std::env::var("HOSTNAME").ok());
     let name = name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     name.unwrap_or("localhost").into()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn says_each_cause_once() {
+        let error = anyhow::anyhow!("b is gone").context("cannot read a: b is gone").context("cannot start");
+        assert_eq!(super::in_words(&error), "cannot start: cannot read a: b is gone");
+    }
 }

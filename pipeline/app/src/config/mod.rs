@@ -216,7 +216,7 @@ impl Config {
         }
     }
 
-    /// The HTTP source, if there is one; [`validate`] refuses a second.
+    /// The HTTP source, if there is one; [`validate()`] refuses a second.
     pub(crate) fn http(&self) -> Option<(&Source, &HttpSource)> {
         self.sources.iter().find_map(|source| match &source.kind {
             SourceKind::Http(http) => Some((source, http)),
@@ -225,7 +225,7 @@ impl Config {
     }
 }
 
-/// Reads a configuration file. Faults that one key shows alone are in the list; [`validate`] finds those between keys.
+/// Reads a configuration file. Faults that one key shows alone are in the list; [`validate()`] finds those between keys.
 pub(crate) fn load(path: &Path) -> (Config, Vec<Diagnostic>) {
     let file: Arc<str> = path.to_string_lossy().into();
     match std::fs::read(path).map(String::from_utf8) {

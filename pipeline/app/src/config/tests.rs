@@ -168,6 +168,10 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
         "sinks:\n- {name: a, type: file, path: x}\n- {name: b, type: file, path: x}",
         &[("c.yaml:3:3", "the sink `a` writes to the same file")],
     ),
+    (
+        "sources: [{name: a, type: file, source: json, paths: [/x.jsonl]}]\nsinks: [{name: a, type: file, path: /x.jsonl}]",
+        &[("c.yaml:1:11", "a sink writes alerts to this file")],
+    ),
     ("sinks: [{name: dead-letters, type: stdout}]", &[("c.yaml:1:9", "this name is taken")]),
     // Faults of one key and faults between keys, together; and none that only follows from another.
     (

@@ -4,6 +4,7 @@
 //! about; an item from a flag has none and is shown at `command line`.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
@@ -18,6 +19,7 @@ pub(crate) fn validate(config: &Config) -> Vec<Diagnostic> {
     names("sink", config.sinks.iter().map(|Sink { name, place, .. }| (name, place)), &mut faults);
     sources(config, &mut faults);
     sinks(&config.sinks, &mut faults);
+    circles(config, &mut faults);
     let limits = &config.limits;
     if limits.max_event_bytes > limits.in_flight_bytes {
         let message = format!(
@@ -153,6 +155,25 @@ fn sinks(sinks: &[Sink], faults: &mut Vec<Diagnostic>) {
                     ));
                 }
             }
+        }
+    }
+}
+
+/// An alert that is read as an event makes another alert. What a pattern takes in is passed over when it is found; here
+/// the file was named, so somebody expects it to be read.
+fn circles(config: &Config, faults: &mut Vec<Diagnostic>) {
+    let is_written = |read: &String| {
+        config
+            .sinks
+            .iter()
+            .any(|sink| matches!(&sink.kind, SinkKind::File { path, .. } if path == Path::new(read)))
+    };
+    for source in &config.sources {
+        let SourceKind::File(file) = &source.kind else { continue };
+        for path in file.paths.iter().filter(|path| is_written(path)) {
+            let message = "a sink writes alerts to this file, and a source reads it";
+            let help = "give the alerts a file of their own";
+            faults.push(fault(source.place.as_ref(), path, message, help));
         }
     }
 }

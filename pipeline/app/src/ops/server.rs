@@ -69,7 +69,12 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(slot) = Arc::clone(&connections).acquire_owned().await else { return };
+        let slot = tokio::select! {
+            // Also while all connections are taken: clients do not decide when the process ends.
+            _ = &mut stopped => break,
+            slot = Arc::clone(&connections).acquire_owned() => slot,
+        };
+        let Ok(slot) = slot else { return };
         let (stream, peer) = tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
@@ -162,6 +167,22 @@ mod tests {
         assert!(answer.contains("threatlockdown_build_info"), "{answer}");
         assert!(get(server.address, "/none").starts_with("HTTP/1.1 404 "));
         server.stop();
+    }
+
+    #[test]
+    fn stop_does_not_wait_for_a_free_connection() {
+        let server = serve(&Arc::new(Health::default()));
+        let clients: Vec<_> =
+            (0..MAX_CONNECTIONS + 1).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+        let (sender, stopped) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            // Until the last slot is taken.
+            std::thread::sleep(Duration::from_millis(500));
+            server.stop();
+            sender.send(()).unwrap();
+        });
+        stopped.recv_timeout(HEADER_TIMEOUT / 2).unwrap();
+        drop(clients);
     }
 
     #[test]

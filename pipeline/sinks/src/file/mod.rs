@@ -5,7 +5,7 @@
 //!
 //! One rule keeps this true through rotation, whoever rotates: nothing is written to a file before its identity and
 //! length are stored. So a kill at any moment finds either the file that the state names, longer or not, or another
-//! one that has none of the lines since; see [`rotate`] for the renaming itself.
+//! one that has none of the lines since; see `rotate` for the renaming itself.
 //!
 //! A path that leads to something else than a regular file (a pipe, a device) is written to without a state.
 

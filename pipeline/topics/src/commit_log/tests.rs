@@ -178,6 +178,26 @@ fn positions_go_on_when_the_log_was_removed() {
 }
 
 #[test]
+fn a_log_without_its_state_is_refused_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let state = dir.path().join("state.redb");
+    fs::remove_file(&state).unwrap();
+    let (mut log, _) = open(dir.path());
+    log.append(&commit(1)).unwrap();
+    drop(log);
+    let kept = fs::read(&state).unwrap();
+    for _ in 0..2 {
+        fs::write(&state, "").unwrap();
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::Missing { .. })));
+        fs::remove_file(&state).unwrap();
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::Missing { .. })));
+    }
+    fs::write(&state, kept).unwrap();
+    assert_eq!(read(&open(dir.path()).0, None), [commit(1)]);
+}
+
+#[test]
 fn a_log_that_lost_what_the_snapshot_holds_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     {

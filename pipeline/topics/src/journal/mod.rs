@@ -5,7 +5,7 @@
 //! would, with the position in the journal as its checkpoint. A key that a sender repeats is answered as before and
 //! its records are not read twice.
 //!
-//! One thread writes ([`writer`]): it takes what is queued as one frame, syncs once, and calls back.
+//! One thread writes (`writer`): it takes what is queued as one frame, syncs once, and calls back.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -22,7 +22,7 @@ use crate::store::Store;
 /// Longest wait for company.
 const GATHER: Duration = Duration::from_millis(20);
 /// A group that has so many bytes is written at once; an entry may be larger than this and then goes alone.
-const GROUP_BYTES: u64 = 32 * 1024 * 1024;
+const GROUP_BYTES: u64 = 8 * 1024 * 1024;
 /// Most entries and bytes that are queued or being written.
 const QUEUE_ENTRIES: usize = 4096;
 const QUEUE_BYTES: u64 = 128 * 1024 * 1024;

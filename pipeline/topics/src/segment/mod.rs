@@ -10,7 +10,7 @@
 //!
 //! The checksum covers the frame's place as well as its length and payload, so that no bytes of a payload can pass for
 //! a frame, and neither can a run of zeros. A frame is written by one call and synced before the next one begins:
-//! after a crash at most the last frame of the last segment is torn, and [`recover`] cuts it off. Anything else that
+//! after a crash at most the last frame of the last segment is torn, and `recover` cuts it off. Anything else that
 //! does not check out is corruption, and nobody reads past it.
 
 use std::fmt;
@@ -84,7 +84,10 @@ pub enum LogError {
         source: io::Error,
     },
     /// A record in the middle of a log is not what was written.
-    #[error("{} is corrupt at byte {offset}: {detail}", path.display())]
+    #[error(
+        "{} is corrupt at byte {offset}: {detail}; put it back from a copy, or begin anew with another data directory",
+        path.display()
+    )]
     Corrupt {
         /// Segment file.
         path: PathBuf,
@@ -94,7 +97,8 @@ pub enum LogError {
         detail: String,
     },
     /// The log lacks what was known to be durable: files were removed, or put back from an older copy.
-    #[error("the log in {} ends at {end}, but {wanted} was reached before", directory.display())]
+    #[error("the log in {} ends at {end}, but {wanted} was reached before; \
+         put back what was removed, or begin anew with another data directory", directory.display())]
     Behind {
         /// Folder of the log.
         directory: PathBuf,

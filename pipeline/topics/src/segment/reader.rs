@@ -116,9 +116,6 @@ impl SegmentReader {
         if len > MAX_PAYLOAD || len > room - FRAME_BYTES {
             return Err(corrupt(format!("a record of {len} bytes does not fit the {room} that are left")));
         }
-        if self.buffer.capacity() > KEPT_BUFFER {
-            self.buffer = Vec::new();
-        }
         self.buffer.resize(len, 0);
         let payload = &mut self.buffer[..len];
         file.read_exact_at(payload, start.offset + FRAME_BYTES as u64)
@@ -128,6 +125,10 @@ impl SegmentReader {
         }
         let value =
             decode(payload).map_err(|error| corrupt(format!("the record does not decode: {error}")))?;
+        if self.buffer.capacity() > KEPT_BUFFER {
+            // Now, and not before the next: that may be long after, and what was decoded takes as much again.
+            self.buffer = Vec::new();
+        }
         let end = LogPosition { segment: start.segment, offset: start.offset + (FRAME_BYTES + len) as u64 };
         self.position = end;
         Ok(Frame { start, end, value })

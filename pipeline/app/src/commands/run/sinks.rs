@@ -3,6 +3,10 @@
 //! Enters: the configured sinks. Leaves: running deliveries. Dead letters have a sink of their own, which is always
 //! there: `deadletter.jsonl` in the data directory.
 
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -36,6 +40,17 @@ impl Deliveries {
         let dead_letters = config.data_dir.join("deadletter.jsonl");
         let dead_letters = FileSinkOptions::new(dead_letters, Content::DeadLetters);
         let dead_letters: Box<dyn Deliver> = Box::new(FileSink::new(DEAD_LETTER_SINK.into(), dead_letters));
+        for sink in &config.sinks {
+            if let SinkKind::File { path, .. } = &sink.kind {
+                check_writable(path).with_context(|| {
+                    format!(
+                        "the sink {} cannot write to {}: choose another path, or mend its permissions",
+                        sink.name,
+                        path.display()
+                    )
+                })?;
+            }
+        }
         for sink in config.sinks.iter().map(build).chain([dead_letters]) {
             let name = sink.name().to_owned();
             let reader = log.reader(None);
@@ -83,6 +98,22 @@ impl Deliveries {
     }
 }
 
+/// Refuses at the start what no waiting will mend. A full disk may be mended, and a pipe or device is not touched.
+fn check_writable(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(metadata) if !metadata.is_file() => return Ok(()),
+        _ => {}
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent)?;
+    }
+    match OpenOptions::new().append(true).create(true).mode(0o640).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn build(sink: &Sink) -> Box<dyn Deliver> {
     let name = sink.name.clone();
     match &sink.kind {
@@ -93,5 +124,20 @@ fn build(sink: &Sink) -> Box<dyn Deliver> {
         }
         SinkKind::Stdout { format: StdoutFormat::Json } => Box::new(StdoutSink::new(name, Format::Json)),
         SinkKind::Stdout { format: StdoutFormat::Pretty } => Box::new(StdoutSink::new(name, Format::Pretty)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_waiting_will_mend_is_refused_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(check_writable(&dir.path().join("new/alerts.jsonl")).is_ok());
+        assert!(check_writable(dir.path()).is_err());
+        fs::write(dir.path().join("file"), "").unwrap();
+        assert!(check_writable(&dir.path().join("file/alerts.jsonl")).is_err());
+        assert!(check_writable(Path::new("/dev/full")).is_ok());
     }
 }

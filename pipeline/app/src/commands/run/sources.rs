@@ -14,11 +14,11 @@ use threatlockdown_connectors::http::{
     IngestOptions, IngestState, IngestStats, Secret, Token, journal_reader,
 };
 use threatlockdown_connectors::{
-    Feed, FileConfig, FileSource, ReadOptions, SourceStats, Stop, Timing, read_stdin,
+    Feed, FileConfig, FileSource, OwnFiles, ReadOptions, SourceStats, Stop, Timing, read_stdin,
 };
 use threatlockdown_topics::{Journal, JournalReader, Publisher, Store};
 
-use crate::config::{self, Config, HttpSource, Source, SourceKind};
+use crate::config::{self, Config, HttpSource, SinkKind, Source, SourceKind};
 
 /// The running sources.
 pub(super) struct Sources {
@@ -80,8 +80,12 @@ impl Sources {
         match &source.kind {
             SourceKind::File(file) => {
                 let feed = self.feed(start, source, &file.source, &file.envelope);
-                let config =
-                    FileConfig { paths: file.paths.clone(), once: start.once, timing: Timing::default() };
+                let config = FileConfig {
+                    paths: file.paths.clone(),
+                    once: start.once,
+                    timing: Timing::default(),
+                    own: own_files(start.config),
+                };
                 let checkpoints = start.store.checkpoints(&FileSource::stream_prefix(&source.name));
                 let reader = FileSource::new(config, feed, checkpoints, self.stop.clone())?;
                 self.spawn(&source.name, true, move || Ok(reader.run()?))
@@ -179,6 +183,19 @@ impl Running {
             Ok(result) => result.with_context(|| format!("the source {name} failed")),
             Err(_) => anyhow::bail!("the source {name} panicked"),
         }
+    }
+}
+
+/// What the sinks and the state are written to, which no pattern is to take in.
+fn own_files(config: &Config) -> OwnFiles {
+    let sinks = config.sinks.iter().filter_map(|sink| match &sink.kind {
+        SinkKind::File { path, .. } => Some(path.clone()),
+        SinkKind::Stdout { .. } => None,
+    });
+    let state = ["lock", "state.redb", "deadletter.jsonl"].map(|name| config.data_dir.join(name));
+    OwnFiles {
+        files: sinks.chain(state).collect(),
+        folders: ["commit", "journal"].map(|name| config.data_dir.join(name)).to_vec(),
     }
 }
 

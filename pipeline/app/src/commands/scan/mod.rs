@@ -27,6 +27,7 @@ use self::output::{Delivered, Output};
 use self::progress::Progress;
 use super::{counted, host_name, report, rule_set};
 use crate::cli::{ScanArgs, Stats};
+use crate::telemetry::plain;
 
 /// At least one alert was found.
 const EXIT_ALERTS: u8 = 1;
@@ -98,7 +99,7 @@ fn finish(
 ) -> anyhow::Result<ExitCode> {
     let Figures { reading, delivered, events } = figures;
     for failed in &reading.failed {
-        report(&format!("warning: {failed}"));
+        report(&format!("warning: {}", plain(&failed.to_string())));
     }
     if reading.files == 0 && !reading.failed.is_empty() {
         bail!("nothing could be read");
