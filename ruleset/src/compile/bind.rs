@@ -101,8 +101,9 @@ fn wrap_cloudtrail(tree: &mut PathTree) {
 }
 
 fn leave_out_bare(tree: &mut PathTree) {
-    for path in [&["status"][..], &["initiatedby", "app"], &["initiatedby", "user"]] {
-        tree.set_wrap(path, Wrap::LeftOut);
+    tree.set_wrap(&["status"], Wrap::LeftOut("status"));
+    for key in ["app", "user"] {
+        tree.set_wrap(&["initiatedby", key], Wrap::LeftOut(key));
     }
 }
 

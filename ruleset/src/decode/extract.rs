@@ -113,7 +113,7 @@ impl Walk<'_> {
                 Some(Node::Static(StaticNode::Bool(_))) => ("value", Found::plain(at)),
                 _ => return false,
             },
-            Wrap::LeftOut => return is_bare(self.tape.get(at)),
+            Wrap::LeftOut(key) => return is_bare(self.tape.get(at)) && self.has_key(at, key),
         };
         if let Some(child) = self.tree.child(node, member) {
             for (slot, _) in self.tree.slots(child) {
@@ -148,8 +148,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the value at `at` is that of a member with exactly this key. Static fields stand at the top of a record,
-    /// where the key is always the node before.
+    /// Whether the value at `at` is that of a member with exactly this key, which is the node before: what asks for it
+    /// is never found in a list.
     fn has_key(&self, at: usize, name: &str) -> bool {
         matches!(at.checked_sub(1).and_then(|key| self.tape.get(key)), Some(Node::String(key)) if *key == name)
     }

@@ -42,8 +42,8 @@ pub(crate) enum Wrap {
     Value,
     /// `{"value": value}`, for booleans alone.
     BooleanValue,
-    /// Nothing: texts and nulls are left out.
-    LeftOut,
+    /// Nothing: texts and nulls are left out where the key is exactly this.
+    LeftOut(&'static str),
 }
 
 #[derive(Debug, Clone)]

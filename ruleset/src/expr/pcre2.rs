@@ -14,6 +14,10 @@ use super::ExprError;
 /// Match attempts per starting place, depth of backtracking, and KiB of memory for it.
 const LIMITS: &str = "(*LIMIT_MATCH=1000000)(*LIMIT_DEPTH=250000)(*LIMIT_HEAP=65536)";
 
+/// Longer texts are looked at up to here. The limits above count no steps within a single repeat such as `.*`, so a
+/// pattern with two of them costs the square of the text. The reference takes no longer events at all.
+const LONGEST_TEXT: usize = 65_536;
+
 /// The stack of compiled code grows up to this.
 const STACK: usize = 1 << 20;
 
@@ -42,13 +46,13 @@ impl Pcre2 {
     /// Whether the text has a match.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {
-        self.regex.is_match(text).unwrap_or(false)
+        self.regex.is_match(cut(text)).unwrap_or(false)
     }
 
     /// Matches without captures and tells where the text after the match begins.
     #[must_use]
     pub fn rest(&self, text: &[u8]) -> Option<usize> {
-        self.regex.find_at(text, 0).ok().flatten().map(|found| found.end())
+        self.regex.find_at(cut(text), 0).ok().flatten().map(|found| found.end())
     }
 
     /// Matches, stores the captured ranges in `groups` (group 1 first) and tells where the text after the match begins.
@@ -57,7 +61,7 @@ impl Pcre2 {
     pub fn captures(&self, text: &[u8], groups: &mut Vec<(usize, usize)>) -> Option<usize> {
         groups.clear();
         let mut locations = self.spare().pop().unwrap_or_else(|| self.regex.capture_locations());
-        let found = self.regex.captures_read_at(&mut locations, text, 0).ok().flatten();
+        let found = self.regex.captures_read_at(&mut locations, cut(text), 0).ok().flatten();
         if found.is_some() {
             let last = (1..locations.len()).rev().find(|&group| locations.get(group).is_some()).unwrap_or(0);
             groups.extend((1..=last).map(|group| locations.get(group).unwrap_or((0, 0))));
@@ -70,6 +74,10 @@ impl Pcre2 {
         // Nothing can be half done in the list when a holder panics.
         self.spare.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn cut(text: &[u8]) -> &[u8] {
+    &text[..text.len().min(LONGEST_TEXT)]
 }
 
 fn refused(error: &pcre2::Error) -> ExprError {
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn runaway_patterns_end_without_a_match() {
-        let text = [vec![b'a'; 1 << 16], b"!".to_vec()].concat();
+        let text = [vec![b'a'; LONGEST_TEXT - 1], b"!".to_vec()].concat();
         for pattern in [
             r"^(a+)+$",
             r"^(?:a|aa)+$",
@@ -143,6 +151,15 @@ mod tests {
         ] {
             assert!(!is_match(pattern, &text), "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_text_without_end_is_searched_in_part() {
+        let mut text = vec![b'x'; LONGEST_TEXT - 3];
+        text.extend(b"abcabc");
+        assert!(is_match("abc", &text) && !is_match("bca", &text));
+        // Minutes without the bound.
+        assert!(!is_match("(?i)(?!b)a.*b.*c", &[b'a'; 1 << 20]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Random records: the fields that the rules name, in every form that JSON has for them.
 
 use crate::rng::Rng;
-use crate::rules::{NAMES, WORDS};
+use crate::rules::{NAMES, word};
 
 /// How the records of a source may look so that the reference's envelope of them is what its collector would make.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,19 +228,19 @@ impl Writer<'_> {
 
     /// A word of the rules, as it is or changed a little, with JSON's escapes.
     fn string(&mut self) {
-        let mut word = WORDS[self.rng.below(WORDS.len())].to_owned();
+        let mut text = word(self.rng).to_owned();
         match self.rng.below(12) {
-            0 => word.insert(0, 'q'),
-            1 => word.push('q'),
-            2 => word = word.to_ascii_uppercase(),
-            3 => word = word.chars().skip(1).collect(),
-            4 => word.push('\n'),
-            5 => word = format!("{word} {}", WORDS[self.rng.below(WORDS.len())]),
-            6 => word.clear(),
+            0 => text.insert(0, 'q'),
+            1 => text.push('q'),
+            2 => text = text.to_ascii_uppercase(),
+            7 => text = text.chars().skip(1).collect(),
+            3 | 4 => text.push('\n'),
+            5 => text = format!("{text} {}", word(self.rng)),
+            6 => text.clear(),
             _ => {}
         }
         self.text.push('"');
-        for char in word.chars() {
+        for char in text.chars() {
             match char {
                 '"' => self.text.push_str("\\\""),
                 '\n' => self.text.push_str("\\n"),

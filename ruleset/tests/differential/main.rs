@@ -5,11 +5,21 @@
 //! the loaded rules, so what they agree on is right unless both are wrong in the same way; recorded results of the
 //! reference, where they are at hand, show that.
 
+#[cfg(test)]
 mod builtin;
+#[cfg(test)]
 mod compat;
+#[cfg(test)]
 mod events;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod random;
+#[cfg(test)]
 mod rng;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod shown;

@@ -79,6 +79,12 @@ pub(crate) const WORDS: [&str; 30] = [
     "azure-storage",
 ];
 
+/// Half of the time one of a few, so that patterns and values meet.
+pub(crate) fn word(rng: &mut Rng) -> &'static str {
+    let among = if rng.one_in(2) { 5 } else { WORDS.len() };
+    WORDS[rng.below(among)]
+}
+
 /// What the rules of a set may do.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
@@ -238,7 +244,7 @@ impl Writer<'_> {
         let group = language == "pcre2" && self.rng.one_in(2);
         let parts: Vec<String> = (0..count)
             .map(|_| {
-                let word = escape(WORDS[self.rng.below(WORDS.len())], language);
+                let word = escape(word(self.rng), language);
                 match self.rng.below(4) {
                     _ if group => word,
                     0 => format!("^{word}"),
@@ -263,7 +269,7 @@ impl Writer<'_> {
 
     /// More than literals.
     fn expression(&mut self, language: &str) -> String {
-        let word = escape(WORDS[self.rng.below(WORDS.len())], language);
+        let word = escape(word(self.rng), language);
         match language {
             "osmatch" => self
                 .rng

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Builder, Facts};
+use super::{Builder, Facts, MAX_NODES};
 use crate::ir::{Category, NodeIndex, Rule};
 
 /// The pattern of `<if_group>` as a test on a rule's whole group text: alternatives, each a substring or, after `^`,
@@ -39,13 +39,19 @@ impl Builder {
         nodes.iter().copied().filter(|node| is_seen(*node)).collect()
     }
 
-    /// All nodes whose rule satisfies the test.
-    pub(super) fn nodes_where(&self, test: impl Fn(&Facts, &Rule) -> bool) -> Vec<NodeIndex> {
+    /// All nodes whose rule satisfies the test; `None` when there are more than the tree has room for below them.
+    pub(super) fn nodes_where(&self, test: impl Fn(&Facts, &Rule) -> bool) -> Option<Vec<NodeIndex>> {
         let hits: Vec<bool> =
             self.facts.iter().zip(&self.tree.rules).map(|(facts, rule)| test(facts, rule)).collect();
+        // Counted first: a full tree would else be walked for each of many rules in vain.
+        let places = |rule: &Rule| self.nodes_of.get(&rule.id).map_or(0, Vec::len);
+        let hit_rules = self.tree.rules.iter().zip(&hits).filter(|(_, hit)| **hit);
+        if self.tree.nodes.len() + hit_rules.map(|(rule, _)| places(rule)).sum::<usize>() > MAX_NODES {
+            return None;
+        }
         let is_hit = |rule: u32| hits.get(rule as usize).copied().unwrap_or_default();
         let nodes = self.tree.nodes.iter().enumerate().filter(|(_, node)| is_hit(node.rule));
-        nodes.map(|(index, _)| index as NodeIndex).collect()
+        Some(nodes.map(|(index, _)| index as NodeIndex).collect())
     }
 
     /// The category of the root above a node.

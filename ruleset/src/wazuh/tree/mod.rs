@@ -88,6 +88,15 @@ fn roots() -> Vec<Pending> {
     (1..).zip(Category::ALL).map(root).collect()
 }
 
+fn too_many(rule: &Rule) -> Diagnostic {
+    Diagnostic::error(
+        rule.place.clone(),
+        format!("<rule id=\"{}\">", rule.id),
+        format!("with this rule the tree would have more than {MAX_NODES} places"),
+        "name fewer parents: each place of each parent becomes a place of the child",
+    )
+}
+
 /// The tree while it grows.
 #[derive(Default)]
 struct Builder {
@@ -190,18 +199,13 @@ impl Builder {
         } else {
             match &pending.attach {
                 Attach::Sids(ids) => self.below_ids(rule, ids)?,
-                Attach::Level(level, place) => self.below_level(*level, place)?,
-                Attach::Group(pattern, place) => self.below_group(pattern, place)?,
+                Attach::Level(level, place) => self.below_level(rule, *level, place)?,
+                Attach::Group(pattern, place) => self.below_group(rule, pattern, place)?,
                 Attach::Category => self.below_category(rule)?,
             }
         };
         if self.tree.nodes.len() + parents.len().max(1) > MAX_NODES {
-            return Err(Diagnostic::error(
-                rule.place.clone(),
-                format!("<rule id=\"{}\">", rule.id),
-                format!("with this rule the tree would have more than {MAX_NODES} places"),
-                "name fewer parents: each place of each parent becomes a place of the child",
-            ));
+            return Err(too_many(rule));
         }
         Ok(parents)
     }
@@ -229,10 +233,10 @@ impl Builder {
         Err(first)
     }
 
-    fn below_level(&self, level: u32, place: &Place) -> Result<Vec<NodeIndex>, Diagnostic> {
+    fn below_level(&self, rule: &Rule, level: u32, place: &Place) -> Result<Vec<NodeIndex>, Diagnostic> {
         // Level 0 ranks above all others here too.
         let is_parent = |rule: &Rule| rule.level == 0 || u32::from(rule.level) >= level;
-        let parents = self.nodes_where(|_, rule| is_parent(rule));
+        let parents = self.nodes_where(|_, rule| is_parent(rule)).ok_or_else(|| too_many(rule))?;
         if !parents.is_empty() {
             return Ok(parents);
         }
@@ -244,9 +248,11 @@ impl Builder {
         ))
     }
 
-    fn below_group(&self, pattern: &str, place: &Place) -> Result<Vec<NodeIndex>, Diagnostic> {
+    fn below_group(&self, rule: &Rule, pattern: &str, place: &Place) -> Result<Vec<NodeIndex>, Diagnostic> {
         let matches = find::word_pattern(pattern);
-        let parents = self.nodes_where(|facts, _| !pattern.is_empty() && matches(&facts.group_text));
+        let parents = self
+            .nodes_where(|facts, _| !pattern.is_empty() && matches(&facts.group_text))
+            .ok_or_else(|| too_many(rule))?;
         if !parents.is_empty() {
             return Ok(parents);
         }
