@@ -94,6 +94,9 @@ pub enum FileError {
     Checkpoint(#[from] CheckpointError),
 }
 
+/// Looking at the directories takes at most one part in so many of the time.
+const SCAN_SHARE: u32 = 20;
+
 /// Most open files of a source. To open another one, files that nothing happens to are closed.
 const MAX_OPEN: usize = 256;
 
@@ -211,9 +214,15 @@ impl FileSource {
     fn turn(&mut self, now: Instant) -> Result<bool, Closed> {
         if self.next_scan.is_none_or(|at| now >= at) {
             let first = self.next_scan.is_none();
+            let begun = Instant::now();
             self.next_scan = now.checked_add(self.shared.timing.rescan);
             if first || !self.shared.once {
                 self.scan(now)?;
+            }
+            // A hundred thousand files take a while to list: that must not become all that is done.
+            let pause = begun.elapsed().saturating_mul(SCAN_SHARE);
+            if let Some(at) = self.next_scan.filter(|_| pause > self.shared.timing.rescan) {
+                self.next_scan = at.checked_add(pause);
             }
         }
         let mut busy = false;

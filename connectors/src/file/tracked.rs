@@ -235,6 +235,8 @@ impl Tracked {
         let published = self.publish(shared, compressed)?;
         if compressed {
             self.open = None;
+            // Kept for files that go on; there may be very many that do not.
+            self.context = None;
         } else if let Presence::Lost { .. } = self.presence {
             self.open = None;
             self.presence = Presence::Gone { since: now };
