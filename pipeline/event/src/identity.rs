@@ -101,5 +101,5 @@ mod tests {
     }
 
     const EVENT: &str = "5023b31930b7292dfa29d8a0a990aab4";
-    const ALERT: &str = "";
+    const ALERT: &str = "191873c0a550427a5309cf2e2bbb6121";
 }
