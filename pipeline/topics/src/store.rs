@@ -140,15 +140,15 @@ impl Store {
             }
             Err(TryLockError::Error(source)) => return Err(io("lock", &lock_path)(source)),
         }
-        // redb would create it readable for all.
         let path = data_dir.join("state.redb");
         let is_missing = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
-        let commits = data_dir.join("commit");
-        if is_missing && has_records(&commits) {
-            return Err(StoreError::Missing { path, commits });
+        if is_missing {
+            let commits = data_dir.join("commit");
+            if has_records(&commits) {
+                return Err(StoreError::Missing { path, commits });
+            }
+            create(data_dir, &path)?;
         }
-        let created = OpenOptions::new().append(true).create(true).mode(0o640).open(&path);
-        created.map_err(io("create", &path))?;
         let store = Store { path, database: Mutex::new(None), streams: Mutex::default(), lock };
         store.prepare()?;
         Ok(Arc::new(store))
@@ -336,6 +336,28 @@ impl Store {
             }
         }
     }
+}
+
+/// Makes a new database beside its place and moves it there: a kill while redb writes the first pages leaves a file that
+/// it does not know as its own.
+fn create(data_dir: &Path, path: &Path) -> Result<(), StoreError> {
+    let begun = path.with_extension("redb.new");
+    let io = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io { action, path, source }
+    };
+    // redb would create it readable for all.
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&begun);
+    drop(file.map_err(io("create", &begun))?);
+    let database = Database::builder().create(&begun);
+    drop(
+        database.map_err(|source| StoreError::Database {
+            path: begun.clone(),
+            source: Box::new(source.into()),
+        })?,
+    );
+    std::fs::rename(&begun, path).map_err(io("rename", &begun))?;
+    File::open(data_dir).and_then(|directory| directory.sync_all()).map_err(io("sync", data_dir))
 }
 
 /// Whether a log's folder holds more than an empty log. The state is always there before the first record.

@@ -178,6 +178,19 @@ fn positions_go_on_when_the_log_was_removed() {
 }
 
 #[test]
+fn a_kill_while_the_state_is_made_leaves_nothing_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    // What redb leaves when it is killed before it writes its magic number.
+    let begun = fs::read(dir.path().join("state.redb")).unwrap().iter().map(|_| 0).collect::<Vec<u8>>();
+    fs::remove_file(dir.path().join("state.redb")).unwrap();
+    fs::write(dir.path().join("state.redb.new"), begun).unwrap();
+    let (mut log, _) = open(dir.path());
+    log.append(&commit(1)).unwrap();
+    assert!(!dir.path().join("state.redb.new").exists());
+}
+
+#[test]
 fn a_log_without_its_state_is_refused_each_time() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
