@@ -19,13 +19,34 @@ impl Millis {
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// `2024-03-02T08:01:11.123Z`; always UTC, always three decimals.
+    /// `2024-03-02T08:01:11.123Z`; always UTC, always three decimals. Written here and not by the time library because
+    /// each alert has three of them.
     #[must_use]
     pub fn rfc3339(self) -> String {
-        match Timestamp::from_millisecond(self.0) {
-            Ok(time) => format!("{time:.3}"),
-            Err(_) => String::from("0000-00-00T00:00:00.000Z"),
+        let (days, of_day) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
+        let (year, month, day) = civil(days);
+        if !(0..=9999).contains(&year) {
+            return String::from("0000-00-00T00:00:00.000Z");
         }
+        let (seconds, millis) = (of_day / 1000, of_day % 1000);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let fields = [
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, seconds / 3600),
+            (14, 2, seconds / 60 % 60),
+            (17, 2, seconds % 60),
+            (20, 3, millis),
+        ];
+        for (at, width, value) in fields {
+            let mut rest = value;
+            for place in text[at..at + width].iter_mut().rev() {
+                *place = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+                rest /= 10;
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// `2024-03-02T08:01:11.123+0000`: the form of an alert's `timestamp`.
@@ -51,6 +72,19 @@ impl Millis {
     }
 }
 
+/// Year, month and day of the day that is `days` after 1970-01-01, in the proleptic Gregorian calendar: eras of 400 years
+/// that begin on the first of March, so that the leap day comes last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +104,17 @@ mod tests {
         for text in ["", "yesterday", "2024-13-02T08:01:11Z", "1709366471"] {
             assert_eq!(Millis::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn agrees_with_the_time_library() {
+        let mut time = -62_167_219_200_000_i64;
+        while time < 253_402_300_800_000 {
+            let expected = format!("{:.3}", Timestamp::from_millisecond(time).unwrap());
+            assert_eq!(Millis(time).rfc3339(), expected);
+            time += 6_373_911_117_643 / 977;
+        }
+        assert_eq!(Millis(i64::MAX).rfc3339(), "0000-00-00T00:00:00.000Z");
     }
 
     #[test]
