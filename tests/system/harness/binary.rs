@@ -36,5 +36,11 @@ fn build() -> PathBuf {
     command.args(["--profile", profile, "--target-dir"]).arg(target);
     let output = command.output().unwrap();
     assert!(output.status.success(), "cannot build the binary:\n{}", String::from_utf8_lossy(&output.stderr));
-    folder.join(format!("threatlockdown{}", std::env::consts::EXE_SUFFIX))
+    let built = folder.join(format!("threatlockdown{}", std::env::consts::EXE_SUFFIX));
+    // A copy, so that a build in another terminal does not change or remove it between two starts.
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (arriving, own) = (own.join(format!("arriving-{}", std::process::id())), own.join("threatlockdown"));
+    std::fs::copy(&built, &arriving).unwrap();
+    std::fs::rename(&arriving, &own).unwrap();
+    own
 }

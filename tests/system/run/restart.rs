@@ -1,9 +1,12 @@
 //! Ends and beginnings: drains, data folders, outputs that were tampered with.
 
 use std::fs;
+use std::time::Duration;
+
+use threatlockdown_benches::random::Random;
 
 use super::{blocked, numbers, site, wait_for_alerts};
-use crate::harness::{Site, Task, count_lines, ids, rotated};
+use crate::harness::{Site, Task, count_lines, ids, is_soak, rotated};
 
 fn app_site() -> Site {
     site("- {name: push, type: http}\n- {name: app, type: file, source: json, paths: [DIR/app.log]}\n")
@@ -53,10 +56,21 @@ fn a_data_folder_has_one_process() {
 }
 
 #[test]
-fn a_killed_process_leaves_its_folder_free() {
-    let site = app_site();
-    site.start().ready().kill();
-    site.start().ready().stop();
+fn a_kill_within_the_first_start_leaves_a_folder_that_can_be_used() {
+    const SEED: u64 = 7;
+    let mut random = Random::new(SEED);
+    for round in 0..if is_soak() { 400 } else { 40 } {
+        let site = app_site();
+        site.write("app.log", blocked(0));
+        let victim = site.start();
+        // A moment between nothing and all that a start makes.
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        victim.kill();
+        let mut daemon = site.start().ready();
+        wait_for_alerts(&site, &mut daemon, 1);
+        daemon.stop();
+        assert_eq!(numbers(&site.alerts()), [0], "round {round}, seed {SEED}");
+    }
 }
 
 #[test]
