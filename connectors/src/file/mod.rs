@@ -117,6 +117,8 @@ pub struct FileSource {
     streams: u64,
     /// How many files are open.
     opened: usize,
+    /// Whether a file that is not compressed was ever known: only of such can a compressed one be the copy.
+    knows_plain: bool,
     max_open: usize,
 }
 
@@ -164,12 +166,14 @@ impl FileSource {
         let now = Instant::now();
         let mut ordinals = Ordinals::default();
         let mut files = Vec::new();
+        let mut knows_plain = false;
         for (stream, bytes) in checkpoints {
             if bytes.is_empty() {
                 continue;
             }
             let mark = Checkpoint::parse(&stream, &bytes)?;
             ordinals.note(mark.first, mark.ordinal);
+            knows_plain |= !mark.compressed;
             files.push(Tracked::known(&stream, mark, now));
         }
         let trouble = StreamCursor::new(&format!("{}-", Self::stream_prefix(&feed.connector)));
@@ -186,6 +190,7 @@ impl FileSource {
             warned: HashMap::new(),
             streams: 0,
             opened: 0,
+            knows_plain,
             max_open: MAX_OPEN,
         })
     }
@@ -284,7 +289,8 @@ impl FileSource {
     /// The file before it under this name has to be read to its end first.
     fn comes_after_another(&self, index: usize) -> bool {
         let this = &self.files[index];
-        this.mark.is_none()
+        self.opened > 0
+            && this.mark.is_none()
             && self.files.iter().filter(|file| file.open.is_some() && !file.at_end).any(|file| {
                 let there = file.came_from.as_ref() == Some(&this.path) || file.path == this.path;
                 there && file.id != this.id
@@ -304,6 +310,7 @@ impl FileSource {
         let mut magic = [0; 4];
         let count = file.read_at(&mut magic, 0)?;
         let codec = Codec::of(&magic[..count]);
+        self.knows_plain |= codec == Codec::Plain;
         if count < magic.len()
             && matches!(magic[0], 0x1f | 0x28)
             && !tracked.is_quiet(now, &self.shared.timing)
@@ -378,6 +385,9 @@ impl FileSource {
     /// Whether a compressed file that is not known is to be read as something new. If it is the compressed copy of a
     /// file that is gone, that file goes on in it; while the file is still there, the copy is perhaps not complete.
     fn is_new_object(&mut self, index: usize, file: &Arc<File>, now: Instant) -> io::Result<bool> {
+        if !self.knows_plain {
+            return Ok(true);
+        }
         let beginning = head(file)?;
         let this = &self.files[index];
         let settled = self.shared.once || this.is_quiet(now, &self.shared.timing);
