@@ -16,9 +16,9 @@ use threatlockdown_analysis::{Metrics, WorkerOptions};
 use threatlockdown_benches::cloudtrail;
 use threatlockdown_connectors::formats::{self, Resume, Splitter};
 use threatlockdown_event::{Context, Millis, Record, Unit};
-use threatlockdown_ruleset::load;
 use threatlockdown_ruleset::matcher::{Input, Scratch};
 use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::{Texts, load};
 
 const EVENTS: usize = 2_000;
 
@@ -35,7 +35,7 @@ fn context() -> Arc<Context> {
 }
 
 fn program() -> Arc<Program> {
-    load(Vec::new(), true).program.expect("the built-in rules load")
+    load(Texts::builtin()).program.expect("the built-in rules load")
 }
 
 fn unit(corpus: &str) -> Unit {
@@ -93,14 +93,19 @@ fn stages(criterion: &mut Criterion) {
         });
     });
 
-    let no_rules = load(Vec::new(), false).program.expect("no rules load");
+    let no_rules = load(Texts::default()).program.expect("no rules load");
     for (name, program) in [("decode", &no_rules), ("match", &program)] {
         group.bench_function(name, |bencher| {
             let mut scratch = Scratch::new(program);
             let binding = program.binding("aws.cloudtrail");
             bencher.iter(|| {
                 for line in corpus.lines() {
-                    let input = Input { binding, record: line.as_bytes(), context: &context };
+                    let input = Input {
+                        binding,
+                        record: line.as_bytes(),
+                        context: &context,
+                        received: threatlockdown_event::Millis(0),
+                    };
                     let verdict = program.evaluate(&mut scratch, &input, |verdict| verdict.rule_index());
                     black_box(verdict.expect("valid JSON"));
                 }

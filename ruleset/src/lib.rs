@@ -11,19 +11,20 @@
 //! the provider sent it, so no envelope is ever built.
 //!
 //! ```
-//! use threatlockdown_ruleset::{load, matcher::{Input, Scratch}};
-//! # use threatlockdown_event::Context;
-//! let program = load(Vec::new(), true).program.expect("the built-in rules load");
+//! use threatlockdown_ruleset::{Texts, load, matcher::{Input, Scratch}};
+//! # use threatlockdown_event::{Context, Millis};
+//! let program = load(Texts::builtin()).program.expect("the built-in rules load");
 //! let mut scratch = Scratch::new(&program);
 //! # let context = Context { source: "aws.cloudtrail".into(), connector: "doc".into(), location: "doc".into(),
 //! #     account: None, envelope: Vec::new(), origin: "doc".into(), origin_id: [0; 16] };
 //! let record = br#"{"eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","responseElements":{"ConsoleLogin":"Failure"}}"#;
-//! let input = Input { binding: program.binding("aws.cloudtrail"), record, context: &context };
+//! let input = Input { binding: program.binding("aws.cloudtrail"), record, context: &context, received: Millis(0) };
 //! let rule = program.evaluate(&mut scratch, &input, |verdict| verdict.rule().map(|rule| rule.id.clone())).unwrap();
 //! assert_eq!(rule.as_deref(), Some("80254"));
 //! ```
 
 pub mod compile;
+pub mod correlate;
 pub mod decode;
 pub mod diagnostic;
 pub mod expr;
@@ -35,5 +36,5 @@ pub mod program;
 pub mod wazuh;
 
 pub use decode::write_json_string;
-pub use load::{Loaded, builtin_rules, load};
-pub use wazuh::RuleText;
+pub use load::{Loaded, load};
+pub use wazuh::{ListText, Origin, RuleText, Texts};

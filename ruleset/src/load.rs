@@ -11,9 +11,9 @@ use threatlockdown_event::identity::hash;
 use crate::compile::compile;
 use crate::decode::mapping;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::ir::Place;
-use crate::program::{DECODERS, Program};
-use crate::wazuh::{self, RuleText};
+use crate::ir::{Place, RuleSet};
+use crate::program::Program;
+use crate::wazuh::{self, Origin, RuleText, Texts};
 
 const BUILTIN: &[(&str, &str)] = &[
     ("0010-roots.xml", include_str!("../rules/0010-roots.xml")),
@@ -26,6 +26,8 @@ const BUILTIN: &[(&str, &str)] = &[
 pub struct Loaded {
     /// The program; `None` when there are errors.
     pub program: Option<Arc<Program>>,
+    /// What the texts say, without what has errors.
+    pub set: RuleSet,
     /// Errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -38,22 +40,20 @@ impl Loaded {
     }
 }
 
-/// Loads `custom`, with the built-in rules when `builtin`.
+/// Loads a set of texts.
 #[must_use]
-pub fn load(custom: Vec<RuleText>, builtin: bool) -> Loaded {
-    let mut files = custom;
-    if builtin {
-        files.extend(builtin_rules());
-    }
-    files.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
-    let version = version(&files);
-    let wazuh::Loaded { tree, mut diagnostics } = wazuh::load(&files, DECODERS);
+pub fn load(mut texts: Texts) -> Loaded {
+    texts.rules.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
+    texts.decoders.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
+    let version = version(&texts);
+    let wazuh::LoadedSet { set, mut diagnostics } = wazuh::load_set(&texts);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let RuleSet { tree, .. } = &set;
     let program = if failed {
         None
     } else {
         match mapping::builtin() {
-            Ok(mappings) => compile(&tree, mappings, version)
+            Ok(mappings) => compile(tree, mappings, version)
                 .map(Arc::new)
                 .map_err(|faults| diagnostics.extend(faults))
                 .ok(),
@@ -69,18 +69,45 @@ pub fn load(custom: Vec<RuleText>, builtin: bool) -> Loaded {
             }
         }
     };
-    let order = |file: &str| files.iter().position(|known| *known.path == *file).unwrap_or(usize::MAX);
+    let files: Vec<&str> = texts
+        .decoders
+        .iter()
+        .map(|file| &*file.path)
+        .chain(texts.lists.iter().map(|list| &*list.path))
+        .chain(texts.rules.iter().map(|file| &*file.path))
+        .collect();
+    let order = |file: &str| files.iter().position(|known| *known == file).unwrap_or(usize::MAX);
     diagnostics.sort_by_key(|fault| (order(&fault.place.file), fault.place.line, fault.place.column));
-    Loaded { program, diagnostics }
+    Loaded { program, set, diagnostics }
 }
 
-/// The rules that ship with the product.
-#[must_use]
-pub fn builtin_rules() -> Vec<RuleText> {
+impl Texts {
+    /// The rules, decoders and lists that ship with the product.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self { rules: builtin_rules(), decoders: Vec::new(), lists: Vec::new() }
+    }
+
+    /// The same, and these rule files.
+    #[must_use]
+    pub fn builtin_and(rules: Vec<RuleText>) -> Self {
+        let mut texts = Self::builtin();
+        texts.rules.extend(rules);
+        texts
+    }
+
+    /// These rule files alone.
+    #[must_use]
+    pub fn rules_only(rules: Vec<RuleText>) -> Self {
+        Self { rules, ..Self::default() }
+    }
+}
+
+fn builtin_rules() -> Vec<RuleText> {
     let rule = |(name, text): &(&str, &str)| RuleText {
         path: Arc::from(format!("builtin/{name}")),
         text: text.as_bytes().to_vec(),
-        builtin: true,
+        origin: Origin::Builtin,
     };
     BUILTIN.iter().map(rule).collect()
 }
@@ -90,8 +117,12 @@ fn bare_name(path: &str) -> &str {
 }
 
 /// Names a set of rule texts, wherever they lie.
-fn version(files: &[RuleText]) -> String {
-    let parts: Vec<&[u8]> =
-        files.iter().flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]).collect();
+fn version(texts: &Texts) -> String {
+    let files = texts.decoders.iter().chain(&texts.rules);
+    let lists = texts.lists.iter().flat_map(|list| [list.name.as_bytes(), list.text.as_slice()]);
+    let parts: Vec<&[u8]> = files
+        .flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()])
+        .chain(lists)
+        .collect();
     hash(&parts).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use saphyr::{LoadableYamlNode, Yaml};
-use threatlockdown_event::Context;
-use threatlockdown_ruleset::load;
+use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::matcher::{Input, Scratch};
 use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::{Texts, load};
 
 struct Engine {
     program: Arc<Program>,
@@ -30,7 +30,8 @@ impl Engine {
             origin_id: [0; 16],
         };
         let record = event.trim().as_bytes();
-        let input = Input { binding: self.program.binding(source), record, context: &context };
+        let input =
+            Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
         let verdict = self
             .program
             .evaluate(&mut self.scratch, &input, |verdict| verdict.rule().map(|rule| rule.id.clone()));
@@ -95,7 +96,7 @@ fn cases<'y>(entry: &'y Yaml<'_>, key: &str) -> &'y [Yaml<'y>] {
 
 #[test]
 fn every_builtin_rule_fires_and_misses_as_its_tests_say() {
-    let loaded = load(Vec::new(), true);
+    let loaded = load(Texts::builtin());
     let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let program = loaded.program.unwrap();

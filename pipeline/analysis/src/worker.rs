@@ -102,7 +102,7 @@ impl Worker {
 
     fn judge(&mut self, unit: &Unit, record: &Record, binding: BindingIndex, outcome: &mut Outcome) {
         let bytes = unit.bytes(record);
-        let input = Input { binding, record: bytes, context: &unit.context };
+        let input = Input { binding, record: bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let alert = self.program.evaluate(&mut self.scratch, &input, |verdict| match verdict.rule() {
             Some(rule) if is_alert(rule, min_level) => Some(writer.write(verdict, unit, record)),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use threatlockdown_analysis::worker::Worker;
 use threatlockdown_analysis::{Committer, Metrics, Outcome, Target, TargetError, WorkerOptions};
 use threatlockdown_event::{Alert, AlertId, Context, Millis, Reason, Record, Unit};
-use threatlockdown_ruleset::{RuleText, load};
+use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 use threatlockdown_topics::commit_log::Commit;
 
 fn unit(source: &str, records: &[&[u8]]) -> Unit {
@@ -49,8 +49,9 @@ fn unit(source: &str, records: &[&[u8]]) -> Unit {
 }
 
 fn worker(rules: &str) -> Worker {
-    let rules = RuleText { path: "9000-own.xml".into(), text: rules.as_bytes().to_vec(), builtin: false };
-    let loaded = load(vec![rules], true);
+    let rules =
+        RuleText { path: "9000-own.xml".into(), text: rules.as_bytes().to_vec(), origin: Origin::User };
+    let loaded = load(Texts::builtin_and(vec![rules]));
     let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
     let options = WorkerOptions { min_level: 3, host: "host-1".into() };

@@ -101,7 +101,10 @@ fn lower_rule(
 
 fn pattern(test: &Test) -> &str {
     match test {
-        Test::OsMatch(pattern) | Test::OsRegex(pattern) | Test::Pcre2(pattern) => pattern,
+        Test::OsMatch(pattern) | Test::OsRegex(pattern) | Test::Pcre2(pattern) | Test::Equals(pattern) => {
+            pattern
+        }
+        Test::Networks(_) | Test::List(_) => "",
     }
 }
 
@@ -149,8 +152,8 @@ fn check_depth(tree: &RuleTree, faults: &mut Vec<Diagnostic>) {
 fn check_names(tree: &RuleTree, faults: &mut Vec<Diagnostic>) {
     for rule in &tree.rules {
         let tested = rule.conditions.iter().filter_map(|condition| match &condition.subject {
-            IrSubject::Log => None,
             IrSubject::Field(name) => Some(name),
+            _ => None,
         });
         let shown = rule.description.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
@@ -241,8 +244,8 @@ impl Tests {
         let mut subjects = Vec::with_capacity(self.subjects.len());
         for (subject, patterns) in self.subjects {
             let name = match subject {
-                IrSubject::Log => String::new(),
                 IrSubject::Field(name) => name,
+                _ => String::new(),
             };
             let literals = if patterns.len() >= SHARED_FROM { LiteralSet::new(&patterns) } else { None };
             if let Some(set) = &literals {

@@ -6,12 +6,14 @@
 
 mod finder;
 mod literals;
+mod networks;
 mod osmatch;
 mod osregex;
 mod pcre2;
 pub(crate) mod pcre2_literals;
 
 pub use literals::{OsMatchKind, OsMatchPart};
+pub use networks::Networks;
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
 pub use pcre2::Pcre2;
@@ -28,6 +30,10 @@ pub enum Matcher {
     OsRegex(OsRegex),
     /// Perl-compatible regular expressions.
     Pcre2(Pcre2),
+    /// The same bytes.
+    Equals(Box<[u8]>),
+    /// An address in one of some networks.
+    Networks(Networks),
 }
 
 impl Matcher {
@@ -40,6 +46,11 @@ impl Matcher {
             Test::OsMatch(pattern) => Self::OsMatch(OsMatch::new(pattern)?),
             Test::OsRegex(pattern) => Self::OsRegex(OsRegex::new(pattern)?),
             Test::Pcre2(pattern) => Self::Pcre2(Pcre2::new(pattern)?),
+            Test::Equals(text) => Self::Equals(text.as_bytes().into()),
+            Test::Networks(networks) => Self::Networks(Networks::new(networks)),
+            Test::List(_) => {
+                return Err(ExprError::new(0, "a look-up is no pattern", "compile it with its list"));
+            }
         })
     }
 
@@ -50,6 +61,30 @@ impl Matcher {
             Self::OsMatch(matcher) => matcher.is_match(text),
             Self::OsRegex(matcher) => matcher.is_match(text),
             Self::Pcre2(matcher) => matcher.is_match(text),
+            Self::Equals(bytes) => **bytes == *text,
+            Self::Networks(networks) => networks.contains(text),
+        }
+    }
+
+    /// Matches and tells where the text after the match begins; OSMatch has no such place, it gives the beginning.
+    #[must_use]
+    pub fn rest(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::OsRegex(matcher) => matcher.rest(text),
+            Self::Pcre2(matcher) => matcher.rest(text),
+            Self::OsMatch(_) | Self::Equals(_) | Self::Networks(_) => self.is_match(text).then_some(0),
+        }
+    }
+
+    /// Matches, stores the ranges of the groups in `groups` and tells where the text after the match begins.
+    pub fn captures(&self, text: &[u8], groups: &mut Vec<(usize, usize)>) -> Option<usize> {
+        match self {
+            Self::OsRegex(matcher) => matcher.captures(text, groups),
+            Self::Pcre2(matcher) => matcher.captures(text, groups),
+            Self::OsMatch(_) | Self::Equals(_) | Self::Networks(_) => {
+                groups.clear();
+                self.rest(text)
+            }
         }
     }
 }

@@ -5,10 +5,20 @@
 //! refers to syntax any more, except for the [`Place`]s that messages and metadata need. Field names are lower case
 //! (the reference compares them without case) and still names: paths are bound per source when the rules are compiled.
 
+mod decoder;
+mod state;
+mod subject;
+
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+pub use decoder::{Decoder, DecoderIndex, DecoderTree, Offset, OrderField, Plugin};
+pub use state::{BuiltinCheck, Correlation, CorrelationSource, Feed, KeyPart, TimeOfDay, Weekdays};
+pub use subject::{Condition, ListTest, Lookup, Network, StaticField, Subject, Test};
+
 /// A place in a text that the user wrote; line and column count from 1, columns in characters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Path of the file as it was given.
     pub file: Arc<str>,
@@ -24,7 +34,7 @@ pub type RuleIndex = u32;
 pub type NodeIndex = u32;
 
 /// All rules and the order in which they are tried (SEMANTICS section 8: a rule can hang at several nodes).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RuleTree {
     /// The rules, in load order, without those that were skipped.
     pub rules: Vec<Rule>,
@@ -34,8 +44,28 @@ pub struct RuleTree {
     pub roots: Vec<NodeIndex>,
 }
 
+/// Everything that rule texts, decoders and lists say: what is compiled, and what an artefact holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RuleSet {
+    /// The rules.
+    pub tree: RuleTree,
+    /// The decoders.
+    pub decoders: DecoderTree,
+    /// The lists that rules look into.
+    pub lists: Vec<List>,
+}
+
+/// A list of keys with values; keys are unique, compared byte by byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// The name that rules use.
+    pub name: String,
+    /// Key and value, in the order of the file.
+    pub entries: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 /// One rule at one place of the tree.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Node {
     /// The rule.
     pub rule: RuleIndex,
@@ -44,11 +74,11 @@ pub struct Node {
 }
 
 /// One rule: it matches when its decoder and all its conditions do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rule {
     /// Numeric id, at most six digits.
     pub id: u32,
-    /// 0–16; 0 is a verdict but no alert.
+    /// 0–16; 0 is a verdict but no alert. (99 is what the reference makes of level 0 with accuracy 0.)
     pub level: u8,
     /// Which root it belongs to; compared with the decoder's type at the roots only.
     pub category: Category,
@@ -58,14 +88,42 @@ pub struct Rule {
     pub maxsize: Option<u32>,
     /// Name of the decoder that must have decoded the event.
     pub decoded_as: Option<String>,
-    /// All must hold.
+    /// All must hold; in the order of the reference (SEMANTICS 7.6), which puts every test of a list after the others.
     pub conditions: Vec<Condition>,
+    /// `<compiled_rule>`.
+    pub builtin_check: Option<BuiltinCheck>,
+    /// `<time>`.
+    pub time: Option<TimeOfDay>,
+    /// `<weekday>`.
+    pub weekdays: Option<Weekdays>,
+    /// `<check_diff>`: the log differs from the last one of the same host for this rule. Checked after all conditions but lists.
+    pub check_diff: bool,
+    /// `<if_fts>`: the decoder's key is new. Checked after `check_diff`, before lists.
+    pub if_fts: bool,
+    /// Look-ups in lists, checked last of what concerns this event alone.
+    pub lists: Vec<Condition>,
+    /// Demands on earlier events, checked after everything else.
+    pub correlation: Option<Correlation>,
+    /// Attribute `frequency` as written, which alerts show.
+    pub frequency: Option<u32>,
+    /// For so many seconds after a match it does not match again; 0: never ignored.
+    pub ignore_seconds: u32,
+    /// `<ignore>`: when it is the result, events with equal values are remembered …
+    pub ignore: Vec<KeyPart>,
+    /// `<check_if_ignored>`: … and discarded when a rule with this one is the result.
+    pub check_if_ignored: Vec<KeyPart>,
+    /// Group correlations that its results count for.
+    pub feeds: Vec<Feed>,
+    /// `<cve>`.
+    pub cve: Option<String>,
     /// The alert's text.
     pub description: Template,
     /// Group names in order, without empty ones; compliance prefixes still on them.
     pub groups: Vec<String>,
     /// ATT&CK technique ids, in order, without repeats.
     pub mitre: Vec<String>,
+    /// Tactic ids, where the rule states them for its techniques (same index); alerts then show these alone.
+    pub mitre_tactics: Vec<String>,
     /// `<info>`: text, then type (`text`, `link`, `cve`, `osvdb`).
     pub info: Vec<(String, String)>,
     /// `<options>`.
@@ -77,7 +135,7 @@ pub struct Rule {
 }
 
 /// The reference's rule categories, one root each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Category {
     Syslog,
@@ -116,7 +174,7 @@ impl Category {
 }
 
 /// Output switches of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Options {
     /// `no_full_log`: the alert goes without `full_log`.
     pub no_full_log: bool,
@@ -132,39 +190,8 @@ pub struct Options {
     pub no_mail: bool,
 }
 
-/// One condition: a test on one subject. A missing subject fails the condition, negated or not.
-#[derive(Debug, Clone)]
-pub struct Condition {
-    /// What is tested.
-    pub subject: Subject,
-    /// How.
-    pub test: Test,
-    /// Inverts the result of the test, not of a missing subject.
-    pub negate: bool,
-}
-
-/// What a condition looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Subject {
-    /// The log after its header.
-    Log,
-    /// A dynamic field, by its lower-case name.
-    Field(String),
-}
-
-/// The matching languages (SEMANTICS section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Test {
-    /// Substring language.
-    OsMatch(String),
-    /// The reference's own regular expressions.
-    OsRegex(String),
-    /// Perl-compatible regular expressions.
-    Pcre2(String),
-}
-
 /// Text with references to fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     /// In order.
     pub parts: Vec<Part>,
@@ -173,7 +200,7 @@ pub struct Template {
 }
 
 /// One part of a [`Template`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Text as it is.
     Text(String),

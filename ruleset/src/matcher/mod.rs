@@ -10,10 +10,13 @@ mod overflow;
 mod verdict;
 mod walk;
 
+use std::sync::Arc;
+
 use simd_json::{Buffers, Tape};
 use thiserror::Error;
-use threatlockdown_event::Context;
+use threatlockdown_event::{Context, Millis};
 
+use crate::correlate::Memory;
 use crate::decode::extract::Found;
 use crate::decode::mapping::Format;
 use crate::program::{BindingIndex, EXTRAS, PredicateIndex, Program};
@@ -32,6 +35,8 @@ pub struct Input<'a> {
     pub record: &'a [u8],
     /// What the connector knows of it.
     pub context: &'a Context,
+    /// When it was received.
+    pub received: Millis,
 }
 
 /// Why a record cannot be read.
@@ -47,6 +52,7 @@ pub enum Fault {
 
 /// What a worker keeps between events so that nothing is allocated for each.
 pub struct Scratch {
+    memory: Arc<Memory>,
     room: decode::Room,
     buffers: Buffers,
     tape: Tape<'static>,
@@ -80,11 +86,18 @@ pub(crate) enum Known {
 }
 
 impl Scratch {
-    /// For use with `program` only.
+    /// For use with `program` only, with a memory of its own.
     #[must_use]
     pub fn new(program: &Program) -> Self {
+        Self::sharing(program, Arc::default())
+    }
+
+    /// For use with `program` only; what is remembered between events is in `memory`, which may be shared.
+    #[must_use]
+    pub fn sharing(program: &Program, memory: Arc<Memory>) -> Self {
         let subjects = program.subjects.len();
         Self {
+            memory,
             room: decode::Room::default(),
             buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
             tape: Tape(Vec::new()),
@@ -111,7 +124,7 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        let Scratch { room, buffers, tape: kept, state } = scratch;
+        let Scratch { room, buffers, tape: kept, state, memory: _ } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
         let mapping = &self.bindings[input.binding.0].mapping;
         let decoded = match mapping.format {

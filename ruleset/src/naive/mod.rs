@@ -108,6 +108,7 @@ impl<'t> Naive<'t> {
             let text = match &condition.subject {
                 Subject::Log => Some(event.log),
                 Subject::Field(name) => event.fields.get(name).map(str::as_bytes),
+                _ => None,
             };
             let matched = text.zip(matcher.as_ref()).map(|(text, matcher)| matcher.is_match(text));
             matched.is_some_and(|matched| matched != condition.negate)

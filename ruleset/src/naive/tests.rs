@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::json::Json;
 use super::*;
 use crate::wazuh::tests::compat;
-use crate::wazuh::{RuleText, load};
+use crate::wazuh::{Origin, RuleText, load};
 
 const DECODERS: &[&str] = &["json", "json-msgraph", "azure-storage"];
 const ROOTS: &str = include_str!("../../rules/0010-roots.xml");
@@ -14,7 +14,7 @@ fn tree(files: &[(&str, String)]) -> RuleTree {
     let file = |path: &str, text: &str| RuleText {
         path: path.into(),
         text: text.as_bytes().to_vec(),
-        builtin: false,
+        origin: Origin::User,
     };
     let roots = [file("0010-roots.xml", ROOTS)];
     let files: Vec<RuleText> =
@@ -258,7 +258,7 @@ fn cloud_verdicts_are_those_of_the_reference() {
     let text = |path: &PathBuf| RuleText {
         path: path.to_string_lossy().into(),
         text: std::fs::read(path).unwrap(),
-        builtin: false,
+        origin: Origin::User,
     };
     let tree = load(&paths.iter().map(text).collect::<Vec<_>>(), DECODERS).tree;
     let naive = Naive::new(&tree);

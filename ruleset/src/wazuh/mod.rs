@@ -29,7 +29,7 @@ mod xml;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
-use crate::ir::RuleTree;
+use crate::ir::{RuleSet, RuleTree};
 use lower::{Broken, Pending};
 use source::{Faults, Source};
 
@@ -40,8 +40,58 @@ pub struct RuleText {
     pub path: Arc<str>,
     /// Its bytes.
     pub text: Vec<u8>,
-    /// Whether it ships with the product.
-    pub builtin: bool,
+    /// Whose it is.
+    pub origin: Origin,
+}
+
+/// Whose a rule, decoder or list file is. What cannot be hung into the tree is an error in a file that the user gave by
+/// name; an installation's folder is taken as it lies, and such a rule is left out with a warning, as there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It ships with the product.
+    Builtin,
+    /// It lies in the folder of an installation.
+    Home,
+    /// The user named it.
+    User,
+}
+
+/// A list file.
+#[derive(Debug, Clone)]
+pub struct ListText {
+    /// The name that rules use: `etc/lists/audit-keys`.
+    pub name: Arc<str>,
+    /// Its path, as messages shall show it.
+    pub path: Arc<str>,
+    /// Its bytes.
+    pub text: Vec<u8>,
+}
+
+/// All texts of one set.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// Rule files.
+    pub rules: Vec<RuleText>,
+    /// Decoder files.
+    pub decoders: Vec<RuleText>,
+    /// Lists.
+    pub lists: Vec<ListText>,
+}
+
+/// What became of all texts.
+#[derive(Debug, Default)]
+pub struct LoadedSet {
+    /// All without faults.
+    pub set: RuleSet,
+    /// All faults, those of one file together.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Loads decoders, lists and rules, each in the order given.
+#[must_use]
+pub fn load_set(texts: &Texts) -> LoadedSet {
+    let Loaded { tree, diagnostics } = load(&texts.rules, crate::program::DECODERS);
+    LoadedSet { set: RuleSet { tree, ..RuleSet::default() }, diagnostics }
 }
 
 /// What became of the rule files.
@@ -57,10 +107,10 @@ pub struct Loaded {
 /// `<decoded_as>` may use. Rules with faults are left out, whether to go on without them is for the caller to decide.
 ///
 /// ```
-/// use threatlockdown_ruleset::wazuh::{RuleText, load};
+/// use threatlockdown_ruleset::wazuh::{Origin, RuleText, load};
 /// let text = br#"<group name="own,"><rule id="100000" level="3">
 ///     <match>denied</match><description>Access denied</description></rule></group>"#;
-/// let file = RuleText { path: "own.xml".into(), text: text.to_vec(), builtin: false };
+/// let file = RuleText { path: "own.xml".into(), text: text.to_vec(), origin: Origin::User };
 /// let loaded = load(&[file], &["json"]);
 /// assert!(loaded.diagnostics.is_empty());
 /// // The roots of the seven categories were missing and have been added.
@@ -92,6 +142,6 @@ fn read(file: &RuleText, decoders: &[&str]) -> (Vec<Pending>, Vec<Broken>, Vec<D
     let mut elements = xml::parse(&source, &mut faults);
     variables::apply(&mut elements, &mut faults);
     let syntax = parse::parse(&elements, &mut faults);
-    let (pending, broken) = lower::lower(syntax, decoders, file.builtin, &mut faults);
+    let (pending, broken) = lower::lower(syntax, decoders, file.origin == Origin::Builtin, &mut faults);
     (pending, broken, faults.into_diagnostics())
 }

@@ -14,7 +14,7 @@ fn rules(body: &str) -> String {
 }
 
 fn file(path: &str, text: impl Into<Vec<u8>>) -> RuleText {
-    RuleText { path: path.into(), text: text.into(), builtin: false }
+    RuleText { path: path.into(), text: text.into(), origin: Origin::User }
 }
 
 fn load_one(body: &str) -> Loaded {
@@ -186,7 +186,7 @@ fn six_rules_on_an_azure_parent_load_as_they_are() {
         )
     };
     let own: String = (100_200..100_206).map(|id| child(id, "Microsoft.ContainerService|cluster")).collect();
-    let builtin = RuleText { builtin: true, ..file("0555-azure.xml", rules(parent)) };
+    let builtin = RuleText { origin: Origin::Builtin, ..file("0555-azure.xml", rules(parent)) };
     let loaded = load(&[builtin, file("own.xml", rules(&own))], DECODERS);
     assert_eq!(lines(&loaded), [] as [&str; 0]);
     assert_eq!(shape(&loaded), "1[87801[100200 100201 100202 100203 100204 100205]]");
@@ -254,7 +254,7 @@ fn the_public_rule_set_has_no_unknown_words() {
 #[test]
 fn a_rule_with_a_fault_is_checked_to_its_end() {
     let rule = "<group name='t,'><rule id='100300' level='99'><if_sid>5716</if_sid><regex>\\q</regex><feild name='x'>y</feild><description>d</description></rule></group>";
-    let file = RuleText { path: "t".into(), text: rule.as_bytes().to_vec(), builtin: false };
+    let file = RuleText { path: "t".into(), text: rule.as_bytes().to_vec(), origin: Origin::User };
     let faults: Vec<String> =
         load(&[file], &[]).diagnostics.iter().map(|fault| fault.message.clone()).collect();
     for expected in ["level is not a number", "no element <feild>", "5716", "\\q"] {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use threatlockdown_event::Context;
+use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::RuleTree;
 use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
 use threatlockdown_ruleset::naive::{Naive, NaiveVerdict};
-use threatlockdown_ruleset::program::{DECODERS, Program};
-use threatlockdown_ruleset::{RuleText, builtin_rules, load, wazuh};
+use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
 /// What an evaluator says about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,19 +35,19 @@ fn first_wins(fields: impl IntoIterator<Item = (String, String)>) -> BTreeMap<St
 }
 
 pub(crate) fn file(path: &str, text: impl Into<Vec<u8>>) -> RuleText {
-    RuleText { path: path.into(), text: text.into(), builtin: false }
+    RuleText { path: path.into(), text: text.into(), origin: Origin::User }
 }
 
 /// The rules that the product ships, as a tree.
 pub(crate) fn builtin_tree() -> RuleTree {
-    wazuh::load(&builtin_rules(), DECODERS).tree
+    load(Texts::builtin()).set.tree
 }
 
 /// The tree of `files`, which must be without errors and in load order; what is wrong with them otherwise.
 pub(crate) fn tree(files: &[RuleText]) -> Result<RuleTree, Vec<Diagnostic>> {
-    let loaded = load(files.to_vec(), false);
+    let loaded = load(Texts::rules_only(files.to_vec()));
     match loaded.program {
-        Some(_) => Ok(wazuh::load(files, DECODERS).tree),
+        Some(_) => Ok(loaded.set.tree),
         None => Err(loaded.diagnostics),
     }
 }
@@ -60,7 +60,8 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(files: Vec<RuleText>, builtin: bool) -> Self {
-        let loaded = load(files, builtin);
+        let texts = if builtin { Texts::builtin_and(files) } else { Texts::rules_only(files) };
+        let loaded = load(texts);
         let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         Self::of(loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n"))))
     }
@@ -76,7 +77,8 @@ impl Engine {
         facts: &[(String, String)],
     ) -> Result<Said, Fault> {
         let context = context(source, facts);
-        let input = Input { binding: self.program.binding(source), record, context: &context };
+        let input =
+            Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
         self.program.evaluate(&mut self.scratch, &input, |verdict| {
             let mut fields = Vec::new();
             verdict.for_each_field(|name, value| fields.push((name.to_owned(), value.to_owned())));
@@ -96,7 +98,8 @@ impl Engine {
         facts: &[(String, String)],
     ) -> Result<(Option<String>, String, String), Fault> {
         let context = context(source, facts);
-        let input = Input { binding: self.program.binding(source), record, context: &context };
+        let input =
+            Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
         self.program.evaluate(&mut self.scratch, &input, |verdict| {
             let mut data = String::new();
             verdict.write_data(&mut data);

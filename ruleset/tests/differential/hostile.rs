@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use threatlockdown_ruleset::diagnostic::Severity;
 use threatlockdown_ruleset::matcher::Fault;
 use threatlockdown_ruleset::naive::json::Json;
-use threatlockdown_ruleset::{builtin_rules, load};
+use threatlockdown_ruleset::{Texts, load};
 
 use crate::builtin;
 use crate::events::{Style, record};
@@ -311,7 +311,7 @@ fn surrogates_and_nul() {
 
 #[test]
 fn mutated_rule_files() {
-    let originals: Vec<Vec<u8>> = builtin_rules().into_iter().map(|file| file.text).collect();
+    let originals: Vec<Vec<u8>> = Texts::builtin().rules.into_iter().map(|file| file.text).collect();
     let mut rng = Rng::new(5);
     let mut refused = 0;
     for round in 0..400 {
@@ -326,7 +326,10 @@ fn mutated_rule_files() {
         for _ in 0..=rng.below(3) {
             mutate(&mut rng, &mut bytes);
         }
-        let loaded = load(vec![file("m.xml", bytes)], rng.one_in(2));
+        let loaded = match rng.one_in(2) {
+            true => load(Texts::builtin_and(vec![file("m.xml", bytes)])),
+            false => load(Texts::rules_only(vec![file("m.xml", bytes)])),
+        };
         assert_eq!(loaded.program.is_none(), loaded.has_errors());
         refused += u64::from(loaded.has_errors());
         if let Some(program) = loaded.program {
@@ -356,7 +359,7 @@ fn huge_rule_files() {
         many(1, &|_| format!("<field name=\"a\" type=\"pcre2\">{}</field>", "(a|b)".repeat(2_000))),
     ];
     for text in loads {
-        let loaded = load(vec![file("h.xml", text)], false);
+        let loaded = load(Texts::rules_only(vec![file("h.xml", text)]));
         let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
         let program = loaded.program.unwrap_or_else(|| panic!("{faults:.500?}"));
         let mut engine = Engine::of(program);
@@ -381,7 +384,7 @@ fn huge_rule_files() {
         ("element", "<a>".repeat(100_000)),
     ];
     for (word, text) in refused {
-        let loaded = load(vec![file("h.xml", text)], false);
+        let loaded = load(Texts::rules_only(vec![file("h.xml", text)]));
         let faults: Vec<String> = loaded
             .diagnostics
             .iter()
@@ -400,6 +403,6 @@ fn huge_rule_files() {
         "<!".repeat(MIB / 2),
         format!("<group name=\"g\">{}", "<rule id=\"1\">".repeat(50_000)),
     ] {
-        let _ = load(vec![file("h.xml", text)], false);
+        let _ = load(Texts::rules_only(vec![file("h.xml", text)]));
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
-use threatlockdown_event::Context;
 use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
+use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::matcher::{Input, Scratch, Verdict};
 use threatlockdown_ruleset::program::Program;
 
@@ -83,7 +83,12 @@ impl Bench {
             origin: "stdin".into(),
             origin_id: [0; 16],
         };
-        let input = Input { binding: self.program.binding(source), record, context: &context };
+        let input = Input {
+            binding: self.program.binding(source),
+            record,
+            context: &context,
+            received: Millis::now(),
+        };
         let format = self.format;
         let answer = self.program.evaluate(&mut self.scratch, &input, |verdict| match format {
             LogtestFormat::Text => as_text(verdict, record),
@@ -203,7 +208,7 @@ mod tests {
     use super::*;
 
     fn bench(format: LogtestFormat) -> Bench {
-        let program = threatlockdown_ruleset::load(Vec::new(), true).program.unwrap();
+        let program = threatlockdown_ruleset::load(threatlockdown_ruleset::Texts::builtin()).program.unwrap();
         Bench { scratch: Scratch::new(&program), program, source: None, format }
     }
 

@@ -10,7 +10,7 @@ use anyhow::bail;
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::Place;
 use threatlockdown_ruleset::program::Program;
-use threatlockdown_ruleset::{RuleText, load};
+use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
 use super::{counted, report_faults};
 use crate::cli::RuleArgs;
@@ -41,7 +41,10 @@ pub(super) struct Loaded {
 /// Reads and compiles; every fault is in the result.
 pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
     let (texts, mut diagnostics) = read(selection.paths);
-    let loaded = load(texts, selection.builtin);
+    let loaded = load(match selection.builtin {
+        true => Texts::builtin_and(texts),
+        false => Texts::rules_only(texts),
+    });
     diagnostics.extend(loaded.diagnostics);
     let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
     Loaded { program: loaded.program.filter(|_| !failed), diagnostics }
@@ -114,7 +117,7 @@ fn read_file(path: &Path) -> std::io::Result<RuleText> {
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(std::io::Error::other("the file is larger than 64 MiB"));
     }
-    Ok(RuleText { path: path.to_string_lossy().into(), text, builtin: false })
+    Ok(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::User })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {

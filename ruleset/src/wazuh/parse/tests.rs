@@ -1,9 +1,9 @@
 //! The grammar: what is refused, what is warned about.
 
-use crate::wazuh::{Loaded, RuleText, load};
+use crate::wazuh::{Loaded, Origin, RuleText, load};
 
 fn read(text: &str) -> Loaded {
-    load(&[RuleText { path: "t".into(), text: text.as_bytes().to_vec(), builtin: false }], &["json"])
+    load(&[RuleText { path: "t".into(), text: text.as_bytes().to_vec(), origin: Origin::User }], &["json"])
 }
 
 /// Faults of one rule, as `column severity message`; the rule begins in column 1 of line 2.

@@ -1,7 +1,7 @@
 //! Attachment, order of siblings, duplicates, overwriting.
 
 use crate::ir::{NodeIndex, RuleTree};
-use crate::wazuh::{Loaded, RuleText, load};
+use crate::wazuh::{Loaded, Origin, RuleText, load};
 
 /// A rule from its attributes and elements.
 fn rule(attributes: &str, elements: &str) -> String {
@@ -23,7 +23,7 @@ fn read(files: &[&[String]]) -> Loaded {
     let files: Vec<RuleText> = ["a.xml", "b.xml", "c.xml"]
         .into_iter()
         .zip(files)
-        .map(|(path, rules)| RuleText { path: path.into(), text: text(rules), builtin: false })
+        .map(|(path, rules)| RuleText { path: path.into(), text: text(rules), origin: Origin::User })
         .collect();
     load(&files, &["json"])
 }

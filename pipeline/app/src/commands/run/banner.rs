@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_sample_makes_an_alert() {
-        let program = threatlockdown_ruleset::load(Vec::new(), true).program.unwrap();
+        let program = threatlockdown_ruleset::load(threatlockdown_ruleset::Texts::builtin()).program.unwrap();
         let text: Arc<str> = "x".into();
         let context = Context {
             source: SAMPLE_SOURCE.into(),
@@ -95,8 +95,12 @@ mod tests {
             origin: text,
             origin_id: [0; 16],
         };
-        let input =
-            Input { binding: program.binding(SAMPLE_SOURCE), record: SAMPLE.as_bytes(), context: &context };
+        let input = Input {
+            binding: program.binding(SAMPLE_SOURCE),
+            record: SAMPLE.as_bytes(),
+            context: &context,
+            received: threatlockdown_event::Millis::now(),
+        };
         let level = program
             .evaluate(&mut Scratch::new(&program), &input, |verdict| verdict.rule().map(|rule| rule.level));
         let level = level.unwrap();
