@@ -48,12 +48,11 @@ pub fn load(mut texts: Texts) -> Loaded {
     let version = version(&texts);
     let wazuh::LoadedSet { set, mut diagnostics } = wazuh::load_set(&texts);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let RuleSet { tree, .. } = &set;
     let program = if failed {
         None
     } else {
         match mapping::builtin() {
-            Ok(mappings) => compile(tree, mappings, version)
+            Ok(mappings) => compile(&set, mappings, version)
                 .map(Arc::new)
                 .map_err(|faults| diagnostics.extend(faults))
                 .ok(),

@@ -70,10 +70,8 @@ impl AlertWriter {
             write_log(verdict, unit.bytes(record), &mut out);
         }
         write_predecoder(verdict, &mut out);
-        match verdict.decoder() {
-            Some(decoder) => drop(write!(out, ",\"decoder\":{{\"name\":\"{decoder}\"}}")),
-            None => out.push_str(",\"decoder\":{}"),
-        }
+        write_decoder(verdict, &mut out);
+        write_previous(verdict, &mut out);
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
@@ -107,6 +105,12 @@ impl RuleText {
             let mitre = &rule.mitre;
             let object = json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique});
             let _ = write!(rest, ",\"mitre\":{object}");
+        }
+        if let Some(cve) = &rule.cve {
+            let _ = write!(rest, ",\"cve\":{}", Value::from(cve.as_str()));
+        }
+        if let Some(frequency) = rule.frequency {
+            let _ = write!(rest, ",\"frequency\":{frequency}");
         }
         if !rule.info.is_empty() {
             let mut info = Map::new();
@@ -171,6 +175,37 @@ fn write_predecoder(verdict: &Verdict<'_>, out: &mut String) {
     }
     if !first {
         out.push('}');
+    }
+}
+
+fn write_decoder(verdict: &Verdict<'_>, out: &mut String) {
+    out.push_str(",\"decoder\":{");
+    if let Some(decoder) = verdict.decoder() {
+        if let Some(parent) = verdict.decoder_parent() {
+            out.push_str("\"parent\":");
+            write_string(parent, out);
+            out.push(',');
+        }
+        out.push_str("\"name\":");
+        write_string(decoder, out);
+        if let Some(comment) = verdict.fts_comment() {
+            out.push_str(",\"ftscomment\":");
+            write_string(comment, out);
+        }
+    }
+    out.push('}');
+}
+
+/// What a correlation counted, and what `check_diff` compared with.
+fn write_previous(verdict: &Verdict<'_>, out: &mut String) {
+    if !verdict.previous().is_empty() {
+        let logs: Vec<_> = verdict.previous().iter().map(|log| String::from_utf8_lossy(log)).collect();
+        out.push_str(",\"previous_output\":");
+        write_string(&logs.join("\n"), out);
+    }
+    if let Some(log) = verdict.previous_log() {
+        out.push_str(",\"previous_log\":");
+        write_string(&String::from_utf8_lossy(log), out);
     }
 }
 

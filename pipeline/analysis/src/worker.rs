@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
 use threatlockdown_event::{DeadLetter, Reason, Record, Unit};
+use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
 use threatlockdown_ruleset::program::{BindingIndex, Program, Rule};
 use threatlockdown_topics::raw::{Consumer, Delivered};
@@ -23,6 +24,8 @@ pub struct WorkerOptions {
     pub min_level: u8,
     /// Name of this host, which alerts show as agent and manager.
     pub host: Arc<str>,
+    /// What is remembered between events, shared by all workers.
+    pub memory: Arc<Memory>,
 }
 
 /// Starts one worker per consumer. They end when the topic is closed and drained, or when nobody takes outcomes.
@@ -66,7 +69,7 @@ impl Worker {
     pub fn new(program: &Arc<Program>, options: &WorkerOptions, metrics: &Metrics) -> Self {
         Self {
             program: Arc::clone(program),
-            scratch: Scratch::new(program),
+            scratch: Scratch::sharing(program, Arc::clone(&options.memory)),
             writer: AlertWriter::new(program, &options.host),
             min_level: options.min_level.max(1),
             metrics: metrics.clone(),
@@ -105,7 +108,7 @@ impl Worker {
         let input = Input { binding, record: bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let alert = self.program.evaluate(&mut self.scratch, &input, |verdict| match verdict.rule() {
-            Some(rule) if is_alert(rule, min_level) => Some(writer.write(verdict, unit, record)),
+            Some(rule) if verdict.counts() && is_alert(rule, min_level) => Some(writer.write(verdict, unit, record)),
             _ => None,
         });
         outcome.bytes += bytes.len() as u64;

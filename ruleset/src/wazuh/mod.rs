@@ -90,7 +90,7 @@ pub struct LoadedSet {
 /// Loads decoders, lists and rules, each in the order given.
 #[must_use]
 pub fn load_set(texts: &Texts) -> LoadedSet {
-    let Loaded { tree, diagnostics } = load(&texts.rules, crate::program::DECODERS);
+    let Loaded { tree, diagnostics } = load(&texts.rules, &["json", "json-msgraph", "azure-storage"]);
     LoadedSet { set: RuleSet { tree, ..RuleSet::default() }, diagnostics }
 }
 

@@ -133,7 +133,7 @@ fn start(config: &Config, program: &Arc<Program>, once: bool) -> anyhow::Result<
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(count, budget);
     probes::topic(&mut metrics, &publisher);
-    let options = WorkerOptions { min_level: config.min_level, host: host_name() };
+    let options = WorkerOptions { min_level: config.min_level, host: host_name(), memory: rule_set::memory() };
     let workers =
         spawn_workers(consumers, program, &options, &outcomes, &analysis).context("cannot start workers")?;
 

@@ -67,7 +67,7 @@ fn judge(
     let metrics = Metrics::unregistered();
     let (publisher, consumers) = raw_topic(threads, IN_FLIGHT_BYTES);
     let (outcomes, committed) = sync_channel(threads * OUTCOMES_PER_WORKER);
-    let options = WorkerOptions { min_level: args.level, host: host_name() };
+    let options = WorkerOptions { min_level: args.level, host: host_name(), memory: rule_set::memory() };
     let workers =
         spawn_workers(consumers, program, &options, &outcomes, &metrics).context("cannot start workers")?;
     drop(outcomes);
