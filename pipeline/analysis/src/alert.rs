@@ -4,6 +4,7 @@
 //! Enters: a verdict. Leaves: an [`Alert`] with its final JSON text and its id. What is the same for all alerts of a
 //! rule is made once per worker.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub struct AlertWriter {
 
 /// JSON members of `rule` that do not change, cut where the description and the counter go.
 struct RuleText {
+    id: String,
     level: String,
     rest: String,
     fired: u64,
@@ -43,6 +45,22 @@ impl AlertWriter {
         Self {
             rules: program.rules().iter().map(RuleText::new).collect(),
             host: Value::from(&**host).to_string(),
+            version: Value::from(program.version()).to_string(),
+        }
+    }
+
+    /// For alerts of another program; rules that are in both go on counting.
+    #[must_use]
+    pub fn adopt(&self, program: &Program) -> Self {
+        let fired: HashMap<&str, u64> =
+            self.rules.iter().map(|rule| (rule.id.as_str(), rule.fired)).collect();
+        let rule = |rule: &Rule| RuleText {
+            fired: fired.get(rule.id.as_str()).copied().unwrap_or_default(),
+            ..RuleText::new(rule)
+        };
+        Self {
+            rules: program.rules().iter().map(rule).collect(),
+            host: self.host.clone(),
             version: Value::from(program.version()).to_string(),
         }
     }
@@ -128,6 +146,7 @@ impl RuleText {
             let _ = write!(rest, ",\"{framework}\":{}", Value::from(controls.clone()));
         }
         Self {
+            id: rule.id.clone(),
             level: format!("\"level\":{},\"description\":", rule.level),
             rest,
             fired: 0,

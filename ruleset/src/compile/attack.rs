@@ -77,9 +77,8 @@ mod tests {
         assert_eq!(mitre.id, ["T1110", "T0000"]);
         assert_eq!(mitre.technique, ["Brute Force"]);
         assert_eq!(mitre.tactic, ["Credential Access"]);
-        let stated = |tactic: &str| {
-            Techniques::load().describe(&["T1078".to_owned()], &[tactic.to_owned()]).tactic
-        };
+        let stated =
+            |tactic: &str| Techniques::load().describe(&["T1078".to_owned()], &[tactic.to_owned()]).tactic;
         assert_eq!(stated("TA0003"), ["Persistence"]);
         assert!(stated("TA0040").is_empty());
     }

@@ -5,9 +5,7 @@
 //! fail), so when the test does not hold the child cannot match; children without such a test are always tried.
 
 use crate::ir::{NodeIndex, RuleTree};
-use crate::program::{
-    Condition, Dispatch, Pivots, Predicate, PredicateTest, Rule, Subject, SubjectPlace,
-};
+use crate::program::{Condition, Dispatch, Pivots, Predicate, PredicateTest, Rule, Subject, SubjectPlace};
 
 /// From how many children on the index is worth it.
 const MIN_CHILDREN: usize = 6;
@@ -80,7 +78,11 @@ impl Planner<'_> {
                 )
         };
         let usable: Vec<&Condition> = rule.conditions.iter().filter(usable).collect();
-        usable.iter().find(|condition| !self.is_log(condition.subject)).or(usable.first()).map(|condition| **condition)
+        usable
+            .iter()
+            .find(|condition| !self.is_log(condition.subject))
+            .or(usable.first())
+            .map(|condition| **condition)
     }
 
     fn is_log(&self, subject: u32) -> bool {

@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 use crate::expr::{ExprError, Matcher, pcre2_literals};
 use crate::ir::{StaticField, Subject as IrSubject, Test};
 use crate::program::{
-    Condition, LOG, ListCheck, LiteralPart, LiteralSet, Literals, Predicate, PredicateIndex, PredicateTest, Subject,
-    SubjectIndex, SubjectPlace,
+    Condition, LOG, ListCheck, LiteralPart, LiteralSet, Literals, Predicate, PredicateIndex, PredicateTest,
+    Subject, SubjectIndex, SubjectPlace,
 };
 
 /// From how many literal tests of one subject on a shared automaton beats testing each alone.

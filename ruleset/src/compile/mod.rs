@@ -19,7 +19,9 @@ use crate::decode::mapping::Mapping;
 use crate::decode::paths::MAX_PARTS;
 use crate::decode::tree::Decoders;
 use crate::diagnostic::Diagnostic;
-use crate::ir::{self, CorrelationSource, OrderField, Part, RuleSet, RuleTree, StaticField, Subject as IrSubject};
+use crate::ir::{
+    self, CorrelationSource, OrderField, Part, RuleSet, RuleTree, StaticField, Subject as IrSubject,
+};
 use crate::program::{Children, KeySubject, Lists, Node, Program, Rule, SubjectIndex};
 
 /// Deepest chain of parents that is accepted: the search descends one call per level.
@@ -89,7 +91,8 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         })
         .collect();
     let bindings = mappings.into_iter().map(|mapping| bind::bind(mapping, &subjects, &outputs)).collect();
-    let json = set.decoders.decoders.iter().position(|decoder| decoder.name == "json" && decoder.parent.is_none());
+    let json =
+        set.decoders.decoders.iter().position(|decoder| decoder.name == "json" && decoder.parent.is_none());
     Ok(Program {
         version,
         rules,

@@ -50,7 +50,11 @@ impl Lowering<'_> {
         }
     }
 
-    fn conditions(&mut self, rule: &ir::Rule, conditions: &[ir::Condition]) -> Vec<crate::program::Condition> {
+    fn conditions(
+        &mut self,
+        rule: &ir::Rule,
+        conditions: &[ir::Condition],
+    ) -> Vec<crate::program::Condition> {
         let mut compiled = Vec::with_capacity(conditions.len());
         for condition in conditions {
             match self.interner.condition(condition) {
@@ -123,7 +127,9 @@ pub(super) fn key_subject(part: &KeyPart, interner: &mut Interner) -> KeySubject
 
 fn pattern(test: &Test) -> &str {
     match test {
-        Test::OsMatch(pattern) | Test::OsRegex(pattern) | Test::Pcre2(pattern) | Test::Equals(pattern) => pattern,
+        Test::OsMatch(pattern) | Test::OsRegex(pattern) | Test::Pcre2(pattern) | Test::Equals(pattern) => {
+            pattern
+        }
         Test::List(test) => test.check_value.as_deref().unwrap_or_default(),
         Test::Networks(_) => "",
     }

@@ -36,9 +36,8 @@ impl FirstSeen {
             return false;
         }
         if cut_alike {
-            let like = |known: &&Arc<[u8]>| {
-                known.iter().zip(key).take_while(|(a, b)| a == b).count() > LIKE_AFTER
-            };
+            let like =
+                |known: &&Arc<[u8]>| known.iter().zip(key).take_while(|(a, b)| a == b).count() > LIKE_AFTER;
             let alike = self.recent.iter().filter(like).count();
             let whole: Arc<[u8]> = key.into();
             if alike > ALIKE {

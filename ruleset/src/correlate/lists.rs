@@ -53,7 +53,14 @@ impl Default for Lists {
 
 impl Lists {
     /// Adds an event that must not be older than a late one of its kind: lists stay in the order of time.
-    pub(crate) fn add(&mut self, reader: &Reader, sight: &Sight<'_>, event: u64, times: u32, events: &Events) {
+    pub(crate) fn add(
+        &mut self,
+        reader: &Reader,
+        sight: &Sight<'_>,
+        event: u64,
+        times: u32,
+        events: &Events,
+    ) {
         if self.by_key.len() >= self.sweep_at {
             self.sweep(reader, sight.now, events);
         }
@@ -72,7 +79,13 @@ impl Lists {
     }
 
     /// Whether the reader's rule matches on this event. The counted events, newest first, are put into `counted`.
-    pub(crate) fn fires(&self, reader: &Reader, sight: &Sight<'_>, events: &Events, counted: &mut Vec<u64>) -> bool {
+    pub(crate) fn fires(
+        &self,
+        reader: &Reader,
+        sight: &Sight<'_>,
+        events: &Events,
+        counted: &mut Vec<u64>,
+    ) -> bool {
         counted.clear();
         let Some(list) = self.by_key.get(sight.key) else { return false };
         let wanted = reader.frequency.saturating_sub(1) as usize;

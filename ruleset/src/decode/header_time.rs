@@ -18,14 +18,12 @@ pub(crate) fn read(timestamp: &[u8], received: Millis) -> Option<Millis> {
         [month, day, time] if month.len() >= 3 && month.as_bytes()[0].is_ascii_alphabetic() => {
             nearest_year(month_number(month)?, day.parse().ok()?, time, received)
         }
-        [year, month, day, time] => {
-            at(year.parse().ok()?, month_number(month)?, day.parse().ok()?, time)
-        }
-        [_, month, day, time, year] => {
-            at(year.parse().ok()?, month_number(month)?, day.parse().ok()?, time)
-        }
+        [year, month, day, time] => at(year.parse().ok()?, month_number(month)?, day.parse().ok()?, time),
+        [_, month, day, time, year] => at(year.parse().ok()?, month_number(month)?, day.parse().ok()?, time),
         [date, time] => Millis::parse(&format!("{date}T{}", time.replace(',', "."))),
-        [one] if one.starts_with(|first: char| first.is_ascii_digit()) && one.contains('T') => Millis::parse(one),
+        [one] if one.starts_with(|first: char| first.is_ascii_digit()) && one.contains('T') => {
+            Millis::parse(one)
+        }
         [one] => seconds(one),
         _ => None,
     }

@@ -6,8 +6,8 @@
 use simd_json::Node as TapeNode;
 use threatlockdown_event::Millis;
 
-use super::{Input, output_slots};
 use super::fields::Fields;
+use super::{Input, output_slots};
 use crate::correlate::{Clock, Memory};
 use crate::decode::extract::{Found, extract};
 use crate::decode::{header_time, text};
@@ -119,7 +119,10 @@ impl<'a> Facts<'a> {
             Clock::Received => None,
             Clock::Event => self.own_time(),
         };
-        own.filter(|own| own.0 <= received.0.saturating_add(MAX_AHEAD_MS)).unwrap_or(received).0.div_euclid(1000)
+        own.filter(|own| own.0 <= received.0.saturating_add(MAX_AHEAD_MS))
+            .unwrap_or(received)
+            .0
+            .div_euclid(1000)
     }
 
     /// The time that the event itself tells.
@@ -145,9 +148,8 @@ impl<'a> Facts<'a> {
 
     /// Whether the event has any dynamic field.
     pub(crate) fn has_dynamic(&self) -> bool {
-        let is_dynamic = |field: u32| {
-            matches!(self.program.decoders.fields()[field as usize], OrderField::Dynamic(_))
-        };
+        let is_dynamic =
+            |field: u32| matches!(self.program.decoders.fields()[field as usize], OrderField::Dynamic(_));
         !self.tape.is_empty() || self.fields.captured.iter().any(|(field, _)| is_dynamic(*field))
     }
 

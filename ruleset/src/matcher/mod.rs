@@ -151,12 +151,19 @@ impl Program {
         extract(&tape.0, &view.tests, decoded.reading, &mut fields.slots);
         fields.place_rest(self);
         let location = binding.mapping.location.as_deref().unwrap_or(&input.context.location);
-        let relocated =
-            decoded.relocated.map(|part| format!("{location}|{}", String::from_utf8_lossy(part)));
+        let relocated = decoded.relocated.map(|part| format!("{location}|{}", String::from_utf8_lossy(part)));
         let location = relocated.as_deref().unwrap_or(location);
         if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
-            let facts =
-                Facts { program: self, view, tape: &tape.0, input, decoded: &decoded, fields, memory, location };
+            let facts = Facts {
+                program: self,
+                view,
+                tape: &tape.0,
+                input,
+                decoded: &decoded,
+                fields,
+                memory,
+                location,
+            };
             let filled = accumulate(&facts, memory);
             fields.fill(filled);
         }

@@ -9,7 +9,9 @@ use std::sync::{Arc, MutexGuard};
 
 use super::facts::Facts;
 use super::walk::{Decision, Walk};
-use crate::correlate::{FrontEnd, Memory, Reader, ReaderIndex, ReaderSource, Sight, Stamp, Store, write_value};
+use crate::correlate::{
+    FrontEnd, Memory, Reader, ReaderIndex, ReaderSource, Sight, Stamp, Store, write_value,
+};
 use crate::ir::{BuiltinCheck, Category, StaticField, TimeOfDay, Weekdays};
 use crate::program::{KeySubject, More, Program, Rule, SubjectIndex};
 
@@ -79,16 +81,18 @@ impl<'w> Walk<'w> {
     fn builtin_check(&mut self, check: BuiltinCheck) -> bool {
         let log = self.facts.decoded.header.log;
         match check {
-            BuiltinCheck::CheckIdSize => self.on_static(StaticField::Id, |id| id.len() >= 10).unwrap_or(false),
+            BuiltinCheck::CheckIdSize => {
+                self.on_static(StaticField::Id, |id| id.len() >= 10).unwrap_or(false)
+            }
             BuiltinCheck::SrcuserDstuser => {
                 let source = self.on_static(StaticField::SrcUser, <[u8]>::to_vec);
                 let same = |target: &[u8]| source.as_ref().is_none_or(|source| source == target);
                 self.on_static(StaticField::DstUser, same).unwrap_or(true)
             }
             BuiltinCheck::TargetuserCalleruserDiff => target_and_caller_differ(log),
-            BuiltinCheck::SimpleHttpRequest => self
-                .on_static(StaticField::Url, |url| url == b"/" || !url.contains(&b'?'))
-                .unwrap_or(false),
+            BuiltinCheck::SimpleHttpRequest => {
+                self.on_static(StaticField::Url, |url| url == b"/" || !url.contains(&b'?')).unwrap_or(false)
+            }
             BuiltinCheck::ValidCrawler => CRAWLERS.iter().any(|network| log.starts_with(network.as_bytes())),
         }
     }
@@ -229,7 +233,9 @@ impl<'w> Walk<'w> {
                 match (front_end, parent) {
                     (FrontEnd::Test, _) => return Conclusion::silent(Some(index)),
                     (FrontEnd::Daemon, None) => return Conclusion::silent(None),
-                    (FrontEnd::Daemon, Some(parent)) => (index, rule) = (parent, &program.rules[parent as usize]),
+                    (FrontEnd::Daemon, Some(parent)) => {
+                        (index, rule) = (parent, &program.rules[parent as usize])
+                    }
                 }
                 if rule.level == 0 {
                     return Conclusion::silent(Some(index));

@@ -198,7 +198,8 @@ impl<'v> Verdict<'v> {
     fn captured(&self, name: &str) -> Option<Found> {
         let program = self.facts.program;
         let fields = &self.facts.fields;
-        let filled = fields.accumulated.iter().find(|(subject, _)| program.subjects[*subject as usize].name == name);
+        let filled =
+            fields.accumulated.iter().find(|(subject, _)| program.subjects[*subject as usize].name == name);
         if let Some((_, found)) = filled {
             return Some(*found);
         }
@@ -270,6 +271,18 @@ impl<'v> Verdict<'v> {
 
 /// Static fields in the order of alerts.
 const SHOWN_STATICS: [&str; 14] = [
-    "protocol", "action", "srcip", "srcport", "srcuser", "dstip", "dstport", "dstuser", "id", "status", "url", "data",
-    "extra_data", "system_name",
+    "protocol",
+    "action",
+    "srcip",
+    "srcport",
+    "srcuser",
+    "dstip",
+    "dstport",
+    "dstuser",
+    "id",
+    "status",
+    "url",
+    "data",
+    "extra_data",
+    "system_name",
 ];
