@@ -6,6 +6,7 @@
 //! record cannot be read at all and belongs into the dead-letter topic.
 
 mod decode;
+pub mod explain;
 mod overflow;
 mod verdict;
 mod walk;
@@ -19,8 +20,9 @@ use threatlockdown_event::{Context, Millis};
 use crate::correlate::Memory;
 use crate::decode::extract::Found;
 use crate::decode::mapping::Format;
-use crate::program::{BindingIndex, EXTRAS, PredicateIndex, Program};
+use crate::program::{EXTRAS, PredicateIndex, Program};
 
+pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
 
 /// Deepest nesting of JSON that is accepted.
