@@ -98,28 +98,18 @@ pub fn read_cases(file: &str, text: &[u8], options: CaseOptions) -> Result<Cases
             continue;
         }
         let place = Place::new(&file, u32::try_from(number + 1).unwrap_or(u32::MAX), 1);
-        match read_line(&place, line, options, &formats) {
-            Ok(Read::Test(test)) => cases.tests.push(*test),
-            Ok(Read::Skipped(why, checks)) => *cases.skipped.entry(why).or_default() += checks,
+        match read_line(&place, line, options, &formats, &mut cases.skipped) {
+            Ok(test) => cases.tests.extend(test),
             Err(fault) => faults.push(*fault),
         }
     }
     if faults.is_empty() { Ok(cases) } else { Err(faults) }
 }
 
-enum Read {
-    Test(Box<Test>),
-    Skipped(String, usize),
-}
-
 type Formats = BTreeMap<Arc<str>, Format>;
 
-fn read_line(
-    place: &Place,
-    text: &[u8],
-    options: CaseOptions,
-    formats: &Formats,
-) -> Result<Read, Box<Diagnostic>> {
+/// The line as it stands, and in itself consistent.
+fn parse<'l>(place: &Place, text: &'l [u8]) -> Result<Line<'l>, Box<Diagnostic>> {
     let fault = |message: String, help: &str| Box::new(Diagnostic::error(place.clone(), "", message, help));
     let line: Line<'_> = serde_json::from_slice(text).map_err(|error| {
         let mut fault = fault(
@@ -147,30 +137,52 @@ fn read_line(
         let message = format!("{} says nothing of what must come of it", line.id);
         return Err(fault(message, "add `expect` (of the last event) or `observed` (of every event)"));
     }
-    let records = match options.view {
-        View::Envelope => Ok(envelope(&line)),
+    Ok(line)
+}
+
+/// The test of a line; none where nothing of it can be fed.
+fn read_line(
+    place: &Place,
+    text: &[u8],
+    options: CaseOptions,
+    formats: &Formats,
+    skipped: &mut BTreeMap<String, usize>,
+) -> Result<Option<Test>, Box<Diagnostic>> {
+    let line = parse(place, text)?;
+    let steps = match options.view {
+        View::Envelope => envelope(&line).into_iter().map(Ok).collect(),
         View::Raw => raw(&line, formats).map_err(|error| {
-            fault(
-                format!("{}: {}", line.id, in_one_line(&error)),
-                "`raw` and `context` are one record and its facts, or lists of them where `sources` is one",
-            )
+            let message = format!("{}: {}", line.id, in_one_line(&error));
+            let help =
+                "`raw` and `context` are one record and its facts, or lists of them where `sources` is one";
+            Box::new(Diagnostic::error(place.clone(), "", message, help))
         })?,
     };
-    let steps = match records {
-        Ok(steps) => steps,
-        Err(why) => return Ok(Read::Skipped(why, checks(&line, options, events).len())),
-    };
+    let mut checks = checks(&line, options, steps.len());
+    checks.retain(|check| match steps.get(check.event) {
+        Some(Err(why)) => {
+            *skipped.entry(why.clone()).or_default() += 1;
+            false
+        }
+        _ => true,
+    });
+    if steps.iter().all(Result::is_err) {
+        return Ok(None);
+    }
+    // What has no mapping comes as its envelope, so that what is remembered of it is right for the others.
+    let steps = steps.into_iter().zip(envelope(&line)).map(|(step, envelope)| step.unwrap_or(envelope));
+    let steps = steps.collect();
     let suite = line.suite.clone();
     let suite =
         suite.unwrap_or_else(|| line.id.rsplit_once('/').map_or(&*line.id, |(suite, _)| suite).into());
-    Ok(Read::Test(Box::new(Test {
-        checks: checks(&line, options, steps.len()),
+    Ok(Some(Test {
+        checks,
         id: line.id,
         suite: suite.into(),
         place: place.clone(),
         steps,
         lists: ExtraEntries(line.extra_list_entries.unwrap_or_default()),
-    })))
+    }))
 }
 
 /// `steps`: how many events are fed. One record may stand for several events, all of one verdict then.
@@ -216,10 +228,10 @@ fn envelope(line: &Line<'_>) -> Vec<Step> {
     line.events.iter().enumerate().map(step).collect()
 }
 
-/// The provider's records, or why they cannot be fed.
-fn raw(line: &Line<'_>, formats: &Formats) -> serde_json::Result<Result<Vec<Step>, String>> {
+/// The provider's records, or why they cannot be fed: one, or in sequences one for each event.
+fn raw(line: &Line<'_>, formats: &Formats) -> serde_json::Result<Vec<Result<Step, String>>> {
     let (Some(raw), Some(context)) = (line.raw, line.context) else {
-        return Ok(Err("no raw record".into()));
+        return Ok(line.events.iter().map(|_| Err("no raw record".into())).collect());
     };
     let records: Vec<(&str, &RawValue, &RawValue)> = match (&line.sources, &line.source) {
         (Some(sources), _) => {
@@ -233,24 +245,28 @@ fn raw(line: &Line<'_>, formats: &Formats) -> serde_json::Result<Result<Vec<Step
             triples.map(|((source, raw), context)| (source.as_str(), raw, context)).collect()
         }
         (None, Some(source)) => vec![(source.as_str(), raw, context)],
-        (None, None) => return Ok(Err("no source named".into())),
+        (None, None) => return Ok(vec![Err("no source named".into())]),
     };
     let mut steps = Vec::with_capacity(records.len());
     for (event, (source, raw, context)) in records.into_iter().enumerate() {
-        let Some(format) = formats.get(source) else { return Ok(Err(format!("no mapping for {source}"))) };
         let is_text = raw.get().starts_with('"');
-        if is_text && *format == Format::Json {
-            return Ok(Err(format!("the mapping of {source} reads no text")));
-        }
-        steps.push(Step {
-            source: source.into(),
-            record: if is_text { serde_json::from_str::<String>(raw.get())?.into() } else { compact(raw) },
-            location: location(line),
-            facts: facts(context)?,
-            received: received(line, event),
+        steps.push(match formats.get(source) {
+            None => Err(format!("no mapping for {source}")),
+            Some(Format::Json) if is_text => Err(format!("the mapping of {source} reads no text")),
+            Some(_) => Ok(Step {
+                source: source.into(),
+                record: if is_text {
+                    serde_json::from_str::<String>(raw.get())?.into()
+                } else {
+                    compact(raw)
+                },
+                location: location(line),
+                facts: facts(context)?,
+                received: received(line, event),
+            }),
         });
     }
-    Ok(Ok(steps))
+    Ok(steps)
 }
 
 /// Facts that are texts; others are for people.
@@ -344,6 +360,13 @@ mod tests {
         assert_eq!(step.record, record);
         assert_eq!(step.facts, [("tag".to_owned(), "t".to_owned())]);
         assert_eq!(cases.tests[0].checks[0].event, 0);
+        // In a sequence the events around one without a mapping are fed all the same.
+        let text = r#"{"id":"q/1","events":["x","y"],"sources":["no.such","json"],"raw":["z",{"a": 1}],"context":[{},{}],"observed":[{"decoder":"d","rule":"5","level":3},{"decoder":"json","rule":"6","level":4}]}"#;
+        let cases = read(text, View::Raw, false).unwrap();
+        let records: Vec<&[u8]> = cases.tests[0].steps.iter().map(|step| step.record.as_slice()).collect();
+        assert_eq!(records, [b"x".as_slice(), br#"{"a":1}"#]);
+        assert_eq!((cases.tests[0].checks.len(), cases.tests[0].checks[0].event), (1, 1));
+        assert_eq!(cases.skipped["no mapping for no.such"], 1);
         let skipped = |source: &str, raw: &str| read(&case(source, raw), View::Raw, false).unwrap().skipped;
         assert_eq!(skipped("no.such.source", "{}")["no mapping for no.such.source"], 1);
         assert_eq!(skipped("aws.cloudtrail", "\"x\"").len(), 1);
