@@ -23,6 +23,7 @@
 //! assert_eq!(rule.as_deref(), Some("80254"));
 //! ```
 
+pub mod artefact;
 pub mod compile;
 pub mod correlate;
 pub mod decode;
@@ -33,8 +34,9 @@ mod load;
 pub mod matcher;
 pub mod naive;
 pub mod program;
+pub mod testing;
 pub mod wazuh;
 
 pub use decode::write_json_string;
-pub use load::{Loaded, load};
+pub use load::{Loaded, build, builtin_tests, load};
 pub use wazuh::{ListText, Origin, RuleText, Texts};

@@ -30,6 +30,11 @@ const DECODERS: &[(&str, &str)] = &[
 const LISTS: &[(&str, &str)] =
     &[("etc/lists/amazon/aws-eventnames", include_str!("../lists/amazon/aws-eventnames"))];
 
+const TESTS: &[(&str, &str)] = &[
+    ("0350-aws-cloudtrail.tests.yaml", include_str!("../rules/0350-aws-cloudtrail.tests.yaml")),
+    ("0555-azure.tests.yaml", include_str!("../rules/0555-azure.tests.yaml")),
+];
+
 /// What came of loading.
 #[derive(Debug)]
 pub struct Loaded {
@@ -57,26 +62,8 @@ pub fn load(mut texts: Texts) -> Loaded {
     let version = version(&texts);
     let wazuh::LoadedSet { set, mut diagnostics } = wazuh::load_set(&texts);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let program = if failed {
-        None
-    } else {
-        match mapping::builtin() {
-            Ok(mappings) => compile(&set, mappings, version)
-                .map(Arc::new)
-                .map_err(|faults| diagnostics.extend(faults))
-                .ok(),
-            Err(error) => {
-                let place = Place::new(&Arc::from("mappings"), 1, 1);
-                diagnostics.push(Diagnostic::error(
-                    place,
-                    "",
-                    error.to_string(),
-                    "report this: it ships with the product",
-                ));
-                None
-            }
-        }
-    };
+    let program =
+        if failed { None } else { build(&set, version).map_err(|faults| diagnostics.extend(faults)).ok() };
     let files: Vec<&str> = texts
         .decoders
         .iter()
@@ -87,6 +74,24 @@ pub fn load(mut texts: Texts) -> Loaded {
     let order = |file: &str| files.iter().position(|known| *known == file).unwrap_or(usize::MAX);
     diagnostics.sort_by_key(|fault| (order(&fault.place.file), fault.place.line, fault.place.column));
     Loaded { program, set, diagnostics }
+}
+
+/// Compiles a set, for which no text is needed any more. The version is that of the texts that it was made from.
+///
+/// # Errors
+/// Every fault: a pattern that does not compile, a chain of parents that is too long.
+pub fn build(set: &RuleSet, version: String) -> Result<Arc<Program>, Vec<Diagnostic>> {
+    let mappings = mapping::builtin().map_err(|error| {
+        let place = Place::new(&Arc::from("mappings"), 1, 1);
+        vec![Diagnostic::error(place, "", error.to_string(), "report this: it ships with the product")]
+    })?;
+    compile(set, mappings, version).map(Arc::new)
+}
+
+/// The tests of the built-in rules: path, as rule files have theirs, and text.
+#[must_use]
+pub fn builtin_tests() -> Vec<(String, &'static str)> {
+    TESTS.iter().map(|(name, text)| (format!("builtin/{name}"), *text)).collect()
 }
 
 impl Texts {

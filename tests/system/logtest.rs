@@ -104,3 +104,60 @@ fn an_empty_stdin_is_no_error() {
     let finished = Task::new(["logtest"]).input("").run().with_code(0);
     assert_eq!(finished.stdout, "");
 }
+
+#[test]
+fn every_line_is_answered_while_somebody_waits() {
+    // Each line is written only when the answer to the one before it may be there: with answers held back, the session
+    // would still end, so what is checked is that all come, in order, on a stream that pauses.
+    let stream = Task::new(["logtest", "--format", "json", "--source", "json"]).stream(|stdin| {
+        for number in 0..5 {
+            writeln!(stdin, "{{\"n\":{number}}}\n")?;
+            stdin.flush()?;
+        }
+        Ok(())
+    });
+    let answers = stream.run().with_code(0).json();
+    let numbers: Vec<&str> = answers.iter().map(|answer| answer["fields"]["n"].as_str().unwrap()).collect();
+    assert_eq!(numbers, ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn alerts_are_marked_in_json() {
+    let json = answers(Task::new(["logtest", "--format", "json"]), &format!("{FAILED_LOGIN}\nnothing\n"));
+    assert_eq!((&json[0]["alert"], &json[1]["alert"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn a_clock_is_taken_or_refused() {
+    let task = Task::new(["logtest", "--format", "json", "--clock", "1710316800,431ms"]);
+    assert_eq!(answers(task, FAILED_LOGIN)[0]["rule"]["id"], "80254");
+    for clock in ["1710316800", "x,1s", "5,5"] {
+        let finished = Task::new(["logtest", "--clock", clock]).input("").run().with_code(2);
+        assert!(finished.stderr.contains("START,STEP"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_rule_that_does_not_fire_is_explained() {
+    let site = Site::new();
+    let rules = site.write("own.xml", crate::rules::OWN);
+    let explain = |rule: &str| Task::new(["logtest", "--explain", rule, "--rules"]).arg(&rules);
+    let input = format!("{FAILED_LOGIN}\n{}\n", FAILED_LOGIN.replace("alice", "eve"));
+    let shown = explain("100300").input(input.clone()).run().with_code(0).stdout;
+    let (alice, eve) = shown.split_once("reason: rule 100300 fired").expect(&shown);
+    assert!(alice.contains("result: decoder json, rule 100300, level 12"), "{alice}");
+    for part in [
+        "[yes] rule 80254",
+        "[no]  rule 100300",
+        "reason: rule 100300 did not match: field aws.useridentity.username",
+    ] {
+        assert!(eve.contains(part), "{part} is missing:\n{eve}");
+    }
+    let json = answers(explain("100301").arg("--format").arg("json"), &input);
+    assert_eq!((&json[0]["fired"], &json[0]["result"]["id"]), (&false.into(), &"100300".into()));
+    let last = json[0]["path"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["rule"], &last["holds"]), (&"100301".into(), &false.into()));
+    assert!(last["file"].as_str().unwrap().ends_with("own.xml"), "{last}");
+    let finished = explain("4711").input("").run().with_code(2);
+    assert!(finished.stderr.contains("rule 4711 is not loaded"), "{}", finished.stderr);
+}

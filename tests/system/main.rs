@@ -17,6 +17,7 @@ mod check;
 mod harness;
 mod kill;
 mod logtest;
+mod rules;
 mod run;
 mod scan;
 mod tidy;

@@ -7,6 +7,7 @@
 
 mod accumulate;
 mod decode;
+pub mod explain;
 mod facts;
 mod fields;
 mod marks;
@@ -33,8 +34,9 @@ use crate::decode::extract::{Reading, extract};
 use crate::decode::mapping::{Format, Normalise};
 use crate::decode::text;
 use crate::decode::tree::Work;
-use crate::program::{Binding, BindingIndex, EXTRAS, Program};
+use crate::program::{Binding, EXTRAS, Program};
 
+pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
 
 /// Deepest nesting of JSON that is accepted.

@@ -104,6 +104,12 @@ impl<'v> Verdict<'v> {
         [header.timestamp, header.hostname, header.program_name]
     }
 
+    /// The log after its header: what `<match>` and `<regex>` look at.
+    #[must_use]
+    pub fn log(&self) -> &'v [u8] {
+        self.facts.decoded.header.log
+    }
+
     /// Whether bytes of the record were not UTF-8.
     #[must_use]
     pub fn is_lossy(&self) -> bool {

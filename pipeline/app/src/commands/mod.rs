@@ -1,5 +1,6 @@
 //! One file for each command. A command gives its exit code, or an error that ends with code 2.
 
+mod compiled;
 mod config_check;
 mod logtest;
 mod rule_set;

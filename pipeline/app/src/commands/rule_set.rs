@@ -9,11 +9,11 @@ use std::sync::Arc;
 use anyhow::bail;
 use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
-use threatlockdown_ruleset::ir::Place;
+use threatlockdown_ruleset::ir::{Place, RuleSet};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
-use super::{counted, report_faults};
+use super::{compiled, counted, report_faults};
 use crate::cli::RuleArgs;
 
 /// A rule file is text that people write; one beyond this is something else.
@@ -25,22 +25,29 @@ pub(super) struct Selection<'a> {
     /// Files, or folders whose `*.xml` are taken.
     pub(super) paths: &'a [PathBuf],
     pub(super) builtin: bool,
+    /// A compiled set, instead of all others.
+    pub(super) compiled: Option<&'a Path>,
 }
 
 impl<'a> From<&'a RuleArgs> for Selection<'a> {
     fn from(args: &'a RuleArgs) -> Self {
-        Self { paths: &args.paths, builtin: !args.no_builtin }
+        Self { paths: &args.paths, builtin: !args.no_builtin, compiled: args.compiled.as_deref() }
     }
 }
 
 /// What came of loading: the program, unless there are errors.
 pub(super) struct Loaded {
     pub(super) program: Option<Arc<Program>>,
+    /// What it was compiled from.
+    pub(super) set: RuleSet,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 /// Reads and compiles; every fault is in the result.
 pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
+    if let Some(file) = selection.compiled {
+        return compiled::load(file);
+    }
     let (texts, mut diagnostics) = read(selection.paths);
     let loaded = load(match selection.builtin {
         true => Texts::builtin_and(texts),
@@ -48,15 +55,20 @@ pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
     });
     diagnostics.extend(loaded.diagnostics);
     let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
-    Loaded { program: loaded.program.filter(|_| !failed), diagnostics }
+    Loaded { program: loaded.program.filter(|_| !failed), set: loaded.set, diagnostics }
 }
 
 /// The program, or an error after the faults have been shown.
 pub(super) fn program(selection: Selection<'_>) -> anyhow::Result<Arc<Program>> {
-    let Loaded { program, mut diagnostics } = load_all(selection);
+    program_and_set(selection).map(|(program, _)| program)
+}
+
+/// The same with what it was compiled from.
+pub(super) fn program_and_set(selection: Selection<'_>) -> anyhow::Result<(Arc<Program>, RuleSet)> {
+    let Loaded { program, set, mut diagnostics } = load_all(selection);
     report_faults(&mut diagnostics);
     match program {
-        Some(program) => Ok(program),
+        Some(program) => Ok((program, set)),
         None => bail!("the rules cannot be used: {}", summary(&diagnostics)),
     }
 }

@@ -26,7 +26,7 @@ use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
 
 use self::interpolate::Lookup;
-pub(crate) use self::quantity::show_size;
+pub(crate) use self::quantity::{parse_duration, show_size};
 pub(crate) use self::read::parse_address;
 pub(crate) use self::secret::Secret;
 pub(crate) use self::validate::{is_source_name, validate};

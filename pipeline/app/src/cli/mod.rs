@@ -2,11 +2,16 @@
 //!
 //! Enters: the arguments. Leaves: a [`Cli`]; clap itself answers `--help`, `--version` and mistakes (exit code 2).
 
+mod logtest;
+mod rules;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
+pub(crate) use self::rules::{CompileArgs, ListArgs, RulesCommand, TestArgs, ViewArg};
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 
 /// Reads cloud logs, matches them against Wazuh rules and writes alerts: one process, no server beside it.
@@ -45,7 +50,7 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Show for each line of stdin how it is decoded and which rule it hits
     Logtest(LogtestArgs),
-    /// Check or list rules
+    /// Check, list, test or compile rules
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check a configuration file
@@ -62,6 +67,12 @@ pub(crate) struct RuleArgs {
     /// Leave the built-in rules out
     #[arg(long, help_heading = "Rules")]
     pub(crate) no_builtin: bool,
+    /// Folder of a Wazuh installation whose rules, decoders and lists are loaded
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub(crate) home: Option<PathBuf>,
+    /// Load this compiled rule set (see `rules compile`) and no rule files
+    #[arg(long, value_name = "FILE", help_heading = "Rules", conflicts_with_all = ["rules", "no_builtin", "home"])]
+    pub(crate) compiled: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -161,45 +172,6 @@ pub(crate) struct ScanArgs {
     pub(crate) threads: Option<u16>,
 }
 
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "\
-Exit codes: 0 at the end of stdin, 2 on an error.
-
-Examples:
-  threatlockdown logtest --source aws.cloudtrail < event.json
-  threatlockdown logtest --rules my_rules.xml --format json < events.jsonl")]
-pub(crate) struct LogtestArgs {
-    /// Log source of the events [default: from each line]
-    #[arg(long, value_name = "NAME", value_parser = source_name)]
-    pub(crate) source: Option<String>,
-    #[command(flatten)]
-    pub(crate) rules: RuleArgs,
-    /// Phases for people, or one JSON object an event
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    pub(crate) format: LogtestFormat,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum RulesCommand {
-    /// Report every fault in rule files, with line, column and what to do
-    #[command(after_help = "Exit codes: 0 without errors (warnings are shown), 2 with.")]
-    Check {
-        /// Rule files, or folders whose *.xml are checked
-        #[arg(required = true, value_name = "PATH")]
-        paths: Vec<PathBuf>,
-        /// Check without the built-in rules beside them
-        #[arg(long)]
-        no_builtin: bool,
-    },
-    /// List the rules that are loaded
-    List {
-        /// Show only rules whose id, description or groups hold this text
-        search: Option<String>,
-        #[command(flatten)]
-        rules: RuleArgs,
-    },
-}
-
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Report every fault in a configuration file, with line, column and what to do
@@ -255,15 +227,6 @@ impl Stdout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stats {
     /// One JSON object
-    Json,
-}
-
-/// `logtest --format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogtestFormat {
-    /// The phases, for people
-    Text,
-    /// One object a line
     Json,
 }
 
@@ -355,6 +318,13 @@ mod tests {
             "rules check",
             "config check",
             "logtest --format xml",
+            "logtest --clock 5",
+            "logtest --explain many",
+            "rules compile",
+            "rules list --level 17",
+            "rules test --view both",
+            "rules test --threads 0",
+            "scan --compiled a --rules b c",
         ];
         for line in wrong {
             let Err(error) = parse(line) else { panic!("{line} is accepted") };

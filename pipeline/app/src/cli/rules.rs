@@ -1,0 +1,119 @@
+//! The command line of `rules`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::RuleArgs;
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Report every fault in rule files, with line, column and what to do
+    #[command(after_help = "Exit codes: 0 without errors (warnings are shown), 2 with.")]
+    Check {
+        /// Rule files, or folders whose *.xml are checked
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Check without the built-in rules beside them
+        #[arg(long)]
+        no_builtin: bool,
+    },
+    /// List the rules that are loaded
+    List(ListArgs),
+    /// Run tests of rules: what events they fire on, and what they must let pass
+    Test(TestArgs),
+    /// Write the rules that are loaded as one file that loads without reading any rule text
+    Compile(CompileArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  threatlockdown rules list console
+  threatlockdown rules list T1110 --level 7
+  threatlockdown rules list --rules my_rules/ --group authentication_failed --json")]
+pub(crate) struct ListArgs {
+    /// Show only rules whose id, description, groups, file or ATT&CK ids and names hold this text
+    pub(crate) search: Option<String>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// Show only rules of at least this level
+    #[arg(long, value_name = "MIN", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16), help_heading = "Selection")]
+    pub(crate) level: u8,
+    /// Show only rules of this group
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub(crate) group: Option<String>,
+    /// Show only rules of files whose path holds this text
+    #[arg(long, value_name = "TEXT", help_heading = "Selection")]
+    pub(crate) file: Option<String>,
+    /// One JSON object a rule
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+FILES are *.tests.yaml (docs/rule-tests.md), *.jsonl with recorded cases or
+sequences, or folders in which these are looked for. Without FILES the tests
+beside the rule files that are loaded are run (x.tests.yaml beside x.xml), those
+of the built-in rules included.
+
+Each test has an engine of its own that remembers nothing. The last line is
+`N passed, N failed`; before it every failure, with what was expected.
+
+Exit codes:
+  0  all passed
+  1  at least one failed
+  2  an error: a fault in the command line, the rules or the tests, or no tests
+
+Examples:
+  threatlockdown rules test
+  threatlockdown rules test --rules my_rules/
+  threatlockdown rules test --rules my_rules/ --view raw cases/*.jsonl")]
+pub(crate) struct TestArgs {
+    /// Test files, or folders with them [default: the tests beside the rule files]
+    #[arg(value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// What of a recorded case is fed
+    #[arg(long, value_name = "VIEW", default_value = "envelope", help_heading = "Tests")]
+    pub(crate) view: ViewArg,
+    /// Compare the verdict of every event of a recorded case, not only of its last
+    #[arg(long, help_heading = "Tests")]
+    pub(crate) every_event: bool,
+    /// Show how many checks of each suite passed
+    #[arg(short = 'v', long, help_heading = "Output")]
+    pub(crate) verbose: bool,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Process")]
+    pub(crate) threads: Option<u16>,
+}
+
+/// `rules test --view`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViewArg {
+    /// The lines that an engine receives
+    Envelope,
+    /// The provider's records with what a connector knows; cases without a mapping are skipped
+    Raw,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The file is for this very version of threatlockdown: another one refuses it.
+Load it with --compiled FILE on run, scan, logtest and rules.
+
+Exit codes: 0 when the file is written, 2 with faults in the rules; the file is
+then as it was.
+
+Examples:
+  threatlockdown rules compile --rules my_rules/ -o rules.tld
+  threatlockdown scan --compiled rules.tld logs/")]
+pub(crate) struct CompileArgs {
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// The file to write
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}

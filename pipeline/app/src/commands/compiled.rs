@@ -1,0 +1,100 @@
+//! Compiled rule sets on disk.
+//!
+//! Enters: a path, and for writing a set. Leaves: a file that is whole or as it was before; or the program of one, or
+//! the fault that keeps it from being used. What is in the file is the ruleset crate's affair.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use threatlockdown_ruleset::diagnostic::Diagnostic;
+use threatlockdown_ruleset::ir::{Place, RuleSet};
+use threatlockdown_ruleset::{artefact, build};
+
+use super::rule_set::Loaded;
+
+/// More than any set of rules takes; a larger file is something else.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// Loads a compiled set; what is wrong with it is in the result.
+pub(super) fn load(path: &Path) -> Loaded {
+    let place = Place::new(&Arc::from(path.to_string_lossy()), 1, 1);
+    let fault = |message: String, help: &str| {
+        let diagnostics = vec![Diagnostic::error(place.clone(), "", message, help)];
+        Loaded { program: None, set: RuleSet::default(), diagnostics }
+    };
+    let bytes = match read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return fault(format!("cannot read: {error}"), "check the path and its permissions"),
+    };
+    match artefact::read(&bytes) {
+        Err(error) => fault(error.to_string(), "threatlockdown rules compile --rules PATH -o FILE"),
+        Ok((set, version)) => match build(&set, version) {
+            Ok(program) => Loaded { program: Some(program), set, diagnostics: Vec::new() },
+            Err(diagnostics) => Loaded { program: None, set, diagnostics },
+        },
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(std::io::Error::other("the file is larger than 512 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// Writes `bytes` so that there is never half a file at `path`, whenever the process or the machine ends.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let arriving = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let written = File::create(&arriving)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&arriving, path))
+        .and_then(|()| File::open(&folder)?.sync_all());
+    if written.is_err() {
+        std::fs::remove_file(&arriving).ok();
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.tld");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        // A folder stands where the file belongs: nothing is left of the attempt.
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        std::fs::write(taken.join("x"), "x").unwrap();
+        assert!(write(&taken, b"three").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_one_fault_at_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.tld");
+        let message = |path: &Path| {
+            let loaded = load(path);
+            assert!(loaded.program.is_none());
+            loaded.diagnostics[0].to_string()
+        };
+        assert!(message(&path).contains("cannot read"));
+        std::fs::write(&path, "<group>").unwrap();
+        assert!(message(&path).contains("rules.tld:1:1: error: this is not a compiled rule set"));
+    }
+}

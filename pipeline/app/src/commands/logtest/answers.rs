@@ -1,0 +1,166 @@
+//! The answer to one event.
+//!
+//! Enters: a verdict, or why there is none. Leaves: text appended to a buffer: the phases for people, or one JSON object
+//! in one line, whose text is written straight from the verdict, because files of many thousand lines are replayed.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use threatlockdown_ruleset::matcher::Verdict;
+use threatlockdown_ruleset::write_json_string;
+
+use crate::telemetry::plain;
+
+/// Whether the reference would write an alert.
+fn is_alert(verdict: &Verdict<'_>) -> bool {
+    verdict.rule().is_some_and(|rule| rule.level > 0 && !rule.options.no_log)
+}
+
+/// One line of JSON.
+pub(super) fn json(verdict: &Verdict<'_>, out: &mut String) {
+    let _ = write!(out, "{{\"alert\":{},\"decoder\":{{\"name\":", is_alert(verdict));
+    text_or_null(verdict.decoder(), out);
+    out.push_str("},\"fields\":{");
+    let mut first = true;
+    verdict.for_each_field(|name, value| {
+        if !std::mem::take(&mut first) {
+            out.push(',');
+        }
+        write_json_string(name, out);
+        out.push(':');
+        write_json_string(value, out);
+    });
+    out.push('}');
+    header(verdict, out);
+    out.push_str(",\"rule\":");
+    rule(verdict, out);
+    out.push_str("}\n");
+}
+
+fn header(verdict: &Verdict<'_>, out: &mut String) {
+    let header = verdict.header();
+    if header.iter().all(Option::is_none) {
+        return;
+    }
+    out.push_str(",\"predecoder\":{");
+    for (name, value) in ["\"hostname\":", ",\"program_name\":", ",\"timestamp\":"].into_iter().zip([1, 2, 0])
+    {
+        out.push_str(name);
+        let value = header.get(value).copied().flatten();
+        text_or_null(value.map(String::from_utf8_lossy).as_deref(), out);
+    }
+    out.push('}');
+}
+
+fn rule(verdict: &Verdict<'_>, out: &mut String) {
+    let Some(rule) = verdict.rule() else { return out.push_str("null") };
+    out.push_str("{\"description\":");
+    write_json_string(&verdict.describe().0, out);
+    for (framework, controls) in &rule.compliance {
+        let _ = write!(out, ",\"{framework}\":");
+        list(controls, out);
+    }
+    out.push_str(",\"groups\":");
+    list(&rule.groups, out);
+    let _ = write!(out, ",\"id\":\"{}\",\"level\":{}", rule.id, rule.level);
+    let mitre = &rule.mitre;
+    if !mitre.id.is_empty() {
+        out.push_str(",\"mitre\":{\"id\":");
+        list(&mitre.id, out);
+        out.push_str(",\"tactic\":");
+        list(&mitre.tactic, out);
+        out.push_str(",\"technique\":");
+        list(&mitre.technique, out);
+        out.push('}');
+    }
+    out.push('}');
+}
+
+fn list(texts: &[String], out: &mut String) {
+    out.push('[');
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_json_string(text, out);
+    }
+    out.push(']');
+}
+
+fn text_or_null(text: Option<&str>, out: &mut String) {
+    match text {
+        Some(text) => write_json_string(text, out),
+        None => out.push_str("null"),
+    }
+}
+
+/// The answer for a record that cannot be read; in `run` it would be a dead letter.
+pub(super) fn refused_json(why: &str) -> String {
+    let answer = json!({"alert": false, "decoder": {"name": null}, "rule": null, "fields": {}, "error": why});
+    format!("{answer}\n")
+}
+
+/// The same for people.
+pub(super) fn refused_text(record: &[u8], why: &str) -> String {
+    format!(
+        "**Phase 1: Completed pre-decoding.\n\tfull event: '{}'\n\n**Error: {why}.\n\n",
+        plain(&shortened(record))
+    )
+}
+
+/// The phases.
+pub(super) fn text(verdict: &Verdict<'_>, record: &[u8], out: &mut String) {
+    out.push_str("**Phase 1: Completed pre-decoding.\n");
+    // What an event holds is shown on a terminal: it must not write lines of its own there.
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(out, "\t{name}: '{}'", plain(value));
+    };
+    line("full event", &shortened(record));
+    for (name, value) in ["timestamp", "hostname", "program_name"].into_iter().zip(verdict.header()) {
+        if let Some(value) = value {
+            line(name, &String::from_utf8_lossy(value));
+        }
+    }
+    out.push_str("\n**Phase 2: Completed decoding.\n");
+    match verdict.decoder() {
+        Some(name) => {
+            let _ = writeln!(out, "\tname: '{name}'");
+        }
+        None => out.push_str("\tNo decoder matched.\n"),
+    }
+    verdict.for_each_field(|name, value| {
+        let _ = writeln!(out, "\t{}: '{}'", plain(name), plain(value));
+    });
+    if let Some(rule) = verdict.rule() {
+        let list = |items: &[String]| format!("'[{}]'", items.join(", "));
+        out.push_str("\n**Phase 3: Completed filtering (rules).\n");
+        let description = plain(&verdict.describe().0);
+        let _ =
+            writeln!(out, "\tid: '{}'\n\tlevel: '{}'\n\tdescription: '{description}'", rule.id, rule.level);
+        let _ = writeln!(out, "\tgroups: {}", list(&rule.groups));
+        if !rule.mitre.id.is_empty() {
+            let mitre = &rule.mitre;
+            let _ = writeln!(out, "\tmitre.id: {}\n\tmitre.tactic: {}", list(&mitre.id), list(&mitre.tactic));
+            let _ = writeln!(out, "\tmitre.technique: {}", list(&mitre.technique));
+        }
+        for (framework, controls) in &rule.compliance {
+            let _ = writeln!(out, "\t{framework}: {}", list(controls));
+        }
+        if is_alert(verdict) {
+            out.push_str("**Alert to be generated.\n");
+        }
+    } else {
+        out.push_str("\n**Phase 3: No rule matched.\n");
+    }
+    out.push('\n');
+}
+
+/// The event as text, cut where it is longer than a terminal can show.
+pub(super) fn shortened(record: &[u8]) -> String {
+    const SHOWN: usize = 16 * 1024;
+    let mut shown = String::from_utf8_lossy(&record[..record.len().min(SHOWN)]).into_owned();
+    if record.len() > SHOWN {
+        let _ = write!(shown, "… ({} bytes)", record.len());
+    }
+    shown
+}

@@ -1,0 +1,228 @@
+//! `logtest`: for each line of stdin, what becomes of it: pre-decoding, decoding, the rule.
+//!
+//! Enters: one event a line. Leaves: the phases as text, or one JSON object a line; or why one rule fired or did not.
+//! The very same engine as in `run`, but as the reference's test front end: state is kept from line to line and to the
+//! end of stdin, and time is that of receipt, which `--clock` can make.
+
+mod answers;
+mod explain;
+mod lines;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
+use threatlockdown_event::{Context, Millis};
+use threatlockdown_ruleset::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
+use threatlockdown_ruleset::ir::RuleSet;
+use threatlockdown_ruleset::matcher::explain::Explainer;
+use threatlockdown_ruleset::matcher::{BindingIndex, Input, Scratch};
+use threatlockdown_ruleset::program::Program;
+
+use self::lines::Lines;
+use super::rule_set;
+use crate::cli::{ClockArg, LogtestArgs, LogtestFormat};
+use crate::guess;
+
+/// What the reference's own engine takes events as.
+const TEXT_SOURCE: &str = "syslog";
+
+pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
+    let (program, set) = rule_set::program_and_set((&args.rules).into())?;
+    let explainer = args.explain.map(|rule| explainer(&set, rule)).transpose()?;
+    let source = args.source.clone().or_else(|| args.rules.home.is_some().then(|| TEXT_SOURCE.to_owned()));
+    let mut bench = Bench::new(program, source, args.format, args.clock);
+    bench.explainer = explainer;
+    let mut lines = Lines::new(std::io::stdin().lock());
+    let mut output = std::io::stdout().lock();
+    let mut answers = String::new();
+    while let Some(record) = lines.next_event().context("cannot read stdin")? {
+        bench.answer(record, &mut answers);
+        // Whoever waits for an answer gets it: nothing is held back when the next line is not here yet.
+        if !lines.is_another_here() || answers.len() >= FLUSH_BYTES {
+            let written = output.write_all(answers.as_bytes()).and_then(|()| output.flush());
+            // A reader that left ends the session.
+            if written.is_err() {
+                return Ok(ExitCode::SUCCESS);
+            }
+            answers.clear();
+        }
+    }
+    output.write_all(answers.as_bytes()).and_then(|()| output.flush()).ok();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answers that may wait for the next line.
+const FLUSH_BYTES: usize = 1 << 20;
+
+fn explainer(set: &RuleSet, rule: u32) -> anyhow::Result<Explainer<'_>> {
+    match Explainer::new(set, rule) {
+        Some(explainer) => Ok(explainer),
+        None => bail!("rule {rule} is not loaded: `threatlockdown rules list` shows those that are"),
+    }
+}
+
+/// What all events of a log source share.
+struct Known {
+    source: Arc<str>,
+    binding: BindingIndex,
+    context: Context,
+}
+
+struct Bench<'s> {
+    program: Arc<Program>,
+    scratch: Scratch,
+    source: Option<String>,
+    format: LogtestFormat,
+    clock: Option<ClockArg>,
+    /// Answers given.
+    answered: i64,
+    known: Vec<Known>,
+    explainer: Option<Explainer<'s>>,
+}
+
+impl Bench<'_> {
+    fn new(
+        program: Arc<Program>,
+        source: Option<String>,
+        format: LogtestFormat,
+        clock: Option<ClockArg>,
+    ) -> Self {
+        let options =
+            MemoryOptions { front_end: FrontEnd::Test, clock: Clock::Received, ..MemoryOptions::default() };
+        let scratch = Scratch::sharing(&program, Memory::new(options));
+        Self { scratch, program, source, format, clock, answered: 0, known: Vec::new(), explainer: None }
+    }
+
+    /// Appends the answer to one event.
+    fn answer(&mut self, record: &[u8], out: &mut String) {
+        let received = self.next_time();
+        if record.len() > DEFAULT_MAX_EVENT_BYTES {
+            return self.refuse(record, &format!("longer than {DEFAULT_MAX_EVENT_BYTES} bytes"), out);
+        }
+        let at = self.known(record);
+        let Known { binding, context, .. } = &self.known[at];
+        let input = Input { binding: *binding, record, context, received };
+        let (format, explainer) = (self.format, &mut self.explainer);
+        let judged = self.program.evaluate(&mut self.scratch, &input, |verdict| match (explainer, format) {
+            (Some(explainer), _) => {
+                explain::write(&explainer.explain(verdict, received), record, format, out)
+            }
+            (None, LogtestFormat::Text) => answers::text(verdict, record, out),
+            (None, LogtestFormat::Json) => answers::json(verdict, out),
+        });
+        if let Err(fault) = judged {
+            self.refuse(record, &fault.to_string(), out);
+        }
+    }
+
+    /// Every answer has its time, that for a record which cannot be read, too.
+    fn next_time(&mut self) -> Millis {
+        let answered = self.answered;
+        self.answered += 1;
+        match self.clock {
+            Some(ClockArg { start, step }) => Millis(start.saturating_add(answered.saturating_mul(step))),
+            None => Millis::now(),
+        }
+    }
+
+    fn refuse(&self, record: &[u8], why: &str, out: &mut String) {
+        out.push_str(&match self.format {
+            LogtestFormat::Text => answers::refused_text(record, why),
+            LogtestFormat::Json => answers::refused_json(why),
+        });
+    }
+
+    /// Position in `known` of the record's log source.
+    fn known(&mut self, record: &[u8]) -> usize {
+        let source = self.source.as_deref().unwrap_or_else(|| guess::log_source("", record));
+        if let Some(at) = self.known.iter().position(|known| &*known.source == source) {
+            return at;
+        }
+        let source: Arc<str> = source.into();
+        let context = Context {
+            source: Arc::clone(&source),
+            connector: "logtest".into(),
+            location: "stdin".into(),
+            account: None,
+            envelope: Vec::new(),
+            origin: "stdin".into(),
+            origin_id: [0; 16],
+        };
+        self.known.push(Known { binding: self.program.binding(&source), source, context });
+        self.known.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn bench(format: LogtestFormat) -> Bench<'static> {
+        let program = threatlockdown_ruleset::load(threatlockdown_ruleset::Texts::builtin()).program.unwrap();
+        Bench::new(program, None, format, None)
+    }
+
+    impl Bench<'_> {
+        fn judge(&mut self, record: &[u8]) -> String {
+            let mut out = String::new();
+            self.answer(record, &mut out);
+            out
+        }
+    }
+
+    const LOGIN: &[u8] = br#"{"eventVersion":"1.08","eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","responseElements":{"ConsoleLogin":"Failure"}}"#;
+
+    #[test]
+    fn json_has_decoder_rule_and_fields() {
+        let answer = bench(LogtestFormat::Json).judge(LOGIN);
+        assert!(answer.ends_with('\n') && answer.matches('\n').count() == 1, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["decoder"]["name"], "json");
+        assert_eq!(answer["rule"]["id"], "80254");
+        assert!(answer["rule"]["level"].is_u64());
+        assert_eq!(answer["fields"]["aws.eventName"], "ConsoleLogin");
+        assert_eq!(answer["alert"], true);
+        let answer: Value = serde_json::from_str(&bench(LogtestFormat::Json).judge(b"nothing")).unwrap();
+        assert_eq!((&answer["rule"], &answer["alert"]), (&Value::Null, &false.into()));
+    }
+
+    #[test]
+    fn text_shows_no_line_that_an_event_wrote() {
+        let event = br#"{"eventSource":"signin.amazonaws.com","eventName":"a\u001b[2J\n**Phase 3: forged"}"#;
+        let answer = bench(LogtestFormat::Text).judge(event);
+        assert!(!answer.contains('\u{1b}') && !answer.contains("\n**Phase 3: forged"), "{answer}");
+    }
+
+    #[test]
+    fn text_shows_the_phases() {
+        let answer = bench(LogtestFormat::Text).judge(LOGIN);
+        for part in
+            ["**Phase 1", "**Phase 2", "name: 'json'", "**Phase 3", "id: '80254'", "**Alert to be generated."]
+        {
+            assert!(answer.contains(part), "{part}\n{answer}");
+        }
+    }
+
+    #[test]
+    fn a_broken_event_is_an_answer() {
+        let mut bench = bench(LogtestFormat::Json);
+        bench.source = Some("aws.cloudtrail".into());
+        let answer: Value = serde_json::from_str(&bench.judge(b"{\"a\":")).unwrap();
+        assert!(answer["error"].as_str().unwrap().contains("JSON"), "{answer}");
+    }
+
+    #[test]
+    fn every_answer_has_the_next_time() {
+        let mut bench = bench(LogtestFormat::Json);
+        bench.clock = Some(ClockArg { start: 1_000, step: 431 });
+        bench.source = Some("aws.cloudtrail".into());
+        bench.judge(LOGIN);
+        bench.judge(b"not json");
+        assert_eq!(bench.next_time(), Millis(1_862));
+    }
+}

@@ -1,0 +1,128 @@
+//! `rules list`: the rules that are loaded, found by what they are called, belong to or stand in.
+//!
+//! Enters: what is looked for. Leaves: one line a rule (id, level, groups, description, where it stands), or one JSON
+//! object a rule.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+use threatlockdown_ruleset::ir::RuleTree;
+use threatlockdown_ruleset::program::Rule;
+
+use crate::cli::ListArgs;
+use crate::commands::rule_set;
+
+pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let (program, set) = rule_set::program_and_set((&args.rules).into())?;
+    let parents = if args.json { parents(&set.tree) } else { Vec::new() };
+    let wanted = Wanted::new(args);
+    let mut text = String::new();
+    for (index, rule) in program.rules().iter().enumerate() {
+        if wanted.takes(rule) {
+            if args.json {
+                let parents = parents.get(index).into_iter().flatten().map(u32::to_string).collect();
+                text.push_str(&object(rule, parents).to_string());
+            } else {
+                text.push_str(&line(rule));
+            }
+            text.push('\n');
+        }
+    }
+    // A reader such as `head` may leave early; that is its right.
+    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is looked for, in lower case.
+struct Wanted<'a> {
+    search: Option<String>,
+    file: Option<String>,
+    group: Option<&'a str>,
+    level: u8,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(args: &'a ListArgs) -> Self {
+        let lower = |text: &Option<String>| text.as_deref().map(str::to_lowercase);
+        Self {
+            search: lower(&args.search),
+            file: lower(&args.file),
+            group: args.group.as_deref(),
+            level: args.level,
+        }
+    }
+
+    fn takes(&self, rule: &Rule) -> bool {
+        let file = || rule.place.file.to_lowercase();
+        rule.level >= self.level
+            && self.group.is_none_or(|group| all_groups(rule).iter().any(|name| name == group))
+            && self.file.as_ref().is_none_or(|wanted| file().contains(wanted))
+            && self.search.as_ref().is_none_or(|wanted| finds(rule, wanted))
+    }
+}
+
+fn finds(rule: &Rule, wanted: &str) -> bool {
+    let has = |text: &str| text.to_lowercase().contains(wanted);
+    // The groups as they are shown, so that `a,b` is found, too.
+    let mitre = [&rule.mitre.id, &rule.mitre.technique, &rule.mitre.tactic];
+    rule.id.contains(wanted)
+        || has(&description(rule))
+        || has(&all_groups(rule).join(","))
+        || has(&rule.place.file)
+        || mitre.into_iter().flatten().any(|text| has(text))
+}
+
+/// The groups as rules state them, the compliance names with their prefixes.
+fn all_groups(rule: &Rule) -> Vec<String> {
+    let compliance = rule.compliance.iter();
+    let compliance = compliance.flat_map(|(framework, controls)| {
+        controls.iter().map(move |control| format!("{framework}_{control}"))
+    });
+    rule.groups.iter().cloned().chain(compliance).collect()
+}
+
+/// The description in one line, as it is written.
+fn description(rule: &Rule) -> String {
+    rule.description.source.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn line(rule: &Rule) -> String {
+    let (groups, description) = (rule.groups.join(","), description(rule));
+    let (id, level, place) = (&rule.id, rule.level, &rule.place);
+    format!("{id:>6}  {level:>2}  {groups}  {description}  ({}:{})", place.file, place.line)
+}
+
+fn object(rule: &Rule, parents: Vec<String>) -> Value {
+    let compliance: Map<String, Value> =
+        rule.compliance.iter().map(|(name, controls)| ((*name).to_owned(), json!(controls))).collect();
+    let mitre = &rule.mitre;
+    json!({
+        "id": rule.id,
+        "level": rule.level,
+        "description": description(rule),
+        "groups": rule.groups,
+        "parents": parents,
+        "mitre": {"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique},
+        "compliance": compliance,
+        "file": rule.place.file,
+        "line": rule.place.line,
+        "builtin": rule.builtin,
+    })
+}
+
+/// For each rule the ids of those that it hangs below.
+fn parents(tree: &RuleTree) -> Vec<BTreeSet<u32>> {
+    let mut parents = vec![BTreeSet::new(); tree.rules.len()];
+    for node in &tree.nodes {
+        for child in &node.children {
+            let rule = tree.nodes.get(*child as usize).map(|child| child.rule as usize);
+            let id = tree.rules.get(node.rule as usize).map(|rule| rule.id);
+            if let (Some(of), Some(id)) = (rule.and_then(|rule| parents.get_mut(rule)), id) {
+                of.insert(id);
+            }
+        }
+    }
+    parents
+}

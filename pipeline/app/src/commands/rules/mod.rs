@@ -1,0 +1,22 @@
+//! `rules`: one file for each of its commands.
+
+mod check;
+mod compile;
+mod list;
+mod test;
+
+use std::process::ExitCode;
+
+use super::rule_set::Selection;
+use crate::cli::RulesCommand;
+
+pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        RulesCommand::Check { paths, no_builtin } => {
+            check::execute(Selection { paths, builtin: !no_builtin, compiled: None })
+        }
+        RulesCommand::List(args) => list::execute(args),
+        RulesCommand::Test(args) => test::execute(args),
+        RulesCommand::Compile(args) => compile::execute(args),
+    }
+}

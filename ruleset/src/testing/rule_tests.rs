@@ -1,0 +1,379 @@
+//! The tests that stand beside a rule file: `x.tests.yaml` beside `x.xml`.
+//!
+//! Enters: the YAML text, a list of `{rule, fires: […], misses: […]}`. Leaves: tests, or every fault with its place. An
+//! item of `fires` or `misses` is one test: an event, or several in order of which the last decides.
+//!
+//! ```yaml
+//! - rule: "100201"
+//!   fires:
+//!     - source: syslog
+//!       events: ["login failed", "login failed"]
+//!       times: [0, 30]
+//!   misses:
+//!     - source: syslog
+//!       event: "login done"
+//!       gives: "100200"
+//! ```
+
+use std::sync::Arc;
+
+use threatlockdown_event::Millis;
+
+use super::yaml::{self, Node, Value};
+use super::{Check, Expected, ExtraEntries, FROZEN, Step, Test};
+use crate::diagnostic::Diagnostic;
+use crate::ir::Place;
+
+/// Times below count from [`FROZEN`], others from 1970.
+const FIRST_ABSOLUTE_SECOND: i64 = 1_000_000_000;
+
+/// Reads the tests of a rule file.
+///
+/// # Errors
+/// Every fault.
+pub fn read_rule_tests(file: &str, text: &[u8]) -> Result<Vec<Test>, Vec<Diagnostic>> {
+    let file: Arc<str> = file.into();
+    let mut reader = Reader { file: Arc::clone(&file), tests: Vec::new(), faults: Vec::new() };
+    match std::str::from_utf8(text) {
+        Err(error) => {
+            let line = 1 + text[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            let place = Place::new(&file, u32::try_from(line).unwrap_or(u32::MAX), 1);
+            reader.fault(&place, "", "the text is not UTF-8", "save the file as UTF-8");
+        }
+        Ok(text) => match yaml::parse(&file, text) {
+            Err(fault) => reader.faults.push(fault),
+            Ok(None) => {}
+            Ok(Some(Node { value: Value::Sequence(entries), .. })) => {
+                entries.iter().for_each(|entry| reader.entry(entry));
+            }
+            Ok(Some(other)) => reader.expected(&other, "the file", "a list of `- rule: …`"),
+        },
+    }
+    if reader.faults.is_empty() { Ok(reader.tests) } else { Err(reader.faults) }
+}
+
+struct Reader {
+    file: Arc<str>,
+    tests: Vec<Test>,
+    faults: Vec<Diagnostic>,
+}
+
+/// Whether the rule must be the result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Fires,
+    Misses,
+}
+
+impl Reader {
+    fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
+        self.faults.push(Diagnostic::error(place.clone(), text, message, help));
+    }
+
+    fn expected(&mut self, node: &Node, what: &str, form: &str) {
+        let message = format!("{what} must be {form}, this is {}", node.kind());
+        self.fault(&node.place, node.text().unwrap_or_default(), &message, &format!("write {form}"));
+    }
+
+    /// The values of a mapping in the order of `keys`; unknown and repeated keys are faults.
+    fn members<'n, const N: usize>(
+        &mut self,
+        node: &'n Node,
+        keys: [&str; N],
+        what: &str,
+    ) -> Option<[Option<&'n Node>; N]> {
+        let Value::Mapping(pairs) = &node.value else {
+            self.expected(node, what, &format!("a mapping with `{}`", keys[0]));
+            return None;
+        };
+        let mut found = [None; N];
+        for (key, value) in pairs {
+            let name = key.text().unwrap_or_default();
+            match keys.iter().position(|known| *known == name) {
+                Some(at) if found[at].is_none() => found[at] = Some(value),
+                Some(_) => {
+                    self.fault(&key.place, name, &format!("`{name}` stands here twice"), "remove one");
+                }
+                None => {
+                    let help = format!("{what} may have {}", keys.join(", "));
+                    self.fault(&key.place, name, &format!("unknown key in {what}"), &help);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    fn entry(&mut self, node: &Node) {
+        let Some([rule, fires, misses]) = self.members(node, ["rule", "fires", "misses"], "a rule's tests")
+        else {
+            return;
+        };
+        let Some(rule) = rule else {
+            return self.fault(&node.place, "", "`rule` is missing", "add `rule: ID`");
+        };
+        let Some(id) = rule.text().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
+        else {
+            return self.expected(rule, "`rule`", "the number of a rule");
+        };
+        if fires.is_none() && misses.is_none() {
+            let help = "add `fires: […]` with events on which it must fire, or `misses: […]`";
+            return self.fault(&node.place, "", &format!("rule {id} has no tests here"), help);
+        }
+        // Written with leading zeros it is the same rule.
+        let id = id.trim_start_matches('0');
+        for (list, wanted) in [(fires, Wanted::Fires), (misses, Wanted::Misses)] {
+            let Some(list) = list else { continue };
+            let Value::Sequence(items) = &list.value else {
+                self.expected(list, "`fires` and `misses`", "a list");
+                continue;
+            };
+            for (number, item) in items.iter().enumerate() {
+                self.item(id, wanted, number + 1, item);
+            }
+        }
+    }
+
+    fn item(&mut self, rule: &str, wanted: Wanted, number: usize, node: &Node) {
+        let keys = ["source", "event", "events", "location", "times", "facts", "gives"];
+        let Some([source, event, events, location, times, facts, gives]) = self.members(node, keys, "a test")
+        else {
+            return;
+        };
+        let before = self.faults.len();
+        let source = match source {
+            Some(source) => self.text(source, "`source`"),
+            None => {
+                let help = "add the log source, for example `source: syslog`";
+                self.fault(&node.place, "", "`source` is missing", help);
+                None
+            }
+        };
+        let records = self.records(node, event, events);
+        let location = location.map_or(Some("test".into()), |location| self.text(location, "`location`"));
+        let times = times.map_or(Some(Vec::new()), |times| self.times(times, records.len()));
+        let facts = facts.map_or(Some(Vec::new()), |facts| self.facts(facts));
+        let expected = self.verdict(rule, wanted, gives);
+        let (Some(source), Some(location), Some(times), Some(facts)) = (source, location, times, facts)
+        else {
+            return;
+        };
+        if self.faults.len() > before {
+            return;
+        }
+        let (source, location): (Arc<str>, Arc<str>) = (source.into(), location.into());
+        let steps: Vec<Step> = records
+            .into_iter()
+            .enumerate()
+            .map(|(at, record)| Step {
+                source: Arc::clone(&source),
+                record,
+                location: Arc::clone(&location),
+                facts: facts.clone(),
+                received: times.get(at).copied().unwrap_or(FROZEN),
+            })
+            .collect();
+        let what = if wanted == Wanted::Fires { "fires" } else { "misses" };
+        self.tests.push(Test {
+            id: format!("{rule} {what} #{number}"),
+            suite: Arc::clone(&self.file),
+            place: node.place.clone(),
+            checks: vec![Check { event: steps.len().saturating_sub(1), expected }],
+            steps,
+            lists: ExtraEntries::default(),
+        });
+    }
+
+    fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        match node.text().filter(|text| !text.is_empty()) {
+            Some(text) => Some(text.to_owned()),
+            None => {
+                self.expected(node, what, "a text");
+                None
+            }
+        }
+    }
+
+    fn records(&mut self, node: &Node, event: Option<&Node>, events: Option<&Node>) -> Vec<Vec<u8>> {
+        let items: Vec<&Node> = match (event, events) {
+            (Some(event), None) => vec![event],
+            (None, Some(Node { value: Value::Sequence(items), .. })) if !items.is_empty() => {
+                items.iter().collect()
+            }
+            (None, Some(other)) => {
+                self.expected(other, "`events`", "a list of texts");
+                return Vec::new();
+            }
+            (None, None) => {
+                let help = "add `event: …`, or `events: […]` for several in order";
+                self.fault(&node.place, "", "the event is missing", help);
+                return Vec::new();
+            }
+            (Some(event), Some(_)) => {
+                self.fault(&event.place, "", "both `event` and `events`", "keep one of them");
+                return Vec::new();
+            }
+        };
+        items
+            .into_iter()
+            .filter_map(|item| self.text(item, "an event"))
+            .map(|text| text.trim().as_bytes().to_vec())
+            .collect()
+    }
+
+    fn times(&mut self, node: &Node, events: usize) -> Option<Vec<Millis>> {
+        let form = "a list of whole seconds, one for each event";
+        let Value::Sequence(items) = &node.value else {
+            self.expected(node, "`times`", form);
+            return None;
+        };
+        if items.len() != events {
+            let message = format!("{} times for {events} events", items.len());
+            self.fault(&node.place, "", &message, "give one time for each event");
+            return None;
+        }
+        let mut times = Vec::with_capacity(items.len());
+        for item in items {
+            let seconds = item.text().and_then(|text| text.parse::<u32>().ok()).map(i64::from);
+            let Some(seconds) = seconds else {
+                self.expected(item, "a time", "a number of whole seconds");
+                return None;
+            };
+            let base = if seconds < FIRST_ABSOLUTE_SECOND { FROZEN.0 } else { 0 };
+            let time = Millis(base + seconds * 1000);
+            if times.last().is_some_and(|last| *last > time) {
+                let help = "list the events in the order in which they arrive";
+                self.fault(&item.place, "", "this time lies before the one before it", help);
+                return None;
+            }
+            times.push(time);
+        }
+        Some(times)
+    }
+
+    fn facts(&mut self, node: &Node) -> Option<Vec<(String, String)>> {
+        let Value::Mapping(pairs) = &node.value else {
+            self.expected(node, "`facts`", "a mapping of names and texts");
+            return None;
+        };
+        let mut facts = Vec::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            let name = self.text(name, "the name of a fact")?;
+            let Value::Scalar(value, false) = &value.value else {
+                self.expected(value, &format!("`{name}`"), "a text");
+                return None;
+            };
+            facts.push((name, value.clone()));
+        }
+        Some(facts)
+    }
+
+    fn verdict(&mut self, rule: &str, wanted: Wanted, gives: Option<&Node>) -> Expected {
+        match (wanted, gives) {
+            (Wanted::Fires, None) => Expected::Rule(Some(rule.to_owned())),
+            (Wanted::Fires, Some(gives)) => {
+                let help = "remove it: what fires gives the rule itself";
+                self.fault(&gives.place, "", "`gives` is for `misses` only", help);
+                Expected::Rule(Some(rule.to_owned()))
+            }
+            (Wanted::Misses, None) => Expected::NotRule(rule.to_owned()),
+            (Wanted::Misses, Some(Node { value: Value::Scalar(_, true), .. })) => Expected::Rule(None),
+            (Wanted::Misses, Some(gives)) => {
+                let text = self.text(gives, "`gives`").unwrap_or_default();
+                if text == rule {
+                    let help = "name the rule that fires instead, or null for none";
+                    self.fault(&gives.place, &text, "a miss gives another rule than the one it misses", help);
+                }
+                Expected::Rule(Some(text))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        let faults = read_rule_tests("x.tests.yaml", text.as_bytes()).unwrap_err();
+        faults.iter().map(|fault| fault.to_string().lines().next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn all_keys_are_read() {
+        let text = r#"
+- rule: 100201
+  fires:
+    - source: syslog
+      location: /var/log/auth.log
+      events: [a, ' b ']
+      times: [0, 30]
+      facts: {s3bucket: trail, empty: ""}
+  misses:
+    - {source: json, event: '{"a":1}', gives: null}
+    - {source: json, event: x, gives: "100200"}
+    - {source: json, event: x, times: [1710316800]}
+"#;
+        let tests = read_rule_tests("x.tests.yaml", text.as_bytes()).unwrap();
+        assert_eq!(tests.len(), 4);
+        let first = &tests[0];
+        assert_eq!((first.id.as_str(), first.place.line, first.place.column), ("100201 fires #1", 4, 7));
+        let expected = Expected::Rule(Some("100201".into()));
+        assert_eq!(first.checks, [Check { event: 1, expected }], "the last event decides");
+        assert_eq!(&*first.steps[1].location, "/var/log/auth.log");
+        assert_eq!(first.steps[1].record, b"b");
+        assert_eq!(first.steps[1].received.0 - first.steps[0].received.0, 30_000);
+        assert_eq!(
+            first.steps[0].facts,
+            [("s3bucket".into(), "trail".into()), ("empty".into(), String::new())]
+        );
+        assert_eq!(tests[1].checks[0].expected, Expected::Rule(None));
+        assert_eq!(tests[2].checks[0].expected, Expected::Rule(Some("100200".into())));
+        assert_eq!(tests[3].checks[0].expected, Expected::NotRule("100201".into()));
+        assert_eq!(tests[3].steps[0].received, Millis(1_710_316_800_000));
+        assert!(read_rule_tests("x", b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        let text = "- rule: abc
+  fires: []
+- rule: 1000
+- fires: []
+- rule: 1001
+  fires:
+    - {event: x, sorce: y}
+    - {source: syslog}
+    - {source: syslog, events: [a, b], times: [5]}
+    - {source: syslog, events: [a, b], times: [5, 4]}
+    - {source: syslog, event: a, gives: 5}
+    - {source: syslog, event: a, events: [b]}
+  misses: x
+";
+        let expected = [
+            "x.tests.yaml:1:9: error: `rule` must be the number of a rule, this is a single value",
+            "x.tests.yaml:3:3: error: rule 1000 has no tests here",
+            "x.tests.yaml:4:3: error: `rule` is missing",
+            "x.tests.yaml:7:18: error: unknown key in a test",
+            "x.tests.yaml:7:7: error: `source` is missing",
+            "x.tests.yaml:8:7: error: the event is missing",
+            "x.tests.yaml:9:47: error: 1 times for 2 events",
+            "x.tests.yaml:10:51: error: this time lies before the one before it",
+            "x.tests.yaml:11:41: error: `gives` is for `misses` only",
+            "x.tests.yaml:12:31: error: both `event` and `events`",
+            "x.tests.yaml:13:11: error: `fires` and `misses` must be a list, this is a single value",
+        ];
+        assert_eq!(faults(text), expected);
+    }
+
+    #[test]
+    fn no_text_expands_or_nests_without_end() {
+        assert!(faults("a: &a [x]\nb: *a\n")[0].contains("an anchor"));
+        assert!(faults(&"[".repeat(20))[0].contains("deep nesting"));
+        assert_eq!(faults(&"[".repeat(100_000)).len(), 1);
+        assert!(faults("- rule: 1\n---\n- rule: 2\n")[0].contains("a second document"));
+        assert!(faults("rule: 1\n")[0].contains("must be a list"));
+        assert!(faults("- rule: [\n")[0].contains("not YAML"));
+        let not_utf8 = read_rule_tests("x", b"- rule: 1\n\xff").unwrap_err();
+        assert_eq!(not_utf8[0].place.line, 2);
+    }
+}

@@ -1,0 +1,69 @@
+//! Running tests.
+//!
+//! Enters: a program and tests. Leaves: the checks that fail. Each test has a memory of its own, which follows the
+//! reference's test front end and takes the time of receipt, because that is what tests state.
+
+use std::sync::Arc;
+
+use threatlockdown_event::Context;
+
+use super::{Failure, Outcome, Step, Test};
+use crate::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
+use crate::matcher::{Input, Scratch};
+use crate::program::Program;
+
+/// Runs tests one after the other. Tests with list entries of their own need a program that has them.
+#[must_use]
+pub fn run(program: &Arc<Program>, tests: &[Test]) -> Vec<Failure> {
+    tests.iter().flat_map(|test| run_one(program, test)).collect()
+}
+
+/// Runs one test.
+#[must_use]
+pub fn run_one(program: &Arc<Program>, test: &Test) -> Vec<Failure> {
+    let options =
+        MemoryOptions { front_end: FrontEnd::Test, clock: Clock::Received, ..MemoryOptions::default() };
+    let mut scratch = Scratch::sharing(program, Memory::new(options));
+    let mut failures = Vec::new();
+    for (event, step) in test.steps.iter().enumerate() {
+        let actual = outcome(program, &mut scratch, step);
+        for check in test.checks.iter().filter(|check| check.event == event) {
+            if !check.expected.is_met(&actual) {
+                failures.push(Failure {
+                    id: test.id.clone(),
+                    place: test.place.clone(),
+                    event,
+                    events: test.steps.len(),
+                    expected: check.expected.clone(),
+                    actual: actual.clone(),
+                });
+            }
+        }
+    }
+    failures
+}
+
+fn outcome(program: &Program, scratch: &mut Scratch, step: &Step) -> Outcome {
+    let context = Context {
+        source: Arc::clone(&step.source),
+        connector: "test".into(),
+        location: Arc::clone(&step.location),
+        account: None,
+        envelope: step.facts.clone(),
+        origin: "test".into(),
+        origin_id: [0; 16],
+    };
+    let input = Input {
+        binding: program.binding(&step.source),
+        record: &step.record,
+        context: &context,
+        received: step.received,
+    };
+    let judged = program.evaluate(scratch, &input, |verdict| Outcome {
+        decoder: verdict.decoder().map(str::to_owned),
+        rule: verdict.rule().map(|rule| rule.id.clone()),
+        level: verdict.rule().map(|rule| rule.level),
+        fault: None,
+    });
+    judged.unwrap_or_else(|fault| Outcome { fault: Some(fault.to_string()), ..Outcome::default() })
+}
