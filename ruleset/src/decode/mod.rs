@@ -7,6 +7,8 @@ pub mod mapping;
 pub(crate) mod paths;
 pub(crate) mod statics;
 pub(crate) mod text;
+#[allow(dead_code)]
+pub(crate) mod tree;
 
 /// Appends `text` as a JSON string, with the escapes that JSON demands and no others.
 pub fn write_json_string(text: &str, out: &mut String) {

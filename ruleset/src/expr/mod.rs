@@ -12,10 +12,12 @@ mod osregex;
 mod pcre2;
 pub(crate) mod pcre2_literals;
 
+pub(crate) use finder::Finder;
 pub use literals::{OsMatchKind, OsMatchPart};
 pub use networks::Networks;
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
+pub(crate) use osregex::{Start, start_of};
 pub use pcre2::Pcre2;
 pub use pcre2_literals::Pcre2Literal;
 

@@ -13,12 +13,14 @@
 mod class;
 mod parse;
 mod scan;
+mod start;
 #[cfg(test)]
 mod tests;
 
 use self::class::Class;
 use self::parse::{Alternative, Op, Repeat};
 use self::scan::{Groups, NoMarks, scan};
+pub(crate) use self::start::{Start, start_of};
 use super::ExprError;
 use super::finder::Finder;
 use super::literals::{Literals, OsMatchPart};
