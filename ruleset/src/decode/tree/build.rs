@@ -32,6 +32,7 @@ impl Decoders {
         }
         let mut roots = |indices: &[DecoderIndex]| build.roots(tree, indices);
         let (with_program, without_program) = (roots(&tree.with_program), roots(&tree.without_program));
+        let by_first = (0..=255).map(|byte| roots_for(byte, &without_program, &steps)).collect();
         let mut ids = FxHashMap::default();
         Ok(Self {
             compiled: tree.decoders.iter().map(|decoder| compiled(decoder, &mut ids)).collect(),
@@ -39,6 +40,7 @@ impl Decoders {
             steps,
             with_program,
             without_program,
+            by_first,
             programs,
             root_needles: build.root_needles.build(),
             scopes: build.scopes.into_iter().map(Collector::build).collect(),
@@ -140,6 +142,14 @@ fn known<'t>(
     indices: &'t [DecoderIndex],
 ) -> impl Iterator<Item = (DecoderIndex, &'t Decoder)> {
     indices.iter().filter_map(|&index| Some((index, tree.decoders.get(index as usize)?)))
+}
+
+fn roots_for(first: u8, roots: &[Root], steps: &[Step]) -> Box<[u32]> {
+    let takes = |root: &Root| {
+        let prematch = &steps[root.decoder as usize].prematch;
+        prematch.as_ref().is_none_or(|(trial, _)| trial.admits_first(first))
+    };
+    (0..).zip(roots).filter(|(_, root)| takes(root)).map(|(position, _)| position).collect()
 }
 
 fn noted<T>(

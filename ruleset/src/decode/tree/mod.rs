@@ -10,6 +10,8 @@ mod needles;
 mod plugins;
 mod programs;
 mod required;
+#[cfg(test)]
+mod tests;
 mod trial;
 mod walk;
 
@@ -36,6 +38,8 @@ pub(crate) struct Decoders {
     steps: Vec<Step>,
     with_program: Vec<Root>,
     without_program: Vec<Root>,
+    /// For each first byte of a log (lower case; 0 for an empty log) the positions of those that can take it.
+    by_first: Vec<Box<[u32]>>,
     programs: Programs,
     /// The literals of the roots' tests.
     root_needles: Needles,

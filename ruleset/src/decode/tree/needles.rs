@@ -75,6 +75,8 @@ pub(super) struct Needles {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     asked: u32,
+    /// The last literal that was looked for alone: alternatives of one pattern often have it in common.
+    last: Option<(Needle, bool)>,
     /// The pass has been made.
     complete: bool,
     /// For each literal where it begins first.
@@ -87,6 +89,7 @@ impl Found {
     /// For the next log.
     pub(super) fn forget(&mut self) {
         self.asked = 0;
+        self.last = None;
         self.complete = false;
     }
 }
@@ -96,17 +99,22 @@ impl Needles {
     #[inline]
     pub(super) fn occurs(&self, needle: Needle, log: &[u8], found: &mut Found) -> bool {
         let index = needle as usize;
-        if self.bytes[index] || self.automaton.is_none() {
-            return self.finders[index].is_in(log);
+        if found.complete && !self.bytes[index] {
+            return found.first[index] != NOWHERE;
         }
-        if !found.complete {
+        if let Some((_, answer)) = found.last.filter(|(last, _)| *last == needle) {
+            return answer;
+        }
+        if !self.bytes[index] && self.automaton.is_some() {
             found.asked += 1;
-            if found.asked <= ALONE {
-                return self.finders[index].is_in(log);
+            if found.asked > ALONE {
+                self.find_all(log, found);
+                return found.first[index] != NOWHERE;
             }
-            self.find_all(log, found);
         }
-        found.first[index] != NOWHERE
+        let answer = self.finders[index].is_in(log);
+        found.last = Some((needle, answer));
+        answer
     }
 
     /// Where the literal begins first, if that is known already.

@@ -4,13 +4,12 @@
 //! hundreds of tests for every log and all but a few fail, so before a pattern is run, its first bytes are compared and
 //! a literal that it needs is looked for (once for all tests of the scope, see [`Needles`]).
 
+use std::cmp::Reverse;
+
 use super::needles::{Collector, Found, Needle, Needles};
 use super::required;
 use crate::expr::{ExprError, Matcher, OsRegex, Start, start_of};
 use crate::ir::Test;
-
-/// A common prefix of that length is as good as any longer literal, and gives the place, too.
-const GOOD_PREFIX: usize = 3;
 
 /// A log and what was made of it.
 #[derive(Clone, Copy)]
@@ -26,34 +25,42 @@ impl<'l> Log<'l> {
     }
 }
 
-/// A compiled test.
+/// A compiled test: its alternatives, tried in order.
 #[derive(Debug)]
 pub(super) struct Trial {
+    branches: Box<[Branch]>,
+}
+
+/// One alternative, or a whole pattern of another language.
+#[derive(Debug)]
+struct Branch {
     matcher: Matcher,
-    /// When the pattern is bound to the beginning of the text: one of these must admit it.
-    starts: Option<Box<[Start]>>,
-    /// One of these must occur in the log; empty: none is known.
+    /// When it is bound to the beginning of the text.
+    start: Option<Start>,
+    /// All must occur in the log.
     needles: Box<[Needle]>,
-    /// The only needle is what every match begins with: begin there.
-    jumps: bool,
+    /// Every match begins so many bytes before the first needle.
+    lead: Option<usize>,
 }
 
 impl Trial {
     pub(super) fn new(test: &Test, scope: &mut Collector) -> Result<Self, ExprError> {
         let matcher = Matcher::new(test)?;
-        let plain = |matcher| Self { matcher, starts: None, needles: Box::default(), jumps: false };
-        Ok(match (&matcher, test) {
-            (Matcher::OsRegex(regex), _) => {
-                let starts = regex.starts();
-                let (literals, jumps) = literals(regex, starts.as_deref());
-                Self { starts, needles: add(literals, scope), jumps, ..plain(matcher) }
+        let (needles, start, lead) = match test {
+            Test::OsRegex(pattern) => {
+                let parts = OsRegex::split(pattern).into_iter().map(|part| Branch::os_regex(part, scope));
+                return Ok(Self { branches: parts.collect::<Result<_, _>>()? });
             }
-            (Matcher::Pcre2(_), Test::Pcre2(pattern)) => {
-                let literals = required::required(pattern).unwrap_or_default();
-                Self { needles: add(literals, scope), ..plain(matcher) }
-            }
-            _ => plain(matcher),
-        })
+            Test::Pcre2(pattern) => (pcre2_needles(pattern, scope), None, None),
+            _ => (Box::default(), None, None),
+        };
+        Ok(Self { branches: Box::new([Branch { matcher, start, needles, lead }]) })
+    }
+
+    /// Which first bytes (lower case) a text can have that matches; `None`: any.
+    pub(super) fn admits_first(&self, byte: u8) -> bool {
+        let admits = |branch: &Branch| branch.start.is_none_or(|start| start.admits_first(byte));
+        self.branches.iter().any(admits)
     }
 
     /// Matches the log from `from` on and tells where the text after the match begins.
@@ -65,8 +72,10 @@ impl Trial {
         scope: &Needles,
         found: &mut Found,
     ) -> Option<usize> {
-        let from = self.enter(log, from, scope, found)?;
-        self.matcher.rest(&log.text[from..]).map(|rest| from + rest)
+        self.branches.iter().find_map(|branch| {
+            let from = branch.enter(log, from, scope, found)?;
+            branch.matcher.rest(&log.text[from..]).map(|rest| from + rest)
+        })
     }
 
     /// As above, and stores the ranges of the groups.
@@ -79,57 +88,76 @@ impl Trial {
         found: &mut Found,
         groups: &mut Vec<(usize, usize)>,
     ) -> Option<usize> {
-        let from = self.enter(log, from, scope, found)?;
-        let rest = self.matcher.captures(&log.text[from..], groups)?;
+        let (from, rest) = self.branches.iter().find_map(|branch| {
+            let from = branch.enter(log, from, scope, found)?;
+            Some((from, branch.matcher.captures(&log.text[from..], groups)?))
+        })?;
         for (start, end) in groups {
             *start += from;
             *end += from;
         }
         Some(from + rest)
     }
+}
+
+impl Branch {
+    fn os_regex(pattern: &str, scope: &mut Collector) -> Result<Self, ExprError> {
+        let regex = OsRegex::new(pattern)?;
+        let (start, mut runs) = (regex.start(), regex.runs());
+        // Two bytes in fixed places refuse as much as any literal, and the scan of a bound pattern ends soon.
+        if start.is_some_and(|start| start.fixed_bytes() >= 2) {
+            runs.clear();
+        }
+        runs.sort_by_key(|run| (Reverse(run.len()), run.clone()));
+        runs.dedup();
+        // Of a single byte there is little to be learned beside anything longer.
+        let enough = usize::from(runs.first().is_some_and(|run| run.len() > 1)) + 1;
+        runs.truncate(enough);
+        runs.retain({
+            let longest = runs.first().map_or(0, Vec::len);
+            move |run| run.len() > 1 || longest == 1
+        });
+        let lead =
+            regex.lead().filter(|(_, literal)| literal.len() > 1 || runs.iter().all(|run| run.len() == 1));
+        let lead = lead.map(|(before, literal)| {
+            runs.retain(|run| *run != literal);
+            runs.truncate(1);
+            runs.insert(0, literal);
+            before
+        });
+        let needles = runs.into_iter().map(|run| scope.add(run)).collect();
+        Ok(Self { matcher: Matcher::OsRegex(regex), start, needles, lead })
+    }
 
     /// Where to begin; `None`: there is no match.
     #[inline(always)]
     fn enter(&self, log: Log<'_>, from: usize, scope: &Needles, found: &mut Found) -> Option<usize> {
-        if let Some(starts) = &self.starts {
+        if let Some(expected) = self.start {
             let start = if from == 0 { log.start } else { start_of(&log.text[from..]) };
-            if !starts.iter().any(|expected| expected.admits(start)) {
+            if !expected.admits(start) {
                 return None;
             }
         }
         // What is not in the log is not in the rest of it.
-        if !self.needles.is_empty()
-            && !self.needles.iter().any(|&needle| scope.occurs(needle, log.text, found))
-        {
-            return None;
+        for &needle in &self.needles {
+            if !scope.occurs(needle, log.text, found) {
+                return None;
+            }
         }
-        if self.jumps
-            && let [needle] = *self.needles
-        {
-            // A first occurrence before `from` says nothing about the next one.
-            return Some(scope.first(needle, found).map_or(from, |first| first.max(from)));
-        }
-        Some(from)
+        let Some(before) = self.lead else { return Some(from) };
+        // A first occurrence before `from` says nothing about the next one.
+        let first = self.needles.first().and_then(|&needle| scope.first(needle, found)).unwrap_or(0);
+        Some(first.saturating_sub(before).max(from))
     }
 }
 
-/// The literals of a pattern that are worth looking for, and whether the only one is its beginning.
-fn literals(regex: &OsRegex, starts: Option<&[Start]>) -> (Vec<Vec<u8>>, bool) {
-    // Two bytes in fixed places refuse as much as any literal, and the scan of a bound pattern ends soon.
-    if starts.is_some_and(|starts| starts.iter().all(|start| start.fixed_bytes() >= 2)) {
-        return (Vec::new(), false);
-    }
-    let required = regex.required_literals().unwrap_or_default();
-    let longest = required.iter().map(Vec::len).max().unwrap_or(0);
-    match regex.common_prefix() {
-        Some(prefix) if prefix.len() >= GOOD_PREFIX.min(longest) => (vec![prefix], true),
-        _ => (required, false),
-    }
-}
-
-fn add(literals: Vec<Vec<u8>>, scope: &mut Collector) -> Box<[Needle]> {
-    let mut needles: Vec<Needle> = literals.into_iter().map(|literal| scope.add(literal)).collect();
-    needles.sort_unstable();
-    needles.dedup();
-    needles.into()
+/// What the literals of all alternatives begin with, if they have something in common.
+fn pcre2_needles(pattern: &str, scope: &mut Collector) -> Box<[Needle]> {
+    let common = required::required(pattern).and_then(|literals| {
+        literals.into_iter().reduce(|common, literal| {
+            let length = common.iter().zip(&literal).take_while(|(left, right)| left == right).count();
+            common[..length].to_vec()
+        })
+    });
+    common.filter(|literal| !literal.is_empty()).map(|literal| scope.add(literal)).into_iter().collect()
 }

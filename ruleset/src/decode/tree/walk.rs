@@ -47,7 +47,11 @@ impl Decoders {
         work.in_children.forget();
         let found = match program_name {
             Some(name) => self.root_for(name, log, work),
-            None => self.without_program.iter().find_map(|root| self.passes(root, log, work)),
+            None => {
+                let first = log.text.first().map_or(0, u8::to_ascii_lowercase);
+                let mut roots = self.by_first[usize::from(first)].iter();
+                roots.find_map(|&position| self.passes(&self.without_program[position as usize], log, work))
+            }
         };
         let Some((root, parent)) = found else {
             return Decoding { decoder: None, category: Some(Category::Syslog), rule: None };

@@ -213,7 +213,7 @@ impl Alternative {
 
 impl Op {
     /// The byte that must be there, folded, if there is just one.
-    fn fixed(self) -> Option<u8> {
+    pub(super) fn fixed(self) -> Option<u8> {
         match self {
             Self::Literal(byte) => Some(byte),
             Self::Class(class, Repeat::Once) => class.only(),
