@@ -4,20 +4,24 @@
 //! ranges. All work on bytes and fold only ASCII letters. The patterns are compiled once, when rules are loaded, and are
 //! shared by all workers: matching takes `&self`, does not allocate and, whatever the text, ends in bounded time.
 
+mod bytes;
 mod finder;
 mod literals;
 mod networks;
 mod osmatch;
 mod osregex;
 mod pcre2;
-pub(crate) mod pcre2_literals;
+mod required;
 
+pub use bytes::ByteSet;
 pub use literals::{OsMatchKind, OsMatchPart};
 pub use networks::Networks;
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
 pub use pcre2::Pcre2;
-pub use pcre2_literals::Pcre2Literal;
+pub(crate) use pcre2::literals as pcre2_literals;
+pub use pcre2::literals::Pcre2Literal;
+pub use required::{Necessary, Required};
 
 use crate::ir::Test;
 
