@@ -13,11 +13,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::decode::mapping::Mapping;
 use crate::decode::paths::MAX_PARTS;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Matcher, pcre2_literals};
+use crate::expr::Matcher;
 use crate::ir::{self, Part, RuleTree, Subject as IrSubject, Test};
 use crate::program::{
-    Children, Condition, Decoder, LOG, LiteralPart, LiteralSet, Literals, Node, Predicate, PredicateIndex,
-    PredicateTest, Program, Rule, Subject, SubjectIndex,
+    Children, Condition, Decoder, LOG, LiteralSet, Literals, Node, Predicate, PredicateIndex, PredicateTest,
+    Program, Rule, Subject, SubjectIndex,
 };
 
 /// From how many literal tests of one subject on a shared automaton beats testing each alone.
@@ -183,23 +183,6 @@ fn output_names(tree: &RuleTree) -> Vec<String> {
     names
 }
 
-/// The parts of a pattern that is nothing but literals.
-fn literal_parts(test: &Test, matcher: &Matcher) -> Option<Vec<LiteralPart>> {
-    match (test, matcher) {
-        (_, Matcher::OsMatch(matcher)) if !matcher.inverted() => {
-            Some(matcher.parts().iter().cloned().map(LiteralPart::from).collect())
-        }
-        (_, Matcher::OsRegex(matcher)) => {
-            matcher.as_literals().map(|parts| parts.into_iter().map(LiteralPart::from).collect())
-        }
-        (Test::Pcre2(pattern), _) => {
-            let (parts, ignore_case) = pcre2_literals::literals(pattern)?;
-            Some(parts.into_iter().map(|part| LiteralPart::pcre2(part, ignore_case)).collect())
-        }
-        _ => None,
-    }
-}
-
 /// Gathers the distinct subjects and tests.
 #[derive(Default)]
 struct Tests {
@@ -231,8 +214,8 @@ impl Tests {
         }
         let matcher = Matcher::new(test)?;
         let predicate = u32::try_from(self.matchers.len()).unwrap_or(u32::MAX);
-        if let Some(parts) = literal_parts(test, &matcher) {
-            self.subjects[subject as usize].1.push(Literals { predicate, parts });
+        if let Some(literals) = Literals::of(predicate, test, &matcher) {
+            self.subjects[subject as usize].1.push(literals);
         }
         self.matchers.push((subject, matcher));
         self.known.insert((subject, test.clone()), predicate);
@@ -247,7 +230,7 @@ impl Tests {
                 IrSubject::Field(name) => name,
                 _ => String::new(),
             };
-            let literals = if patterns.len() >= SHARED_FROM { LiteralSet::new(&patterns) } else { None };
+            let literals = if patterns.len() >= SHARED_FROM { LiteralSet::new(&patterns, &[]) } else { None };
             if let Some(set) = &literals {
                 set.predicates.iter().for_each(|predicate| literal[*predicate as usize] = true);
             }

@@ -70,6 +70,32 @@ impl Matcher {
         }
     }
 
+    /// What every text that satisfies the test has: literals in any case, and bytes to begin with.
+    #[must_use]
+    pub fn necessary(&self) -> Necessary {
+        match self {
+            Self::OsMatch(matcher) => Necessary { required: matcher.required(), first: None },
+            Self::OsRegex(matcher) => matcher.necessary(),
+            Self::Pcre2(matcher) => matcher.necessary().clone(),
+            Self::Equals(bytes) => {
+                Necessary { required: Required::new(vec![bytes.to_vec()], true), first: None }
+            }
+            Self::Networks(_) => Necessary { required: None, first: Some(Networks::first_bytes()) },
+        }
+    }
+
+    /// Literals of which every text that satisfies the test contains at least one.
+    #[must_use]
+    pub fn required(&self) -> Option<Required> {
+        self.necessary().required
+    }
+
+    /// The bytes that a text which satisfies the test can begin with; `None`: any, or none at all.
+    #[must_use]
+    pub fn first_bytes(&self) -> Option<ByteSet> {
+        self.necessary().first
+    }
+
     /// Matches and tells where the text after the match begins; OSMatch has no such place, it gives the beginning.
     #[must_use]
     pub fn rest(&self, text: &[u8]) -> Option<usize> {

@@ -11,8 +11,8 @@ use super::{Known, State};
 use crate::decode::text;
 use crate::ir::{Category, NodeIndex};
 use crate::program::{
-    Condition, Decoder, Dispatch, Given, LOG, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex,
-    View,
+    Condition, Decoder, Dispatch, Given, Hit, LOG, PredicateIndex, PredicateTest, Program, Rule,
+    SubjectIndex, View,
 };
 
 /// Everything that conditions look at.
@@ -140,7 +140,8 @@ impl Event<'_> {
         hits.clear();
         if let Some(text) = self.text(subject, state, &mut buffer) {
             let known = &mut state.known;
-            set.run(text, |predicate| {
+            set.run(text, |hit| {
+                let Hit::Holds(predicate) = hit else { return };
                 let place = &mut known[predicate as usize];
                 if *place != Known::Yes {
                     *place = Known::Yes;

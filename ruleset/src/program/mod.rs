@@ -3,7 +3,9 @@
 //! Enters: the output of [`crate::compile`]. Leaves: what [`crate::matcher`] runs and what tools list. Every distinct
 //! test of a subject exists once, however many rules use it; rules and nodes refer to tests by number.
 
+mod equalities;
 mod literals;
+mod patterns;
 
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use crate::decode::paths::PathTree;
 use crate::expr::Matcher;
 use crate::ir::{Category, NodeIndex, RuleIndex, Template};
 
-pub(crate) use literals::{LiteralSet, Literals, Part as LiteralPart};
+pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
+pub(crate) use patterns::{PatternCache, PatternSet};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
