@@ -11,7 +11,9 @@ use rustc_hash::FxHashMap;
 
 use super::PredicateIndex;
 use super::equalities::Equalities;
-use crate::expr::{ByteSet, Matcher, Necessary, OsMatchKind, OsMatchPart, Pcre2Literal, pcre2_literals};
+use crate::expr::{
+    ByteSet, Matcher, Necessary, OsMatchKind, OsMatchPart, Pcre2Literal, Required, pcre2_literals,
+};
 use crate::ir::Test;
 
 /// Literals of so many bytes in all get a full table, which is the fastest.
@@ -146,7 +148,7 @@ impl LiteralSet {
             }
         }
         for Candidates { predicate, necessary } in candidates {
-            let Some(required) = &necessary.required else {
+            let Some(required) = necessary.required.as_ref().filter(|required| tells(required)) else {
                 set.bare.push((*predicate, necessary.first));
                 continue;
             };
@@ -205,11 +207,17 @@ impl LiteralSet {
         }
     }
 
-    /// Bytes of memory, roughly.
+    /// Bytes of memory of the automata.
+    #[allow(dead_code)] // For reports on a program's size.
     pub(crate) fn memory_usage(&self) -> usize {
         let automata = [&self.prefixes, &self.anywhere];
         automata.iter().filter_map(|automaton| Some(automaton.as_ref()?.automaton.memory_usage())).sum()
     }
+}
+
+/// Single bytes such as the blank are in nearly every text, and each of them would be a hit.
+fn tells(required: &Required) -> bool {
+    required.prefix || required.literals.iter().all(|literal| literal.len() > 1)
 }
 
 impl Owner {

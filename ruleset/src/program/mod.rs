@@ -5,6 +5,7 @@
 
 mod equalities;
 mod literals;
+#[allow(dead_code)] // As below.
 mod patterns;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::expr::Matcher;
 use crate::ir::{Category, NodeIndex, RuleIndex, Template};
 
 pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
-pub(crate) use patterns::{PatternCache, PatternSet};
+#[allow(unused_imports)] // The walk has no cache for it yet.
+pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
