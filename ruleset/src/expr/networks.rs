@@ -122,11 +122,11 @@ mod tests {
     fn network() -> impl Strategy<Value = Network> {
         let v4 = (0_u32..4, 28_u32..=32).prop_map(|(low, length)| {
             let mask = u32::MAX << (32 - length);
-            Network::V4((0x0a00_0000 | low * 5) & mask, mask)
+            Network::V4((0x0a00_0000 | (low * 5)) & mask, mask)
         });
         let v6 = (0_u128..4, 124_u32..=128).prop_map(|(low, length)| {
             let mask = if length == 128 { u128::MAX } else { u128::MAX << (128 - length) };
-            Network::V6((0x2001 << 112 | low * 5) & mask, mask)
+            Network::V6(((0x2001 << 112) | (low * 5)) & mask, mask)
         });
         prop_oneof![4 => v4, 4 => v6, 1 => Just(Network::V4(0x0a00_0001, 0xff00_0003)), 1 => Just(Network::V4(0, 0))]
     }

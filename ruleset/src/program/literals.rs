@@ -191,10 +191,10 @@ impl LiteralSet {
             self.run_equalities(text, before.len(), &mut report);
         }
         if let Some(prefixes) = &self.prefixes {
-            prefixes.run(Input::new(text).anchored(Anchored::Yes), text, &mut report);
+            prefixes.run(&Input::new(text).anchored(Anchored::Yes), text, &mut report);
         }
         if let Some(anywhere) = &self.anywhere {
-            anywhere.run(Input::new(text), text, &mut report);
+            anywhere.run(&Input::new(text), text, &mut report);
         }
     }
 
@@ -281,7 +281,7 @@ struct Automaton {
 
 impl Automaton {
     #[inline]
-    fn run(&self, input: Input<'_>, text: &[u8], report: &mut impl FnMut(Hit)) {
+    fn run(&self, input: &Input<'_>, text: &[u8], report: &mut impl FnMut(Hit)) {
         let mut state = OverlappingState::start();
         // An error comes only from a way to start that the automaton was not built for.
         while self.automaton.try_find_overlapping(input.clone(), &mut state).is_ok() {

@@ -15,7 +15,9 @@ use crate::decode::paths::PathTree;
 use crate::expr::Matcher;
 use crate::ir::{Category, NodeIndex, RuleIndex, Template};
 
-pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
+#[allow(unused_imports)] // The compiler names no candidates yet.
+pub(crate) use literals::Candidates;
+pub(crate) use literals::{Hit, LiteralSet, Literals};
 #[allow(unused_imports)] // The walk has no cache for it yet.
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
 
