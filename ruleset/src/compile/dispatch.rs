@@ -74,7 +74,7 @@ impl Planner<'_> {
             !condition.negate
                 && matches!(
                     self.predicates[condition.predicate as usize].test,
-                    PredicateTest::Literal | PredicateTest::Candidate(_)
+                    PredicateTest::Literal | PredicateTest::Candidate { .. }
                 )
         };
         let usable: Vec<&Condition> = rule.conditions.iter().filter(usable).collect();

@@ -5,19 +5,16 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::expr::{ExprError, Matcher, pcre2_literals};
+use crate::expr::{ExprError, Matcher};
 use crate::ir::{StaticField, Subject as IrSubject, Test};
 use crate::program::{
-    Condition, LOG, ListCheck, LiteralPart, LiteralSet, Literals, Predicate, PredicateIndex, PredicateTest,
-    Subject, SubjectIndex, SubjectPlace,
+    Candidates, Condition, LOG, ListCheck, LiteralSet, Literals, PatternSet, Predicate, PredicateIndex,
+    PredicateTest, Subject, SubjectIndex, SubjectPlace,
 };
-
-/// From how many literal tests of one subject on a shared automaton beats testing each alone.
-const SHARED_FROM: usize = 3;
 
 /// Gathers the distinct subjects and tests.
 pub(super) struct Interner {
-    subjects: Vec<(IrSubject, Vec<Literals>)>,
+    subjects: Vec<(IrSubject, Patterns)>,
     subject_of: FxHashMap<IrSubject, SubjectIndex>,
     known: FxHashMap<(SubjectIndex, Test), PredicateIndex>,
     tests: Vec<Compiled>,
@@ -49,7 +46,7 @@ impl Interner {
             self.subject(&IrSubject::Static(StaticField::SrcUser));
         }
         let index = u32::try_from(self.subjects.len()).unwrap_or(LOG);
-        self.subjects.push((subject.clone(), Vec::new()));
+        self.subjects.push((subject.clone(), Patterns::default()));
         self.subject_of.insert(subject.clone(), index);
         index
     }
@@ -74,8 +71,12 @@ impl Interner {
             Test::List(list) => Compiled::List(ListCheck::new(list)?),
             test => {
                 let matcher = Matcher::new(test)?;
-                if let Some(parts) = literal_parts(test, &matcher) {
-                    self.subjects[subject as usize].1.push(Literals { predicate, parts });
+                let literals = Literals::of(predicate, test, &matcher);
+                let is_literal = literals.is_some();
+                let patterns = &mut self.subjects[subject as usize].1;
+                patterns.literals.extend(literals);
+                if !is_literal {
+                    patterns.others.push(predicate);
                 }
                 Compiled::Matcher(matcher)
             }
@@ -86,31 +87,85 @@ impl Interner {
     }
 
     pub(super) fn finish(self) -> (Vec<Subject>, Vec<Predicate>) {
-        let mut literal = vec![false; self.tests.len()];
+        let mut how = vec![How::Alone; self.tests.len()];
         let mut subjects = Vec::with_capacity(self.subjects.len());
-        let subject_of = self.subject_of;
-        for (subject, patterns) in self.subjects {
-            let literals = if patterns.len() >= SHARED_FROM { LiteralSet::new(&patterns) } else { None };
-            if let Some(set) = &literals {
-                set.predicates.iter().for_each(|predicate| literal[*predicate as usize] = true);
-            }
-            let (name, place) = placed(&subject, &subject_of);
-            subjects.push(Subject { name, place, literals });
+        for (subject, patterns) in &self.subjects {
+            let literals = literal_set(patterns, &self.tests, &mut how);
+            let joined = literals.as_ref().and_then(|_| pattern_set(patterns, &self.tests, &mut how));
+            let (name, place) = placed(subject, &self.subject_of);
+            subjects.push(Subject { name, place, literals, patterns: joined });
         }
         let predicates = self
             .tests
             .into_iter()
-            .zip(literal)
-            .map(|(test, literal)| Predicate {
-                test: match test {
-                    _ if literal => PredicateTest::Literal,
-                    Compiled::Matcher(matcher) => PredicateTest::Alone(matcher),
-                    Compiled::List(check) => PredicateTest::List(check),
+            .zip(how)
+            .map(|(test, how)| Predicate {
+                test: match (test, how) {
+                    (_, How::Literal) => PredicateTest::Literal,
+                    (Compiled::Matcher(matcher), How::Alone) => PredicateTest::Alone(matcher),
+                    (Compiled::Matcher(matcher), how) => {
+                        PredicateTest::Candidate { matcher, joined: how == How::Joined }
+                    }
+                    (Compiled::List(check), _) => PredicateTest::List(check),
                 },
             })
             .collect();
         (subjects, predicates)
     }
+}
+
+/// The tests of one subject by kind.
+#[derive(Default)]
+struct Patterns {
+    literals: Vec<Literals>,
+    /// Those that are more than literals.
+    others: Vec<PredicateIndex>,
+}
+
+/// How a predicate is decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Alone,
+    Literal,
+    Candidate,
+    Joined,
+}
+
+fn matcher(tests: &[Compiled], predicate: PredicateIndex) -> Option<&Matcher> {
+    match tests.get(predicate as usize) {
+        Some(Compiled::Matcher(matcher)) => Some(matcher),
+        _ => None,
+    }
+}
+
+/// The literals of a subject, unless it has a single test that is more.
+fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Option<LiteralSet> {
+    if patterns.literals.is_empty() && patterns.others.len() < 2 {
+        return None;
+    }
+    let candidate = |predicate: &PredicateIndex| {
+        let necessary = matcher(tests, *predicate)?.necessary();
+        Some(Candidates { predicate: *predicate, necessary })
+    };
+    let candidates: Vec<Candidates> = patterns.others.iter().filter_map(candidate).collect();
+    let set = LiteralSet::new(&patterns.literals, &candidates)?;
+    for literals in &patterns.literals {
+        how[literals.predicate as usize] = How::Literal;
+    }
+    for candidate in &candidates {
+        how[candidate.predicate as usize] = How::Candidate;
+    }
+    Some(set)
+}
+
+fn pattern_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Option<PatternSet> {
+    let others =
+        patterns.others.iter().filter_map(|predicate| Some((*predicate, matcher(tests, *predicate)?)));
+    let set = PatternSet::new(others)?;
+    for predicate in set.predicates() {
+        how[*predicate as usize] = How::Joined;
+    }
+    Some(set)
 }
 
 /// The name that bindings look for, and where the text comes from.
@@ -126,22 +181,5 @@ fn placed(subject: &IrSubject, known: &FxHashMap<IrSubject, SubjectIndex>) -> (S
         IrSubject::ListUser => (String::new(), SubjectPlace::Either(of(src), of(dst))),
         IrSubject::Static(field) => (field.name().to_owned(), SubjectPlace::Slot { is_static: true }),
         IrSubject::Field(name) => (name.clone(), SubjectPlace::Slot { is_static: false }),
-    }
-}
-
-/// The parts of a pattern that is nothing but literals.
-fn literal_parts(test: &Test, matcher: &Matcher) -> Option<Vec<LiteralPart>> {
-    match (test, matcher) {
-        (_, Matcher::OsMatch(matcher)) if !matcher.inverted() => {
-            Some(matcher.parts().iter().cloned().map(LiteralPart::from).collect())
-        }
-        (_, Matcher::OsRegex(matcher)) => {
-            matcher.as_literals().map(|parts| parts.into_iter().map(LiteralPart::from).collect())
-        }
-        (Test::Pcre2(pattern), _) => {
-            let (parts, ignore_case) = pcre2_literals::literals(pattern)?;
-            Some(parts.into_iter().map(|part| LiteralPart::pcre2(part, ignore_case)).collect())
-        }
-        _ => None,
     }
 }

@@ -4,14 +4,16 @@
 //! ranges. All work on bytes and fold only ASCII letters. The patterns are compiled once, when rules are loaded, and are
 //! shared by all workers: matching takes `&self`, does not allocate and, whatever the text, ends in bounded time.
 
+mod bytes;
 mod finder;
 mod literals;
 mod networks;
 mod osmatch;
 mod osregex;
 mod pcre2;
-pub(crate) mod pcre2_literals;
+mod required;
 
+pub use bytes::ByteSet;
 pub(crate) use finder::Finder;
 pub use literals::{OsMatchKind, OsMatchPart};
 pub use networks::Networks;
@@ -19,7 +21,9 @@ pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
 pub(crate) use osregex::{Start, start_of};
 pub use pcre2::Pcre2;
-pub use pcre2_literals::Pcre2Literal;
+pub(crate) use pcre2::literals as pcre2_literals;
+pub use pcre2::literals::Pcre2Literal;
+pub use required::{Necessary, Required};
 
 use crate::ir::Test;
 
@@ -80,6 +84,32 @@ impl Matcher {
             Self::Equals(bytes) => **bytes == *text,
             Self::Networks(networks) => networks.contains(text),
         }
+    }
+
+    /// What every text that satisfies the test has: literals in any case, and bytes to begin with.
+    #[must_use]
+    pub fn necessary(&self) -> Necessary {
+        match self {
+            Self::OsMatch(matcher) => Necessary { required: matcher.required(), first: None },
+            Self::OsRegex(matcher) => matcher.necessary(),
+            Self::Pcre2(matcher) => matcher.necessary().clone(),
+            Self::Equals(bytes) => {
+                Necessary { required: Required::new(vec![bytes.to_vec()], true), first: None }
+            }
+            Self::Networks(_) => Necessary { required: None, first: Some(Networks::first_bytes()) },
+        }
+    }
+
+    /// Literals of which every text that satisfies the test contains at least one.
+    #[must_use]
+    pub fn required(&self) -> Option<Required> {
+        self.necessary().required
+    }
+
+    /// The bytes that a text which satisfies the test can begin with; `None`: any, or none at all.
+    #[must_use]
+    pub fn first_bytes(&self) -> Option<ByteSet> {
+        self.necessary().first
     }
 
     /// Matches and tells where the text after the match begins; OSMatch has no such place, it gives the beginning.

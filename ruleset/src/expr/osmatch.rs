@@ -6,6 +6,7 @@
 
 use super::ExprError;
 use super::literals::{Literals, OsMatchKind, OsMatchPart};
+use super::required::Required;
 
 /// The longest pattern that the reference takes.
 const LONGEST: usize = 20_480;
@@ -53,6 +54,14 @@ impl OsMatch {
     #[must_use]
     pub fn inverted(&self) -> bool {
         self.inverted
+    }
+
+    /// Literals of which every matching text has one. What is inverted, or holds for the empty text, demands none.
+    pub(super) fn required(&self) -> Option<Required> {
+        let parts = self.parts();
+        let prefix = parts.iter().all(|part| matches!(part.kind, OsMatchKind::Prefix | OsMatchKind::Equals));
+        let literals = || parts.iter().map(|part| part.literal.clone()).collect();
+        if self.inverted { None } else { Required::new(literals(), prefix) }
     }
 
     /// The parts, of which one must hold.

@@ -3,7 +3,7 @@
 //! Enters: results of tests. Leaves: the same when they are asked for again. Everything is stamped with the number of the
 //! event, so that beginning a new one costs nothing, however many rules there are.
 
-use crate::program::{PredicateIndex, SubjectIndex};
+use crate::program::{Hit, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
 
 /// What is known of a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub(crate) struct Marks {
     ran: Vec<u32>,
     /// Per subject: the predicates that its literals hit.
     hits: Vec<Vec<PredicateIndex>>,
+    /// Per subject: how many of them are candidates.
+    counts: Vec<usize>,
+    /// Per subject: states that its pattern set has found.
+    caches: Vec<Option<Box<PatternCache>>>,
     /// Stack of positions of children that come into question.
     pub(super) candidates: Vec<u32>,
     /// Text of a value that does not stand in the record.
@@ -46,6 +50,8 @@ impl Marks {
             known: vec![0; predicates],
             ran: vec![0; subjects],
             hits: vec![Vec::new(); subjects],
+            counts: vec![0; subjects],
+            caches: std::iter::repeat_with(|| None).take(subjects).collect(),
             ..Self::default()
         }
     }
@@ -84,26 +90,43 @@ impl Marks {
         }
         *ran = self.epoch;
         self.hits[subject as usize].clear();
+        self.counts[subject as usize] = 0;
         true
     }
 
-    /// A literal predicate holds.
-    pub(super) fn hit(&mut self, subject: SubjectIndex, predicate: PredicateIndex) {
+    /// What the pass over a subject's literals tells of a predicate.
+    pub(super) fn hit(&mut self, subject: SubjectIndex, hit: Hit) {
+        let (predicate, mark) = match hit {
+            Hit::Holds(predicate) => (predicate, YES),
+            Hit::Candidate(predicate) => (predicate, CANDIDATE),
+        };
         let place = &mut self.known[predicate as usize];
-        if *place != self.epoch + YES {
-            *place = self.epoch + YES;
+        if *place != self.epoch + mark {
+            *place = self.epoch + mark;
+            self.counts[subject as usize] += usize::from(mark == CANDIDATE);
             self.hits[subject as usize].push(predicate);
         }
     }
 
-    /// A literal that the predicate needs is there.
-    #[allow(dead_code)]
-    pub(super) fn hit_candidate(&mut self, subject: SubjectIndex, predicate: PredicateIndex) {
-        let place = &mut self.known[predicate as usize];
-        if place.wrapping_sub(self.epoch) > CANDIDATE || *place == self.epoch {
-            *place = self.epoch + CANDIDATE;
-            self.hits[subject as usize].push(predicate);
+    /// How many of a subject's patterns have what they need.
+    pub(super) fn candidates_of(&self, subject: SubjectIndex) -> usize {
+        self.counts[subject as usize]
+    }
+
+    /// Decides the joined patterns of a subject; false when the text must be given to each by itself.
+    pub(super) fn run_patterns(&mut self, subject: SubjectIndex, set: &PatternSet, text: &[u8]) -> bool {
+        let Self { caches, known, epoch, .. } = self;
+        let cache = caches[subject as usize].get_or_insert_with(|| Box::new(set.create_cache()));
+        let complete = set.run(text, cache, |predicate| known[predicate as usize] = *epoch + YES);
+        if complete {
+            for &predicate in set.predicates() {
+                let place = &mut known[predicate as usize];
+                if *place != *epoch + YES {
+                    *place = *epoch + NO;
+                }
+            }
         }
+        complete
     }
 
     /// Adds the children whose test on `subject` was hit.

@@ -9,7 +9,7 @@ use super::marks::{Known, Marks};
 use super::past::{Conclusion, Past};
 use crate::ir::NodeIndex;
 use crate::program::{
-    Condition, Dispatch, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex, SubjectPlace,
+    Condition, Dispatch, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex, SubjectPlace, WORTH_IT,
 };
 
 /// The search for one event.
@@ -130,10 +130,15 @@ impl<'w> Walk<'w> {
                 self.run_literals(subject);
                 self.marks.known(predicate) == Known::Yes
             }
-            PredicateTest::Candidate(matcher) => {
+            PredicateTest::Candidate { matcher, joined } => {
                 self.run_literals(subject);
-                self.marks.known(predicate) == Known::Candidate
-                    && self.on_text(subject, |text| matcher.is_match(text))
+                if self.marks.known(predicate) != Known::Candidate {
+                    false
+                } else if *joined && self.run_patterns(subject) {
+                    self.marks.known(predicate) == Known::Yes
+                } else {
+                    self.on_text(subject, |text| matcher.is_match(text))
+                }
             }
             PredicateTest::Alone(matcher) => self.on_text(subject, |text| matcher.is_match(text)),
             PredicateTest::List(check) => self.on_text(subject, |text| check.holds(&program.lists, text)),
@@ -144,6 +149,23 @@ impl<'w> Walk<'w> {
 
     fn on_text(&mut self, subject: SubjectIndex, test: impl FnOnce(&[u8]) -> bool) -> bool {
         self.facts.text(subject, &mut self.marks.text).is_some_and(test)
+    }
+
+    /// Decides all joined patterns of a subject, where there are enough candidates to be worth it; false when each has to
+    /// be run by itself.
+    fn run_patterns(&mut self, subject: SubjectIndex) -> bool {
+        let program: &'w Program = self.facts.program;
+        let Some(set) = &program.subjects[subject as usize].patterns else { return false };
+        if self.marks.candidates_of(subject) < WORTH_IT {
+            return false;
+        }
+        let mut buffer = std::mem::take(&mut self.marks.text);
+        let decided = match self.facts.text(subject, &mut buffer) {
+            Some(text) => self.marks.run_patterns(subject, set, text),
+            None => false,
+        };
+        self.marks.text = buffer;
+        decided
     }
 
     /// Decides all literal predicates of a subject.
@@ -160,7 +182,7 @@ impl<'w> Walk<'w> {
         }
         let mut buffer = std::mem::take(&mut self.marks.text);
         if let Some(text) = self.facts.text(subject, &mut buffer) {
-            set.run(text, |predicate| self.marks.hit(subject, predicate));
+            set.run(text, |hit| self.marks.hit(subject, hit));
         }
         self.marks.text = buffer;
     }

@@ -1,20 +1,45 @@
-//! All literal tests of one subject, decided in one pass over its text.
+//! All literals of the tests of one subject, decided in one pass over its text.
 //!
-//! Enters: the parts of patterns that are nothing but literals (substring, prefix, suffix, whole), ASCII case ignored.
-//! Leaves: the predicates that hold. One Aho-Corasick automaton finds every literal; anchors are compared with the
-//! place of the hit. The cost of a text does not grow with the number of patterns.
+//! Enters: the parts of patterns that are nothing but literals (substring, prefix, suffix, whole), and the literals that
+//! all other patterns demand; ASCII case ignored. Leaves: the predicates that hold, and those that are worth a look.
+//! Whole texts are looked up by hash; prefixes are followed from the start only as far as one fits; the rest is found
+//! by one Aho-Corasick automaton. The cost of a text does not grow with the number of patterns.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::OverlappingState;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
 use rustc_hash::FxHashMap;
 
 use super::PredicateIndex;
-use crate::expr::{OsMatchKind, OsMatchPart, Pcre2Literal};
+use super::equalities::Equalities;
+use crate::expr::{
+    ByteSet, Matcher, Necessary, OsMatchKind, OsMatchPart, Pcre2Literal, Required, pcre2_literals,
+};
+use crate::ir::Test;
+
+/// Literals of so many bytes in all get a full table, which is the fastest.
+const FULL_TABLE: usize = 6_000;
 
 /// One pattern: it holds when any of its parts does.
 #[derive(Debug, Clone)]
 pub(crate) struct Literals {
     pub(crate) predicate: PredicateIndex,
     pub(crate) parts: Vec<Part>,
+}
+
+/// A pattern that must be run by itself, and what a text must have for that.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidates {
+    pub(crate) predicate: PredicateIndex,
+    pub(crate) necessary: Necessary,
+}
+
+/// What the pass tells of a predicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Hit {
+    /// It holds.
+    Holds(PredicateIndex),
+    /// It may hold: nothing that it demands is missing.
+    Candidate(PredicateIndex),
 }
 
 /// One literal of a pattern.
@@ -35,7 +60,36 @@ impl From<OsMatchPart> for Part {
     }
 }
 
+impl Literals {
+    /// The parts of a pattern that is nothing but literals.
+    pub(crate) fn of(predicate: PredicateIndex, test: &Test, matcher: &Matcher) -> Option<Self> {
+        let parts = match (test, matcher) {
+            (_, Matcher::OsMatch(matcher)) if !matcher.inverted() => {
+                matcher.parts().iter().cloned().map(Part::from).collect()
+            }
+            (_, Matcher::OsRegex(matcher)) => matcher.as_literals()?.into_iter().map(Part::from).collect(),
+            (Test::Pcre2(pattern), _) => {
+                let (parts, ignore_case) = pcre2_literals::literals(pattern)?;
+                parts.into_iter().map(|part| Part::pcre2(part, ignore_case)).collect()
+            }
+            (Test::Equals(text), _) => vec![Part::same(text.as_bytes())],
+            _ => return None,
+        };
+        Some(Self { predicate, parts })
+    }
+}
+
 impl Part {
+    /// The whole text, byte by byte.
+    fn same(text: &[u8]) -> Self {
+        Self {
+            kind: OsMatchKind::Equals,
+            folded: text.to_ascii_lowercase(),
+            exact: Some(text.into()),
+            line_feed: false,
+        }
+    }
+
     pub(crate) fn pcre2(part: Pcre2Literal, ignore_case: bool) -> Self {
         Self {
             kind: part.kind,
@@ -49,72 +103,121 @@ impl Part {
 /// Which pattern a literal belongs to, and what else must hold.
 #[derive(Debug)]
 struct Owner {
-    predicate: PredicateIndex,
+    hit: Hit,
     kind: OsMatchKind,
     exact: Option<Box<[u8]>>,
     line_feed: bool,
 }
 
-/// The automaton over all patterns of a subject.
-#[derive(Debug)]
+/// All literals of the patterns of a subject.
+#[derive(Debug, Default)]
 pub(crate) struct LiteralSet {
-    automaton: Option<AhoCorasick>,
-    /// Per literal of the automaton: the patterns it belongs to, with the anchors.
-    owners: Vec<Vec<Owner>>,
+    /// Those that must be the whole text.
+    equalities: Equalities,
+    equality_owners: Vec<Vec<Owner>>,
+    /// Those that the text must begin with, and those that may lie elsewhere.
+    prefixes: Option<Automaton>,
+    anywhere: Option<Automaton>,
     /// Patterns that hold for every text, and those that hold for the empty text.
     always: Vec<PredicateIndex>,
     when_empty: Vec<PredicateIndex>,
-    /// Every pattern of the set.
+    /// Patterns without literals, with the bytes that a text can begin with.
+    bare: Vec<(PredicateIndex, Option<ByteSet>)>,
+    /// Every pattern that the set decides.
     pub(crate) predicates: Vec<PredicateIndex>,
 }
 
 impl LiteralSet {
-    /// `None` when the automaton cannot be built, which only a size beyond memory causes.
-    pub(crate) fn new(patterns: &[Literals]) -> Option<Self> {
-        let mut literals: Vec<Vec<u8>> = Vec::new();
-        let mut known: FxHashMap<&[u8], usize> = FxHashMap::default();
-        let mut owners: Vec<Vec<Owner>> = Vec::new();
-        let mut always = Vec::new();
-        let mut when_empty = Vec::new();
+    /// `None` when an automaton cannot be built, which only a size beyond memory causes.
+    pub(crate) fn new(patterns: &[Literals], candidates: &[Candidates]) -> Option<Self> {
+        let mut set = Self::default();
+        let (mut prefixes, mut anywhere) = (Building::default(), Building::default());
         for Literals { predicate, parts } in patterns {
+            set.predicates.push(*predicate);
             for part in parts {
+                let (exact, line_feed) = (part.exact.clone(), part.line_feed);
+                let owner = Owner { hit: Hit::Holds(*predicate), kind: part.kind, exact, line_feed };
                 match part.kind {
-                    OsMatchKind::Always => always.push(*predicate),
-                    OsMatchKind::Equals if part.folded.is_empty() => when_empty.push(*predicate),
-                    _ if part.folded.is_empty() => always.push(*predicate),
-                    kind => {
-                        let index = *known.entry(&part.folded).or_insert_with(|| {
-                            literals.push(part.folded.clone());
-                            owners.push(Vec::new());
-                            literals.len() - 1
-                        });
-                        let (exact, line_feed) = (part.exact.clone(), part.line_feed);
-                        owners[index].push(Owner { predicate: *predicate, kind, exact, line_feed });
-                    }
+                    OsMatchKind::Equals if part.folded.is_empty() => set.when_empty.push(*predicate),
+                    _ if part.folded.is_empty() => set.always.push(*predicate),
+                    OsMatchKind::Always => set.always.push(*predicate),
+                    OsMatchKind::Equals => set.equal(&part.folded, owner),
+                    OsMatchKind::Prefix => prefixes.add(&part.folded, owner),
+                    OsMatchKind::Suffix | OsMatchKind::Substring => anywhere.add(&part.folded, owner),
                 }
             }
         }
-        let automaton = if literals.is_empty() { None } else { Some(build(&literals)?) };
-        let predicates = patterns.iter().map(|pattern| pattern.predicate).collect();
-        Some(Self { automaton, owners, always, when_empty, predicates })
+        for Candidates { predicate, necessary } in candidates {
+            let Some(required) = necessary.required.as_ref().filter(|required| tells(required)) else {
+                set.bare.push((*predicate, necessary.first));
+                continue;
+            };
+            let (building, kind) = match required.prefix {
+                true => (&mut prefixes, OsMatchKind::Prefix),
+                false => (&mut anywhere, OsMatchKind::Substring),
+            };
+            for literal in &required.literals {
+                let hit = Hit::Candidate(*predicate);
+                building.add(literal, Owner { hit, kind, exact: None, line_feed: false });
+            }
+        }
+        set.prefixes = prefixes.build(StartKind::Anchored)?;
+        set.anywhere = anywhere.build(StartKind::Unanchored)?;
+        Some(set)
     }
 
-    /// Calls `holds` for every predicate that holds, perhaps more than once.
-    #[inline]
-    pub(crate) fn run(&self, text: &[u8], mut holds: impl FnMut(PredicateIndex)) {
-        self.always.iter().for_each(|predicate| holds(*predicate));
-        if text.is_empty() {
-            self.when_empty.iter().for_each(|predicate| holds(*predicate));
+    fn equal(&mut self, literal: &[u8], owner: Owner) {
+        let index = self.equalities.insert(literal) as usize;
+        if index >= self.equality_owners.len() {
+            self.equality_owners.resize_with(index + 1, Vec::new);
         }
-        let Some(automaton) = &self.automaton else { return };
-        for hit in automaton.find_overlapping_iter(text) {
-            for owner in &self.owners[hit.pattern().as_usize()] {
-                if owner.accepts(text, hit.start(), hit.end()) {
-                    holds(owner.predicate);
-                }
+        self.equality_owners[index].push(owner);
+    }
+
+    /// Calls `report` for every predicate that holds or may hold, perhaps more than once.
+    #[inline]
+    pub(crate) fn run(&self, text: &[u8], mut report: impl FnMut(Hit)) {
+        self.always.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
+        if text.is_empty() {
+            self.when_empty.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
+        }
+        for (predicate, first) in &self.bare {
+            if first.is_none_or(|first| text.first().is_some_and(|&byte| first.contains(byte))) {
+                report(Hit::Candidate(*predicate));
+            }
+        }
+        self.run_equalities(text, text.len(), &mut report);
+        if let Some(before) = text.strip_suffix(b"\n") {
+            self.run_equalities(text, before.len(), &mut report);
+        }
+        if let Some(prefixes) = &self.prefixes {
+            prefixes.run(&Input::new(text).anchored(Anchored::Yes), text, &mut report);
+        }
+        if let Some(anywhere) = &self.anywhere {
+            anywhere.run(&Input::new(text), text, &mut report);
+        }
+    }
+
+    fn run_equalities(&self, text: &[u8], end: usize, report: &mut impl FnMut(Hit)) {
+        let Some(index) = self.equalities.find(&text[..end]) else { return };
+        for owner in &self.equality_owners[index as usize] {
+            if owner.accepts(text, 0, end) {
+                report(owner.hit);
             }
         }
     }
+
+    /// Bytes of memory of the automata.
+    #[allow(dead_code)] // For reports on a program's size.
+    pub(crate) fn memory_usage(&self) -> usize {
+        let automata = [&self.prefixes, &self.anywhere];
+        automata.iter().filter_map(|automaton| Some(automaton.as_ref()?.automaton.memory_usage())).sum()
+    }
+}
+
+/// Single bytes such as the blank are in nearly every text, and each of them would be a hit.
+fn tells(required: &Required) -> bool {
+    required.prefix || required.literals.iter().all(|literal| literal.len() > 1)
 }
 
 impl Owner {
@@ -131,20 +234,71 @@ impl Owner {
     }
 }
 
-/// A full table is the fastest; it is taken while it stays small.
-fn build(literals: &[Vec<u8>]) -> Option<AhoCorasick> {
-    let total: usize = literals.iter().map(Vec::len).sum();
-    let kind = if total <= 20_000 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::Standard)
-        .kind(Some(kind))
-        .build(literals)
-        .ok()
+/// Distinct literals and the patterns that they belong to.
+#[derive(Debug, Default)]
+struct Building {
+    literals: Vec<Vec<u8>>,
+    known: FxHashMap<Vec<u8>, usize>,
+    owners: Vec<Vec<Owner>>,
+}
+
+impl Building {
+    fn add(&mut self, literal: &[u8], owner: Owner) {
+        let index = *self.known.entry(literal.to_vec()).or_insert_with(|| {
+            self.literals.push(literal.to_vec());
+            self.owners.push(Vec::new());
+            self.literals.len() - 1
+        });
+        self.owners[index].push(owner);
+    }
+
+    /// `Some(None)` for no literals at all.
+    #[allow(clippy::option_option)]
+    fn build(self, start: StartKind) -> Option<Option<Automaton>> {
+        if self.literals.is_empty() {
+            return Some(None);
+        }
+        let total: usize = self.literals.iter().map(Vec::len).sum();
+        let kind = if total <= FULL_TABLE { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .start_kind(start)
+            .kind(Some(kind))
+            .build(&self.literals)
+            .ok()?;
+        let owners = self.owners.into_iter().map(Vec::into_boxed_slice).collect();
+        Some(Some(Automaton { automaton, owners }))
+    }
+}
+
+/// An automaton and, per literal, the patterns that it belongs to.
+#[derive(Debug)]
+struct Automaton {
+    automaton: AhoCorasick,
+    owners: Box<[Box<[Owner]>]>,
+}
+
+impl Automaton {
+    #[inline]
+    fn run(&self, input: &Input<'_>, text: &[u8], report: &mut impl FnMut(Hit)) {
+        let mut state = OverlappingState::start();
+        // An error comes only from a way to start that the automaton was not built for.
+        while self.automaton.try_find_overlapping(input.clone(), &mut state).is_ok() {
+            let Some(hit) = state.get_match() else { return };
+            for owner in &self.owners[hit.pattern().as_usize()] {
+                if owner.accepts(text, hit.start(), hit.end()) {
+                    report(owner.hit);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn part(kind: OsMatchKind, literal: &str) -> Part {
@@ -157,7 +311,11 @@ mod tests {
 
     fn run(set: &LiteralSet, text: &str) -> Vec<PredicateIndex> {
         let mut held = Vec::new();
-        set.run(text.as_bytes(), |predicate| held.push(predicate));
+        set.run(text.as_bytes(), |hit| {
+            if let Hit::Holds(predicate) = hit {
+                held.push(predicate);
+            }
+        });
         held.sort_unstable();
         held.dedup();
         held
@@ -165,16 +323,19 @@ mod tests {
 
     #[test]
     fn anchors_and_overlaps() {
-        let set = LiteralSet::new(&[
-            Literals { predicate: 0, parts: vec![part(OsMatchKind::Substring, "bcd")] },
-            Literals {
-                predicate: 1,
-                parts: vec![part(OsMatchKind::Prefix, "ab"), part(OsMatchKind::Suffix, "zz")],
-            },
-            Literals { predicate: 2, parts: vec![part(OsMatchKind::Equals, "abcd")] },
-            Literals { predicate: 3, parts: vec![part(OsMatchKind::Always, "")] },
-            Literals { predicate: 4, parts: vec![part(OsMatchKind::Equals, "")] },
-        ])
+        let set = LiteralSet::new(
+            &[
+                Literals { predicate: 0, parts: vec![part(OsMatchKind::Substring, "bcd")] },
+                Literals {
+                    predicate: 1,
+                    parts: vec![part(OsMatchKind::Prefix, "ab"), part(OsMatchKind::Suffix, "zz")],
+                },
+                Literals { predicate: 2, parts: vec![part(OsMatchKind::Equals, "abcd")] },
+                Literals { predicate: 3, parts: vec![part(OsMatchKind::Always, "")] },
+                Literals { predicate: 4, parts: vec![part(OsMatchKind::Equals, "")] },
+            ],
+            &[],
+        )
         .unwrap();
         assert_eq!(run(&set, "ABCD"), [0, 1, 2, 3]);
         assert_eq!(run(&set, "xabcd"), [0, 3]);
@@ -184,14 +345,93 @@ mod tests {
 
     #[test]
     fn case_counts_where_the_pattern_says_so() {
-        let set = LiteralSet::new(&[
-            Literals { predicate: 0, parts: vec![part(OsMatchKind::Equals, "stoplogging")] },
-            Literals { predicate: 1, parts: vec![exact(OsMatchKind::Equals, "StopLogging")] },
-            Literals { predicate: 2, parts: vec![exact(OsMatchKind::Suffix, "Logging")] },
-        ])
+        let set = LiteralSet::new(
+            &[
+                Literals { predicate: 0, parts: vec![part(OsMatchKind::Equals, "stoplogging")] },
+                Literals { predicate: 1, parts: vec![exact(OsMatchKind::Equals, "StopLogging")] },
+                Literals { predicate: 2, parts: vec![exact(OsMatchKind::Suffix, "Logging")] },
+            ],
+            &[],
+        )
         .unwrap();
         assert_eq!(run(&set, "StopLogging"), [0, 1, 2]);
         assert_eq!(run(&set, "stopLogging"), [0, 2]);
         assert_eq!(run(&set, "StopLogging\n"), [1, 2]);
+    }
+
+    /// Tests as rules have them.
+    fn test() -> impl Strategy<Value = Test> {
+        let word = "[abAB.]{0,3}";
+        prop_oneof![
+            "!?(\\^?[abA]{0,3}\\$?\\|?){1,3}".prop_map(Test::OsMatch),
+            "\\^?([abA]|\\\\d|\\\\d\\+|\\\\w\\*|\\\\\\.){0,4}\\$?".prop_map(Test::OsRegex),
+            "(\\(\\?i\\))?\\^?([abA.]|\\[ab\\]|\\\\d\\+|\\(\\?:ab\\|b\\)|a\\?){0,4}\\$?"
+                .prop_map(Test::Pcre2),
+            word.prop_map(Test::Equals),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        /// What is a literal is decided as by itself; what is not is a candidate wherever it holds.
+        #[test]
+        fn equals_each_matcher_alone(
+            tests in proptest::collection::vec(test(), 1..8),
+            text in "[abAB1.]{0,6}\n?",
+        ) {
+            let matchers: Vec<Matcher> = tests.iter().map(|test| Matcher::new(test).unwrap()).collect();
+            let (mut literals, mut candidates) = (Vec::new(), Vec::new());
+            for (predicate, (test, matcher)) in (0..).zip(tests.iter().zip(&matchers)) {
+                match Literals::of(predicate, test, matcher) {
+                    Some(found) => literals.push(found),
+                    None => candidates.push(Candidates { predicate, necessary: matcher.necessary() }),
+                }
+            }
+            let set = LiteralSet::new(&literals, &candidates).unwrap();
+            let mut hits = Vec::new();
+            set.run(text.as_bytes(), |hit| hits.push(hit));
+            for (predicate, matcher) in (0..).zip(&matchers) {
+                let holds = matcher.is_match(text.as_bytes());
+                let shown = format!("{:?} on {text:?}", tests[predicate as usize]);
+                if set.predicates.contains(&predicate) {
+                    prop_assert_eq!(hits.contains(&Hit::Holds(predicate)), holds, "{}", shown);
+                    prop_assert!(!hits.contains(&Hit::Candidate(predicate)), "{}", shown);
+                } else {
+                    prop_assert!(!holds || hits.contains(&Hit::Candidate(predicate)), "{}", shown);
+                    prop_assert!(!hits.contains(&Hit::Holds(predicate)), "{}", shown);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_texts_with_the_literals_are_candidates() {
+        let candidate = |predicate, pattern: &str| {
+            let necessary = Matcher::new(&Test::Pcre2(pattern.into())).unwrap().necessary();
+            Candidates { predicate, necessary }
+        };
+        let patterns = ["(?i)needle\\d", "^start\\d", "^\\d+$", "\\w+"];
+        let candidates: Vec<Candidates> =
+            (0..).zip(patterns).map(|(at, pattern)| candidate(at, pattern)).collect();
+        let set = LiteralSet::new(&[], &candidates).unwrap();
+        let candidates = |text: &str| {
+            let mut hits = Vec::new();
+            set.run(text.as_bytes(), |hit| hits.push(hit));
+            hits.sort_unstable();
+            hits
+        };
+        let hits = |predicates: &[u32]| predicates.iter().map(|one| Hit::Candidate(*one)).collect::<Vec<_>>();
+        assert_eq!(candidates("xNEEDLE!"), hits(&[0, 3]));
+        assert_eq!(candidates("starts"), hits(&[1, 3]));
+        assert_eq!(candidates("xstart"), hits(&[3]));
+        assert_eq!(candidates("7"), hits(&[2, 3]));
+        assert!(set.memory_usage() > 0);
+        assert_eq!(
+            LiteralSet::new(&[Literals { predicate: 0, parts: vec![Part::same(b"x")] }], &[])
+                .unwrap()
+                .memory_usage(),
+            0
+        );
     }
 }

@@ -3,8 +3,10 @@
 //! Enters: the output of [`crate::compile`]. Leaves: what [`crate::matcher`] runs and what tools list. Every distinct
 //! test of a subject exists once, however many rules use it; rules and nodes refer to tests by number.
 
+mod equalities;
 mod lists;
 mod literals;
+mod patterns;
 
 use std::sync::Arc;
 
@@ -20,7 +22,8 @@ use crate::ir::{
 };
 
 pub(crate) use lists::{ListCheck, Lists};
-pub(crate) use literals::{LiteralSet, Literals, Part as LiteralPart};
+pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
+pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
@@ -210,8 +213,14 @@ pub(crate) enum PredicateTest {
     Literal,
     /// By itself, when it is asked for.
     Alone(Matcher),
-    /// By itself, but only when the pass over the subject's literals has found one that it needs.
-    Candidate(Matcher),
+    /// By itself, but only when the pass over the subject's literals has found one that it needs. Of those that are
+    /// joined, several candidates are decided together.
+    Candidate {
+        /// The pattern.
+        matcher: Matcher,
+        /// It is in the subject's pattern set.
+        joined: bool,
+    },
     /// A look-up.
     List(ListCheck),
 }
@@ -222,8 +231,10 @@ pub(crate) struct Subject {
     /// Lower-case name; the log has none.
     pub(crate) name: String,
     pub(crate) place: SubjectPlace,
-    /// The literals of all its literal predicates.
+    /// The literals of all its predicates.
     pub(crate) literals: Option<LiteralSet>,
+    /// Those of its regular patterns that one automaton decides together.
+    pub(crate) patterns: Option<PatternSet>,
 }
 
 /// Where the text of a subject comes from.

@@ -4,9 +4,8 @@
 //! tests are literals; one automaton decides those, and the few others are run.
 
 use crate::expr::Matcher;
-use crate::expr::pcre2_literals;
 use crate::ir::Test;
-use crate::program::{LiteralPart, LiteralSet, Literals};
+use crate::program::{Hit, LiteralSet, Literals};
 
 /// The compiled tests; a root is known by its position.
 #[derive(Debug, Default)]
@@ -22,13 +21,13 @@ impl Programs {
         let words = tests.len().div_ceil(64);
         let (mut sets, mut others) = (Vec::new(), Vec::new());
         for (position, (test, matcher)) in (0..).zip(tests) {
-            match parts(test, &matcher) {
-                Some(parts) => sets.push((Literals { predicate: position, parts }, matcher)),
+            match Literals::of(position, test, &matcher) {
+                Some(literals) => sets.push((literals, matcher)),
                 None => others.push((position, matcher)),
             }
         }
         let (sets, matchers): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
-        let literals = LiteralSet::new(&sets);
+        let literals = LiteralSet::new(&sets, &[]);
         if literals.is_none() {
             others.extend(sets.iter().map(|set| set.predicate).zip(matchers));
         }
@@ -42,30 +41,17 @@ impl Programs {
         passed.resize(self.words, 0);
         let mut pass = |position: u32| passed[position as usize / 64] |= 1 << (position % 64);
         if let Some(literals) = &self.literals {
-            literals.run(program_name, &mut pass);
+            literals.run(program_name, |hit| {
+                if let Hit::Holds(position) = hit {
+                    pass(position);
+                }
+            });
         }
         for (position, matcher) in &self.others {
             if matcher.is_match(program_name) {
                 pass(*position);
             }
         }
-    }
-}
-
-/// The literals that are all of a test, one of which must hold.
-fn parts(test: &Test, matcher: &Matcher) -> Option<Vec<LiteralPart>> {
-    match (matcher, test) {
-        (Matcher::OsMatch(matcher), _) if !matcher.inverted() => {
-            Some(matcher.parts().iter().cloned().map(LiteralPart::from).collect())
-        }
-        (Matcher::OsRegex(regex), _) => {
-            Some(regex.as_literals()?.into_iter().map(LiteralPart::from).collect())
-        }
-        (Matcher::Pcre2(_), Test::Pcre2(pattern)) => {
-            let (parts, ignore_case) = pcre2_literals::literals(pattern)?;
-            Some(parts.into_iter().map(|part| LiteralPart::pcre2(part, ignore_case)).collect())
-        }
-        _ => None,
     }
 }
 

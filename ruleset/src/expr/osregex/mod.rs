@@ -22,8 +22,10 @@ use self::parse::{Alternative, Op, Repeat};
 use self::scan::{Groups, NoMarks, scan};
 pub(crate) use self::start::{Start, start_of};
 use super::ExprError;
+use super::bytes::ByteSet;
 use super::finder::Finder;
 use super::literals::{Literals, OsMatchPart};
+use super::required::{Necessary, Required};
 
 /// A compiled pattern.
 #[derive(Debug)]
@@ -118,6 +120,21 @@ impl OsRegex {
     #[must_use]
     pub fn as_literals(&self) -> Option<Vec<OsMatchPart>> {
         literal_parts(&self.alternatives)
+    }
+
+    /// What every matching text has.
+    pub(super) fn necessary(&self) -> Necessary {
+        let all = |part: fn(&Alternative) -> Option<Vec<u8>>, prefix| {
+            let literals =
+                self.alternatives.iter().map(|branch| part(&branch.alternative)).collect::<Option<_>>()?;
+            Required::new(literals, prefix)
+        };
+        let first = self.alternatives.iter().try_fold(ByteSet::default(), |mut all, branch| {
+            all.extend(branch.alternative.first_bytes()?);
+            Some(all)
+        });
+        let required = Required::better(all(Alternative::required, false), all(Alternative::start, true));
+        Necessary { required, first }
     }
 
     /// For each alternative a literal (lower case) that any text matching it must contain in some case; `None` when an

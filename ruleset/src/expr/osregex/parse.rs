@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 
 use super::super::ExprError;
+use super::super::bytes::ByteSet;
 use super::super::finder::commonness;
 use super::super::literals::{OsMatchKind, OsMatchPart};
 use super::class::Class;
@@ -190,6 +191,32 @@ impl Alternative {
             (true, true) => OsMatchKind::Equals,
         };
         Some(OsMatchPart::new(kind, &bytes))
+    }
+
+    /// The fixed bytes that a match must begin with, at the start of the text, in lower case.
+    ///
+    /// Why this is sound: with `^` the first attempt is the only one, and it comes back only to places that a repeated
+    /// class saved. Until the first such class, and a mark ends this literal too, each step takes one byte or fails.
+    pub(super) fn start(&self) -> Option<Vec<u8>> {
+        let run: Vec<u8> = self.ops.iter().map_while(|op| op.fixed()).collect();
+        (self.from_start && !run.is_empty()).then_some(run)
+    }
+
+    /// The bytes that a matching text can begin with, where the alternative is bound to the start and must take its
+    /// first byte: the first step (after a mark, which takes nothing) is a literal or a class that is not starred, so
+    /// a byte that it refuses ends the only attempt, and the empty text leaves it untaken.
+    pub(super) fn first_bytes(&self) -> Option<ByteSet> {
+        let first = match &*self.ops {
+            [Op::Mark(_), first, ..] | [first, ..] if self.from_start => *first,
+            _ => return None,
+        };
+        match first {
+            Op::Literal(literal) => Some(ByteSet::of(|byte| byte.to_ascii_lowercase() == literal)),
+            Op::Class(class, Repeat::Once | Repeat::OneOrMore) => {
+                Some(ByteSet::of(|byte| class.accepts(byte)))
+            }
+            Op::Class(_, Repeat::Any) | Op::Mark(_) => None,
+        }
     }
 
     /// The longest run of fixed bytes that every match must consume, in lower case.

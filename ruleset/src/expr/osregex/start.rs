@@ -67,7 +67,7 @@ impl OsRegex {
 
     /// How texts begin that the only alternative matches; `None` when it is not bound to the beginning.
     pub(crate) fn start(&self) -> Option<Start> {
-        self.only().filter(|alternative| alternative.from_start).map(Alternative::start)
+        self.only().filter(|alternative| alternative.from_start).map(Alternative::opening)
     }
 
     /// The literals (lower case) that every match of the only alternative contains.
@@ -99,7 +99,7 @@ impl OsRegex {
 impl Alternative {
     /// Sound because before the first repeated class the scan takes byte after byte, and with `^` the first refusal is
     /// final. A starred class can take nothing; two group edges in a row are compared as a byte.
-    fn start(&self) -> Start {
+    fn opening(&self) -> Start {
         let (mut mask, mut value, mut at) = ([0; 8], [0; 8], 0);
         for (index, op) in self.ops.iter().enumerate() {
             let next_is_mark = matches!(self.ops.get(index + 1), Some(Op::Mark(_)));

@@ -458,6 +458,31 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_000), ..Default::default() })]
 
     #[test]
+    fn what_is_necessary_is_in_every_match(pattern in pattern(), bound in any::<bool>(), text in "[abA12 (+^$.-]{0,14}") {
+        let pattern = if bound && !pattern.starts_with('^') { format!("^{pattern}") } else { pattern };
+        let regex = OsRegex::new(&pattern).unwrap();
+        let text = text.to_lowercase();
+        let captured = regex.captures(text.as_bytes(), &mut Vec::new()).is_some();
+        if regex.is_match(text.as_bytes()) || captured {
+            let Necessary { required, first } = regex.necessary();
+            if let Some(required) = required {
+                let holds = |literal: &Vec<u8>| {
+                    let literal = std::str::from_utf8(literal).unwrap();
+                    if required.prefix { text.starts_with(literal) } else { text.contains(literal) }
+                };
+                prop_assert!(required.literals.iter().any(holds), "{pattern} on {text:?}: {required:?}");
+            }
+            if let Some(first) = first {
+                prop_assert!(text.as_bytes().first().is_some_and(|&byte| first.contains(byte)), "{pattern} on {text:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_000), ..Default::default() })]
+
+    #[test]
     fn equals_the_plain_formulation(pattern in pattern(), text in "[abA12 (+^$.-]{0,14}") {
         let regex = OsRegex::new(&pattern).unwrap();
         let text = text.as_bytes();

@@ -5,7 +5,7 @@
 //! character is understood here are taken: letters, digits, a few signs that mean themselves, escaped punctuation, one
 //! level of group, `^` first and `$` last. Everything else stays with the library.
 
-use super::OsMatchKind;
+use super::super::OsMatchKind;
 
 /// Most literals that one pattern may have.
 const MAX_LITERALS: usize = 1_000;
