@@ -13,9 +13,15 @@
 //! | `lower` | `syntax` → rules that wait for a parent |
 //! | `tree` | waiting rules → rule tree; `parents`, `topics`: what to say about a parent that is not there |
 
+#[cfg(test)]
+mod home_tests;
+#[cfg(test)]
+mod load_error_tests;
 mod lower;
 mod parents;
 mod parse;
+#[cfg(test)]
+mod reading_tests;
 mod source;
 mod syntax;
 #[cfg(test)]
