@@ -197,15 +197,3 @@ const ANNOUNCED: [(&str, usize); 5] = [
     ("there is no list", 1),
     ("overwriting cannot change which events", 2),
 ];
-
-#[test]
-#[ignore = "a measurement, to be run in release by hand"]
-fn measure() {
-    let Some(folder) = compat() else { return };
-    let home = folder.join("homes/stock");
-    for _ in 0..5 {
-        let started = std::time::Instant::now();
-        let (_, loaded) = load_home(&home, &["ruleset/rules"], "0215-policy_rules.xml");
-        println!("{} rules in {:?}", loaded.tree.rules.len(), started.elapsed());
-    }
-}
