@@ -19,9 +19,15 @@
 mod decoders;
 pub mod home;
 mod lists;
+#[cfg(test)]
+mod home_tests;
+#[cfg(test)]
+mod load_error_tests;
 mod lower;
 mod parents;
 mod parse;
+#[cfg(test)]
+mod reading_tests;
 mod source;
 mod syntax;
 #[cfg(test)]

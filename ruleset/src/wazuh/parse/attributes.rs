@@ -9,6 +9,9 @@ use super::tag;
 /// What is left of level 0 in the reference when the accuracy is 0, too.
 const LEVEL_WITHOUT_ACCURACY: u8 = 99;
 
+/// Digits of a number that is not cut.
+const MAX_DIGITS: usize = 6;
+
 /// Reads the attributes into `rule`; gives the id, where there is one.
 pub(super) fn read(rule: &mut RuleSyntax, element: &Element<'_>, faults: &mut Faults<'_>) -> Option<u32> {
     let mut reader = Reader { rule, faults };
@@ -68,7 +71,8 @@ impl Reader<'_, '_, '_> {
         range: std::ops::RangeInclusive<u32>,
     ) -> Option<u32> {
         let text = attribute.value.value.as_str();
-        let number = text.parse().ok().filter(|number| is_digits(text) && range.contains(number));
+        let is_short = is_digits(text) && text.len() <= MAX_DIGITS;
+        let number = text.parse().ok().filter(|number| is_short && range.contains(number));
         if number.is_none() {
             let name = attribute.name;
             let message = format!("the attribute {name} is not {wanted}");
