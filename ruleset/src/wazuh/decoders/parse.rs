@@ -162,7 +162,7 @@ impl Reader<'_, '_> {
         match name.as_str() {
             "parent" => join(&mut self.decoder.parent, self.faults, element),
             "program_name" => {
-                join_pattern(&mut self.decoder.program_name, self.faults, element, Kind::Program)
+                join_pattern(&mut self.decoder.program_name, self.faults, element, Kind::Program);
             }
             "prematch" => join_pattern(&mut self.decoder.prematch, self.faults, element, Kind::Prematch),
             "regex" => join_pattern(&mut self.decoder.regex, self.faults, element, Kind::Regex),
