@@ -37,6 +37,8 @@ pub(crate) struct Decoded<'a> {
     pub(crate) tag: Option<&'a str>,
     /// The bytes were not UTF-8; values were read with U+FFFD in their place.
     pub(crate) lossy: bool,
+    /// Numbers were too large for any type.
+    pub(crate) has_infinities: bool,
 }
 
 /// A record of a source whose records are JSON. `as_is`: rules see just this record, so that it may be of the kind that
@@ -48,10 +50,10 @@ pub(crate) fn json_record<'a, 't>(
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
 ) -> Result<Decoded<'a>, Fault> {
-    let lossy = parse(record, Tail::Refused, room, buffers, tape)?;
+    let Parsed { lossy, has_infinities } = parse(record, Tail::Refused, room, buffers, tape)?;
     let header = Header { timestamp: None, hostname: None, program_name: None, log: record };
     let decoder = if as_is && is_ms_graph(record) { Decoder::JsonMsGraph } else { Decoder::Json };
-    Ok(Decoded { decoder: Some(decoder), header, tag: None, lossy })
+    Ok(Decoded { decoder: Some(decoder), header, tag: None, lossy, has_infinities })
 }
 
 /// A line of a text source; it ends at the first NUL.
@@ -64,7 +66,7 @@ pub(crate) fn text_record<'a, 't>(
     let end = memchr::memchr(0, record).unwrap_or(record.len());
     let header = header::parse(&record[..end]);
     let log = header.log;
-    let mut decoded = Decoded { decoder: None, header, tag: None, lossy: false };
+    let mut decoded = Decoded { decoder: None, header, tag: None, lossy: false, has_infinities: false };
     if decoded.header.program_name.is_some() {
         // The reference looks at such lines with the decoders for programs only, and these here are not.
         return decoded;
@@ -79,7 +81,7 @@ pub(crate) fn text_record<'a, 't>(
     }
     if matches!(decoded.decoder, Some(Decoder::Json | Decoder::JsonMsGraph)) {
         match parse(log, Tail::Tolerated, room, buffers, tape) {
-            Ok(lossy) => decoded.lossy = lossy,
+            Ok(parsed) => decoded.lossy = parsed.lossy,
             Err(_) => tape.0.clear(),
         }
     }
@@ -123,7 +125,16 @@ enum Tail {
     Tolerated,
 }
 
-/// Fills the tape; true when bytes had to be replaced because they were not UTF-8. The parser checks everything itself,
+/// What had to be done to a record.
+#[derive(Default)]
+struct Parsed {
+    /// Bytes were replaced because they were not UTF-8.
+    lossy: bool,
+    /// See [`Decoded::has_infinities`].
+    has_infinities: bool,
+}
+
+/// Fills the tape. The parser checks everything itself,
 /// so that only a record that it refuses is looked at again.
 fn parse<'t>(
     record: &[u8],
@@ -131,21 +142,21 @@ fn parse<'t>(
     room: &'t mut Room,
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
-) -> Result<bool, Fault> {
+) -> Result<Parsed, Fault> {
     let Room { bytes, mended, nul_escape } = room;
     bytes.clear();
     bytes.extend_from_slice(record);
-    let mut lossy = false;
+    let mut parsed = Parsed::default();
     if let Err(error) = simd_json::fill_tape(bytes, buffers, tape) {
         tape.0.clear();
-        lossy = mend(record, tail, mended).ok_or_else(|| fault(&error))?;
+        parsed.lossy = mend(record, tail, mended).ok_or_else(|| fault(&error))?;
         simd_json::fill_tape(mended, buffers, tape).map_err(|error| fault(&error))?;
-        overflow::restore(&mut tape.0);
+        parsed.has_infinities = overflow::restore(&mut tape.0);
     }
     if nul_escape.find(record).is_some() {
         cut_at_nul(&mut tape.0);
     }
-    Ok(lossy)
+    Ok(parsed)
 }
 
 /// Makes of a record that the parser refused one that it may take; `None` when there is nothing to be done. True when

@@ -126,13 +126,19 @@ impl Program {
     ) -> Result<R, Fault> {
         let Scratch { room, buffers, tape: kept, state, memory: _ } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
-        let mapping = &self.bindings[input.binding.0].mapping;
+        let binding = &self.bindings[input.binding.0];
+        let mapping = &binding.mapping;
+        let may_be_special = mapping.adds_nothing() || mapping.decoder.is_some();
         let decoded = match mapping.format {
-            Format::Json => {
-                decode::json_record(input.record, mapping.adds_nothing(), room, buffers, &mut tape)
-            }
+            Format::Json => decode::json_record(input.record, may_be_special, room, buffers, &mut tape),
             Format::Text => Ok(decode::text_record(input.record, room, buffers, &mut tape)),
         };
+        if mapping.printed
+            && decoded.as_ref().is_ok_and(|decoded| decoded.has_infinities)
+            && !verdict::is_enveloped(binding, &tape.0)
+        {
+            overflow::forget(&mut tape.0);
+        }
         let result = decoded.map(|decoded| {
             let verdict = verdict::judge(self, input, &decoded, &tape.0, state);
             then(&verdict)

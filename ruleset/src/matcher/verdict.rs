@@ -3,6 +3,8 @@
 //! Enters: a decoded record. Leaves: a [`Verdict`], which borrows from it and makes description, data and identity only
 //! when it is asked: most events are never asked.
 
+use std::borrow::Cow;
+
 use simd_json::Node as TapeNode;
 
 use super::decode::Decoded;
@@ -10,7 +12,8 @@ use super::walk::Event;
 use super::{Input, State, output_slots};
 use crate::decode::data::{self, Members};
 use crate::decode::extract::{Found, Reading, extract};
-use crate::decode::mapping::Normalise;
+use crate::decode::mapping::{Mapping, Normalise};
+use crate::decode::place::{self, Place};
 use crate::decode::text;
 use crate::ir::Part;
 use crate::program::{ALTERNATIVES, Binding, Decoder, Extra, Given, Program, Rule, View};
@@ -24,6 +27,10 @@ pub struct Verdict<'v> {
     binding: &'v Binding,
     view: &'v View,
     enveloped: bool,
+    reading: Reading,
+    decoder: Option<Decoder>,
+    /// The service that the record's wrapper names.
+    service: Option<Cow<'v, str>>,
     rule: Option<u32>,
 }
 
@@ -56,24 +63,49 @@ pub(super) fn judge<'v>(
         Some(view) if enveloped => view,
         _ => &binding.raw,
     };
-    let mut verdict = Verdict { program, input, decoded, tape, binding, view, enveloped, rule: None };
+    let mapping = &binding.mapping;
+    let decoder = if enveloped { decoded.decoder } else { mapping.decoder.or(decoded.decoder) };
+    let place = if enveloped { Place::default() } else { Place::of(tape, mapping) };
+    let has_service = mapping.wrapper.as_ref().is_some_and(|wrapper| wrapper.service.is_some());
+    let service = if has_service && place.root > 0 { place::service(tape) } else { None };
+    let reading = reading(mapping, enveloped, place, decoder, service.as_deref());
     state.slots.fill(Found::NONE);
-    extract(tape, &view.tests, verdict.reading(), &mut state.slots);
+    extract(tape, &view.tests, reading, &mut state.slots);
     let event = Event {
         program,
         view,
         tape,
         context: input.context,
         log: decoded.header.log,
-        decoder: decoded.decoder,
+        decoder,
         tag: decoded.tag,
+        service: service.as_deref(),
     };
-    verdict.rule = event.search(state).map(|node| program.nodes[node as usize].rule);
-    verdict
+    let rule = event.search(state).map(|node| program.nodes[node as usize].rule);
+    Verdict { program, input, decoded, tape, binding, view, enveloped, reading, decoder, service, rule }
+}
+
+fn reading(
+    mapping: &Mapping,
+    enveloped: bool,
+    place: Place,
+    decoder: Option<Decoder>,
+    service: Option<&str>,
+) -> Reading {
+    let kind = if enveloped { Normalise::None } else { mapping.normalise };
+    Reading {
+        normalise: matches!(kind, Normalise::AwsBucket | Normalise::AwsEvent | Normalise::AwsSubscriber),
+        keeps_lists: kind == Normalise::AwsSubscriber || place.shown.is_some(),
+        cloudtrail: kind == Normalise::AwsBucket,
+        discard_null: decoder == Some(Decoder::JsonMsGraph),
+        graph: mapping.normalise == Normalise::AzureGraph,
+        place,
+        left_out: (service == Some("macie")).then_some("trigger"),
+    }
 }
 
 /// A member at the top of the envelope tells, mostly the first.
-fn is_enveloped(binding: &Binding, tape: &[TapeNode<'_>]) -> bool {
+pub(super) fn is_enveloped(binding: &Binding, tape: &[TapeNode<'_>]) -> bool {
     let (Some(form), Some(TapeNode::Object { len, .. })) = (binding.envelope_form(), tape.first()) else {
         return false;
     };
@@ -103,7 +135,7 @@ impl<'v> Verdict<'v> {
     /// Name of the decoder.
     #[must_use]
     pub fn decoder(&self) -> Option<&'static str> {
-        self.decoded.decoder.map(Decoder::name)
+        self.decoder.map(Decoder::name)
     }
 
     /// Timestamp, host name and program name of a text line's header.
@@ -136,7 +168,10 @@ impl<'v> Verdict<'v> {
     pub fn describe(&self) -> (String, Identity) {
         let mut slots = vec![Found::NONE; output_slots(self.program)];
         let first_output = self.program.subjects.len();
-        extract(self.tape, &self.view.outputs, self.reading(), &mut slots);
+        extract(self.tape, &self.view.outputs, self.reading, &mut slots);
+        if let Some(outside) = &self.view.outside {
+            extract(self.tape, outside, Reading::default(), &mut slots);
+        }
         let mut description = String::new();
         for part in self.rule().map(|rule| rule.description.parts.as_slice()).unwrap_or_default() {
             if description.len() > MAX_DESCRIPTION {
@@ -167,8 +202,10 @@ impl<'v> Verdict<'v> {
         };
         let first =
             |extra: Extra| (0..ALTERNATIVES).find_map(|alternative| text(extra as usize + alternative));
+        let parts: Vec<String> =
+            (0..ALTERNATIVES).filter_map(|part| text(Extra::Key as usize + part)).collect();
         Identity {
-            key: text(Extra::Key as usize),
+            key: text(Extra::Key as usize).map(|_| parts.join("\n")),
             region: text(Extra::Region as usize),
             account: first(Extra::Account)
                 .or_else(|| self.input.context.account.as_deref().map(str::to_owned)),
@@ -194,6 +231,11 @@ impl<'v> Verdict<'v> {
             Given::Constant(value) => return out.push_str(value),
             Given::Fact(fact) => {
                 if let Some(value) = self.input.context.envelope(fact) {
+                    return out.push_str(value);
+                }
+            }
+            Given::Service => {
+                if let Some(value) = &self.service {
                     return out.push_str(value);
                 }
             }
@@ -223,21 +265,15 @@ impl<'v> Verdict<'v> {
             .envelope
             .iter()
             .filter_map(|(name, fact)| Some((name.as_str(), self.input.context.envelope(fact)?)));
-        let given = if self.enveloped { Vec::new() } else { constants.chain(facts).collect() };
+        let service = mapping.wrapper.as_ref().and_then(|wrapper| wrapper.service.as_deref());
+        let service = service.zip(self.service.as_deref());
+        let given = if self.enveloped { Vec::new() } else { constants.chain(service).chain(facts).collect() };
         let tag = self.decoded.tag.map(|tag| ("tag", tag));
         Members {
             tape: self.tape,
             under: if self.enveloped { "" } else { &mapping.under },
             given: given.into_iter().chain(tag).collect(),
-            reading: self.reading(),
-        }
-    }
-
-    fn reading(&self) -> Reading {
-        Reading {
-            normalise: !self.enveloped && self.binding.mapping.normalise == Normalise::AwsBucket,
-            discard_null: self.decoded.decoder == Some(Decoder::JsonMsGraph),
-            graph: self.binding.mapping.normalise == Normalise::AzureGraph,
+            reading: self.reading,
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Event<'a> {
     pub(crate) decoder: Option<Decoder>,
     /// The field that the decoder for tagged text lines took.
     pub(crate) tag: Option<&'a str>,
+    /// The service that the record's wrapper names.
+    pub(crate) service: Option<&'a str>,
 }
 
 impl Event<'_> {
@@ -156,7 +158,8 @@ impl Event<'_> {
         match &self.view.given[subject as usize] {
             Given::Constant(_) => return true,
             Given::Fact(fact) if self.context.envelope(fact).is_some() => return true,
-            Given::Fact(_) | Given::No => {}
+            Given::Service if self.service.is_some() => return true,
+            Given::Fact(_) | Given::Service | Given::No => {}
         }
         state.slots[subject as usize].get().is_some() || self.tag_of(subject).is_some()
     }
@@ -175,6 +178,11 @@ impl Event<'_> {
             Given::Constant(value) => return Some(value.as_bytes()),
             Given::Fact(fact) => {
                 if let Some(value) = self.context.envelope(fact) {
+                    return Some(value.as_bytes());
+                }
+            }
+            Given::Service => {
+                if let Some(value) = self.service {
                     return Some(value.as_bytes());
                 }
             }
