@@ -330,5 +330,17 @@ mod tests {
     fn a_wrong_key_is_named() {
         let error = Mapping::parse("m.yaml", "source: x\nformat: csv\n").unwrap_err();
         assert_eq!(error.to_string(), "m.yaml: `format` must be `json` or `text`");
+        for (line, key) in [
+            ("normalise: aws", "normalise"),
+            ("printed: 1", "printed"),
+            ("decoder: csv", "decoder"),
+            ("wrapper: {service: x}", "wrapper"),
+            ("wrapper: {member: x, identity: y}", "wrapper"),
+            ("event_key: [1]", "event_key"),
+            ("event_key: {a: b}", "event_key"),
+        ] {
+            let error = Mapping::parse("m.yaml", &format!("source: x\nformat: json\n{line}\n")).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("m.yaml: `{key}` must be ")), "{error}");
+        }
     }
 }
