@@ -60,6 +60,7 @@ const KEYS: &[(&[&str], &str)] = &[
     (&["TimeGenerated", "TenantId", "Type"], "azure.log_analytics"),
     (&["CreationTime", "Operation", "OrganizationId", "RecordType", "Workload"], "office365"),
     (&["insertId", "logName", "resource"], "gcp.pubsub"),
+    (&["notificationConfigName", "finding"], "gcp.pubsub"),
     (&["auditID", "stage", "apiVersion"], "k8s.audit"),
     (&["Type", "Action", "Actor", "timeNano"], "docker"),
     (&["action", "actor", "_document_id"], "github"),

@@ -62,19 +62,17 @@ fn last_of(tape: &[Node<'_>], root: usize, path: &[String]) -> Option<(usize, us
     Some((list, last))
 }
 
-/// Position of the value of the member with exactly this name; of several the last, which is the one that is left when
-/// the collector has read the record.
+/// Position of the value of the member with exactly this name; of several the first, as everywhere.
 fn member(tape: &[Node<'_>], at: usize, name: &str) -> Option<usize> {
     let Some(Node::Object { len, .. }) = tape.get(at) else { return None };
-    let mut found = None;
     let mut key = at + 1;
     for _ in 0..*len {
         if matches!(tape.get(key), Some(Node::String(known)) if *known == name) {
-            found = Some(key + 1);
+            return Some(key + 1);
         }
         key += 1 + span(tape, key + 1);
     }
-    found
+    None
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ const VERDICTS: &[(&str, &[&str])] = &[
 
 /// The rules without those that this version cannot load, which need more than one event or lists from elsewhere; and
 /// the ids of these.
-fn loadable(name: &str, text: String) -> (RuleText, Vec<String>) {
+fn loadable(name: &str, text: &str) -> (RuleText, Vec<String>) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut cut = Vec::new();
     loop {
@@ -183,7 +183,7 @@ fn records_get_the_references_verdict() {
     let Some(folder) = folder() else { return };
     for (name, suites) in VERDICTS {
         let text = std::fs::read_to_string(folder.join("homes/stock/ruleset/rules").join(name)).unwrap();
-        let (rules, cut) = loadable(name, text);
+        let (rules, cut) = loadable(name, &text);
         let mut engine = Engine::new(vec![rules], false);
         for suite in *suites {
             let sources = SUITES.iter().find(|(known, _)| known == suite).unwrap().1;
