@@ -33,15 +33,17 @@ pub enum Format {
 const TEXT_SOURCES: [&str; 2] = ["syslog", "text"];
 
 /// Sources that are JSON whatever the first byte is, so that garbage at the beginning costs one line only.
-const JSON_SOURCES: [&str; 18] = [
+const JSON_SOURCES: [&str; 22] = [
     "aws.cloudtrail",
     "aws.config",
+    "aws.eventbridge",
     "aws.guardduty",
     "aws.inspector",
     "aws.kms",
     "aws.macie",
     "aws.security_hub",
     "aws.securityhub",
+    "aws.subscriber",
     "aws.trusted_advisor",
     "aws.waf",
     "azure",
@@ -49,8 +51,10 @@ const JSON_SOURCES: [&str; 18] = [
     "gcp",
     "github",
     "json",
+    "k8s",
     "kubernetes",
     "ms-graph",
+    "ms_graph",
     "office365",
 ];
 
@@ -88,7 +92,7 @@ pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 pub fn json(source: &str) -> Format {
     if in_family(source, "aws") {
         Format::Json(AWS_MEMBERS)
-    } else if in_family(source, "kubernetes") {
+    } else if in_family(source, "kubernetes") || in_family(source, "k8s") {
         Format::Json(KUBERNETES_MEMBERS)
     } else {
         Format::Json(OTHER_MEMBERS)
@@ -109,6 +113,11 @@ mod tests {
         assert_eq!(detect("syslog", b"{\"a\":1}"), Some(Format::Lines));
         assert_eq!(detect("aws.cloudtrail", b"garbage"), Some(Format::Json(AWS_MEMBERS)));
         assert_eq!(detect("kubernetes.audit", b""), Some(Format::Json(KUBERNETES_MEMBERS)));
+        assert_eq!(detect("k8s.audit", b"x"), Some(Format::Json(KUBERNETES_MEMBERS)));
+        assert_eq!(detect("aws.eventbridge", b"x"), Some(Format::Json(AWS_MEMBERS)));
+        for source in ["gcp.pubsub", "office365", "github", "docker", "ms_graph"] {
+            assert_eq!(detect(source, b"x"), Some(Format::Json(OTHER_MEMBERS)), "{source}");
+        }
         assert_eq!(detect("azure.log_analytics", b"x"), Some(Format::Json(OTHER_MEMBERS)));
         assert_eq!(detect("json", b"garbage"), Some(Format::Json(OTHER_MEMBERS)));
     }

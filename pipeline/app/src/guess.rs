@@ -1,8 +1,8 @@
 //! What log source a file holds, for commands that were not told.
 //!
 //! Enters: the path and the first [`HEAD_BYTES`] of the decompressed content. Leaves: a log source. A guess may only
-//! look at what is certain for the provider: CloudTrail's fixed path and its three key fields, Log Analytics' standard
-//! columns. Anything else is `json` or `syslog`, which every record of that shape may safely be read as.
+//! look at what is certain for the provider: the fixed paths of AWS services, and keys that all records of a source have
+//! and no others together. Anything else is `json` or `syslog`, which every record of that shape may safely be read as.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,8 +15,8 @@ pub(crate) const HEAD_BYTES: usize = 64 * 1024;
 
 /// The log source of the file at `path` that begins with `head`.
 pub(crate) fn log_source(path: &str, head: &[u8]) -> &'static str {
-    if is_cloudtrail_path(path) {
-        return "aws.cloudtrail";
+    if let Some(source) = source_of_path(path) {
+        return source;
     }
     let head = &head[..head.len().min(HEAD_BYTES)];
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
@@ -41,23 +41,36 @@ pub(crate) fn plain_head(reader: &mut dyn Read) -> Vec<u8> {
     head
 }
 
-/// `AWSLogs/<account>/CloudTrail/…`, the layout in which CloudTrail delivers; an organisation's id may stand between.
-fn is_cloudtrail_path(path: &str) -> bool {
-    let mut parts = path.split(['/', '\\']).skip_while(|part| *part != "AWSLogs").skip(1);
-    // Digests have the same layout in a folder of their own, and are no events.
-    parts.any(|part| part == "CloudTrail")
+/// `AWSLogs/<account>/CloudTrail/…`, the layout in which AWS services deliver; an organisation's id may stand between.
+fn source_of_path(path: &str) -> Option<&'static str> {
+    let parts = path.split(['/', '\\']).skip_while(|part| *part != "AWSLogs").skip(1);
+    // CloudTrail's digests have the same layout in a folder of their own, and are no events.
+    parts.into_iter().find_map(|part| match part {
+        "CloudTrail" => Some("aws.cloudtrail"),
+        "GuardDuty" => Some("aws.guardduty"),
+        _ => None,
+    })
 }
+
+/// Keys that together tell a source. Events of a bus are first: they hold records of other sources.
+const KEYS: &[(&[&str], &str)] = &[
+    (&["detail-type", "detail", "source"], "aws.eventbridge"),
+    (&["eventVersion", "eventSource", "eventName"], "aws.cloudtrail"),
+    (&["schemaVersion", "detectorId", "accountId", "severity"], "aws.guardduty"),
+    (&["TimeGenerated", "TenantId", "Type"], "azure.log_analytics"),
+    (&["CreationTime", "Operation", "OrganizationId", "RecordType", "Workload"], "office365"),
+    (&["insertId", "logName", "resource"], "gcp.pubsub"),
+    (&["notificationConfigName", "finding"], "gcp.pubsub"),
+    (&["auditID", "stage", "apiVersion"], "k8s.audit"),
+    (&["Type", "Action", "Actor", "timeNano"], "docker"),
+    (&["action", "actor", "_document_id"], "github"),
+    (&["action", "actor", "created_at", "org"], "github"),
+];
 
 /// By the keys that stand in the text, at any depth: the head may end in the middle of a record, so it is not parsed.
 fn json_source(head: &[u8]) -> &'static str {
-    let has = |keys: &[&str]| keys.iter().all(|key| has_key(head, key));
-    if has(&["eventVersion", "eventSource", "eventName"]) {
-        "aws.cloudtrail"
-    } else if has(&["TimeGenerated", "TenantId", "Type"]) {
-        "azure.log_analytics"
-    } else {
-        "json"
-    }
+    let tells = |(keys, _): &&(&[&str], &str)| keys.iter().all(|key| has_key(head, key));
+    KEYS.iter().find(tells).map_or("json", |(_, source)| source)
 }
 
 /// Whether `"key"` followed by a colon stands in the text.
@@ -88,10 +101,21 @@ mod tests {
         let cases: &[(&str, &[u8], &str)] = &[
             ("AWSLogs/111122223333/CloudTrail/us-east-1/2024/a.json.gz", b"", "aws.cloudtrail"),
             ("/x/AWSLogs/o-abc/111122223333/CloudTrail/a.json.gz", b"{}", "aws.cloudtrail"),
+            ("AWSLogs/111122223333/GuardDuty/eu-west-2/2024/01/15/a.jsonl.gz", b"", "aws.guardduty"),
+            ("GuardDuty/a.jsonl", b"{}", "json"),
             ("AWSLogs/111122223333/CloudTrail-Digest/a.json.gz", b"{}", "json"),
             ("CloudTrail/a.json", b"{}", "json"),
             ("a.json", trail, "aws.cloudtrail"),
             ("a.json", rows, "azure.log_analytics"),
+            ("a", br#"{"id":"1","detail-type":"x","source":"aws.s3","detail":{"eventVersion":"1","eventSource":"s","eventName":"n"}}"#, "aws.eventbridge"),
+            ("a", br#"{"schemaVersion":"2.0","accountId":"1","service":{"detectorId":"d"},"severity":2}"#, "aws.guardduty"),
+            ("a", br#"[{"CreationTime":"t","Operation":"o","OrganizationId":"i","RecordType":1,"Workload":"w"#, "office365"),
+            ("a", br#"{"logName":"projects/p/logs/x","resource":{"type":"t"},"insertId":"i"}"#, "gcp.pubsub"),
+            ("a", br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"Panic"}"#, "k8s.audit"),
+            ("a", br#"{"Type":"image","Action":"pull","Actor":{"ID":"x"},"time":1,"timeNano":1}"#, "docker"),
+            ("a", br#"{"@timestamp":1,"_document_id":"d","action":"org.block_user","actor":"a"}"#, "github"),
+            ("a", br#"{"actor":"a","org":"o","created_at":1,"action":"org.invite_member"}"#, "github"),
+            ("a", br#"{"action":"a","actor":"b","time":1}"#, "json"),
             ("a.json", br#"{"a": "eventVersion", "b": "eventSource", "c": "eventName"}"#, "json"),
             ("a.json", b"\xef\xbb\xbf \n{\"a\":1}", "json"),
             ("a.json", b"[1]", "json"),

@@ -1,7 +1,7 @@
 //! Times as milliseconds since 1970-01-01T00:00:00Z.
 //!
 //! Enters: the clock, or a provider's time text. Leaves: milliseconds, or RFC 3339 text with milliseconds. Providers
-//! write ISO 8601 in a handful of shapes; [`Millis::parse`] takes those that occur, and nothing else.
+//! write ISO 8601 in a handful of shapes, or count since 1970; [`Millis::parse`] takes those that occur, and nothing else.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -63,12 +63,36 @@ impl Millis {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
+        if let Some(time) = Self::since_epoch(text) {
+            return Some(time);
+        }
         if let Ok(time) = text.parse::<Timestamp>() {
             return Some(Self(time.as_millisecond()));
         }
         let civil: jiff::civil::DateTime = text.trim_end_matches(['Z', 'z']).parse().ok()?;
         let time = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some(Self(time.as_millisecond()))
+    }
+
+    /// A count since the Unix epoch: of seconds, or when that would be too late, of milli-, micro- or nanoseconds.
+    fn since_epoch(text: &str) -> Option<Self> {
+        /// The year 1973 in seconds.
+        const LEAST: f64 = 1e8;
+        /// The year 5138 in seconds, 1973 in milliseconds.
+        const MOST: f64 = 1e11;
+        if text.len() > 32 || !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return None;
+        }
+        let mut millis = text.parse::<f64>().ok().filter(|count| *count >= LEAST)?;
+        let is_seconds = millis < MOST;
+        while millis >= MOST * 1000.0 {
+            millis /= 1000.0;
+        }
+        if is_seconds {
+            millis *= 1000.0;
+        }
+        #[allow(clippy::cast_possible_truncation)] // the loop bounds it
+        Some(Self(millis.round() as i64))
     }
 }
 
@@ -101,9 +125,24 @@ mod tests {
             assert_eq!(Millis::parse(text), expected, "{text}");
         }
         assert_eq!(Millis::parse("2024-03-02T08:01:11.1234567Z"), Some(Millis(1_709_366_471_123)));
-        for text in ["", "yesterday", "2024-13-02T08:01:11Z", "1709366471"] {
+        for text in ["", "yesterday", "2024-13-02T08:01:11Z", "2024", "1.2.3", "-1709366471"] {
             assert_eq!(Millis::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn reads_counts_since_the_epoch() {
+        for (text, millis) in [
+            ("1709366471", 1_709_366_471_000),
+            ("1709366471.5", 1_709_366_471_500),
+            ("1709366471123", 1_709_366_471_123),
+            ("1709366471123.000000", 1_709_366_471_123),
+            ("1709366471123456", 1_709_366_471_123),
+            ("1709366471123456789", 1_709_366_471_123),
+        ] {
+            assert_eq!(Millis::parse(text), Some(Millis(millis)), "{text}");
+        }
+        assert_eq!(Millis::parse(&"9".repeat(400)), None);
     }
 
     #[test]

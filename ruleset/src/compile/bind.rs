@@ -8,9 +8,15 @@ use std::sync::Arc;
 use crate::decode::mapping::{Mapping, Normalise};
 use crate::decode::paths::{Derive, PathTree, Wrap};
 use crate::decode::statics::STATIC;
+use crate::ir::DecoderIndex;
 use crate::program::{ALTERNATIVES, Binding, Extra, Given, Subject, SubjectPlace, View};
 
-pub(super) fn bind(mapping: Mapping, subjects: &[Subject], outputs: &[String]) -> Binding {
+pub(super) fn bind(
+    mapping: Mapping,
+    subjects: &[Subject],
+    outputs: &[String],
+    decoder: Option<DecoderIndex>,
+) -> Binding {
     let tested = subjects.iter().map(|subject| Name {
         text: &subject.name,
         kind: match subject.place {
@@ -25,7 +31,7 @@ pub(super) fn bind(mapping: Mapping, subjects: &[Subject], outputs: &[String]) -
         .envelope_form
         .as_ref()
         .map(|form| enveloped_view(&mapping, &form.below, &names, subjects.len()));
-    Binding { mapping, raw, enveloped }
+    Binding { mapping, decoder, raw, enveloped }
 }
 
 type Field = (String, u32, Derive);
@@ -62,16 +68,23 @@ fn raw_view(mapping: &Mapping, names: &[Name<'_>], subjects: usize) -> View {
             false if name.kind == Kind::Static => continue,
             false => fields.push((path.to_owned(), index, Derive::Plain)),
         }
-        if mapping.normalise == Normalise::AwsBucket && path == "source_ip_address" {
+        if matches!(mapping.normalise, Normalise::AwsBucket | Normalise::AwsEvent)
+            && path == "source_ip_address"
+        {
             fields.push(("sourceipaddress".to_owned(), index, Derive::Ipv4Prefix));
         }
     }
     let extras = extras(mapping, "", names.len());
-    let mut view = view(&fields, extras, subjects, given);
+    let outside = mapping.wrapper.as_ref().filter(|wrapper| wrapper.identifies);
+    let mut view = match outside {
+        Some(_) => View { outside: Some(tree(&extras)), ..view(&fields, Vec::new(), subjects, given) },
+        None => view(&fields, extras, subjects, given),
+    };
     for tree in [&mut view.tests, &mut view.outputs] {
         match mapping.normalise {
-            Normalise::None => {}
+            Normalise::None | Normalise::AwsSubscriber => {}
             Normalise::AwsBucket => wrap_cloudtrail(tree),
+            Normalise::AwsEvent => wrap_findings(tree),
             Normalise::AzureGraph => leave_out_bare(tree),
         }
     }
@@ -114,10 +127,11 @@ fn view(fields: &[Field], extras: Vec<Field>, subjects: usize, given: Vec<Given>
         fields.iter().filter(|(_, slot, _)| (*slot as usize) < subjects).map(borrow).collect();
     let outputs: Vec<Field> =
         fields.iter().filter(|(_, slot, _)| (*slot as usize) >= subjects).map(borrow).chain(extras).collect();
-    let tree = |fields: &[Field]| {
-        PathTree::new(fields.iter().map(|(name, slot, derive)| (name.as_str(), *slot, *derive)))
-    };
-    View { tests: tree(&tests), outputs: tree(&outputs), given }
+    View { tests: tree(&tests), outputs: tree(&outputs), outside: None, given }
+}
+
+fn tree(fields: &[Field]) -> PathTree {
+    PathTree::new(fields.iter().map(|(name, slot, derive)| (name.as_str(), *slot, *derive)))
 }
 
 /// CloudTrail members that are objects or anything else; the reference makes objects of all.
@@ -127,6 +141,12 @@ fn wrap_cloudtrail(tree: &mut PathTree) {
     }
     tree.set_wrap(&["tags"], Wrap::Value);
     tree.set_wrap(&["requestparameters", "disableapitermination"], Wrap::BooleanValue);
+}
+
+/// Members of findings and other events that are objects or anything else.
+fn wrap_findings(tree: &mut PathTree) {
+    tree.set_wrap(&["tags"], Wrap::Value);
+    tree.set_wrap(&["service", "additionalinfo", "unusual"], Wrap::Value);
 }
 
 fn leave_out_bare(tree: &mut PathTree) {
@@ -143,8 +163,11 @@ fn given_value(mapping: &Mapping, name: &str) -> Given {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| Arc::from(value.as_str()))
     };
+    let service = mapping.wrapper.as_ref().and_then(|wrapper| wrapper.service.as_ref());
     if name.is_empty() {
         Given::No
+    } else if service.is_some_and(|known| known.eq_ignore_ascii_case(name)) {
+        Given::Service
     } else if let Some(value) = find(&mapping.constants) {
         Given::Constant(value)
     } else if let Some(fact) = find(&mapping.envelope) {
@@ -173,13 +196,14 @@ fn extras(mapping: &Mapping, below: &str, first: usize) -> Vec<Field> {
     };
     let at = |extra: Extra, alternative: usize| slot_index(first + extra as usize + alternative);
     let mut fields = Vec::new();
-    if let Some(key) = &mapping.event_key {
-        fields.push((path(key), at(Extra::Key, 0), Derive::Plain));
-    }
     if let Some(region) = &mapping.region {
         fields.push((path(region), at(Extra::Region, 0), Derive::Plain));
     }
-    for (extra, paths) in [(Extra::Account, &mapping.account), (Extra::Time, &mapping.event_time)] {
+    for (extra, paths) in [
+        (Extra::Key, &mapping.event_key),
+        (Extra::Account, &mapping.account),
+        (Extra::Time, &mapping.event_time),
+    ] {
         for (alternative, name) in paths.iter().take(ALTERNATIVES).enumerate() {
             fields.push((path(name), at(extra, alternative), Derive::Plain));
         }

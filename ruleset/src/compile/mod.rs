@@ -90,9 +90,18 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             children: Children { all: node.children.clone(), dispatch: plan.plan(&node.children) },
         })
         .collect();
-    let bindings = mappings.into_iter().map(|mapping| bind::bind(mapping, &subjects, &outputs)).collect();
-    let json =
-        set.decoders.decoders.iter().position(|decoder| decoder.name == "json" && decoder.parent.is_none());
+    let root = |name: &str| {
+        let position =
+            set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
+        position.and_then(|index| u32::try_from(index).ok())
+    };
+    let bindings = mappings
+        .into_iter()
+        .map(|mapping| {
+            let decoder = root(mapping.decoder.as_deref().unwrap_or("json"));
+            bind::bind(mapping, &subjects, &outputs, decoder)
+        })
+        .collect();
     Ok(Program {
         version,
         rules,
@@ -108,7 +117,6 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         field_slots,
         fts,
         accumulated,
-        json: json.and_then(|index| u32::try_from(index).ok()),
         lists: Lists::new(&set.lists),
         statics,
     })

@@ -39,14 +39,13 @@ impl FirstSeen {
             let like =
                 |known: &&Arc<[u8]>| known.iter().zip(key).take_while(|(a, b)| a == b).count() > LIKE_AFTER;
             let alike = self.recent.iter().filter(like).count();
-            let whole: Arc<[u8]> = key.into();
             if alike > ALIKE {
                 key = &key[..key.len().min(LIKE_AFTER)];
                 if self.known.contains(key) {
                     return false;
                 }
             }
-            self.recent.push_front(whole);
+            self.recent.push_front(key.into());
             self.recent.truncate(COMPARED);
         }
         self.keep(key.into());

@@ -45,10 +45,10 @@ impl Partials {
 }
 
 impl Partial {
-    /// Keeps a value that the event has.
+    /// Keeps a value that the event has, unless it is too long.
     pub(crate) fn keep(&mut self, field: usize, value: &[u8]) {
-        if let Some(place) = self.fields.get_mut(field) {
-            *place = Some(value[..value.len().min(MAX_VALUE)].into());
+        if let Some(place) = self.fields.get_mut(field).filter(|_| value.len() <= MAX_VALUE) {
+            *place = Some(value.into());
         }
     }
 }

@@ -7,6 +7,7 @@
 use simd_json::{Node, StaticNode};
 
 use super::paths::{Derive, PathNode, PathTree, ROOT, Wrap};
+use super::place::Place;
 use super::statics::is_dstuser_taken_before;
 use super::text::span;
 
@@ -70,21 +71,46 @@ impl Found {
 /// How a record is to be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reading {
-    /// AWS bucket normalisation (see [`super::mapping::Normalise::AwsBucket`]).
+    /// Null members go, and unless `keeps_lists` one-element arrays become their element and the tree's wraps apply (see
+    /// [`super::mapping::Normalise::AwsBucket`]).
     pub(crate) normalise: bool,
+    /// Only null members go.
+    pub(crate) keeps_lists: bool,
+    /// CloudTrail's free-form members become objects.
+    pub(crate) cloudtrail: bool,
     /// Null members are absent.
     pub(crate) discard_null: bool,
     /// Arrays of scalars are comma-separated text.
     pub(crate) csv: bool,
     /// What [`super::mapping::Normalise::AzureGraph`] says; the tree says it too.
     pub(crate) graph: bool,
+    /// Where the record is on the tape.
+    pub(crate) place: Place,
+    /// A member of the record that the reference takes out.
+    pub(crate) left_out: Option<&'static str>,
 }
 
-/// Fills `slots` from the record whose root value is the first of `tape`.
+impl Reading {
+    /// What stands for the value at `at`, and whether what is inside it is left as it is. `unwrapped`: it is itself
+    /// inside of such a value.
+    #[inline]
+    pub(crate) fn unwrap_single(&self, tape: &[Node<'_>], at: usize, unwrapped: bool) -> (usize, bool) {
+        match (tape.get(at), self.place.shown_for(at)) {
+            (Some(Node::Array { len: 1, .. }), _) if self.normalise && !self.keeps_lists && !unwrapped => {
+                (at + 1, true)
+            }
+            (_, Some(element)) => (element, true),
+            _ => (at, unwrapped),
+        }
+    }
+}
+
+/// Fills `slots` from the record on `tape`.
 pub(crate) fn extract(tape: &[Node<'_>], tree: &PathTree, reading: Reading, slots: &mut [Found]) {
     let mut walk = Walk { tape, tree, reading, slots };
-    if let Some(Node::Object { len, .. }) = tape.first() {
-        walk.object(0, *len, ROOT, false);
+    let root = reading.place.root;
+    if let Some(Node::Object { len, .. }) = tape.get(root) {
+        walk.object(root, *len, ROOT, false);
     }
 }
 
@@ -103,7 +129,9 @@ impl Walk<'_> {
         for _ in 0..len {
             let Some(Node::String(key)) = self.tape.get(next) else { return };
             let value = next + 1;
-            if let Some(child) = self.tree.child(node, key) {
+            if let Some(child) = self.tree.child(node, key)
+                && !(node == ROOT && self.reading.left_out == Some(*key))
+            {
                 self.member(value, child, unwrapped);
             }
             next = value + span(self.tape, value);
@@ -116,12 +144,8 @@ impl Walk<'_> {
         {
             return;
         }
-        match self.tape.get(at) {
-            Some(Node::Array { len: 1, .. }) if self.reading.normalise && !unwrapped => {
-                self.value(at + 1, node, true);
-            }
-            _ => self.value(at, node, unwrapped),
-        }
+        let (at, unwrapped) = self.reading.unwrap_single(self.tape, at, unwrapped);
+        self.value(at, node, unwrapped);
     }
 
     fn value(&mut self, at: usize, node: PathNode, unwrapped: bool) {
@@ -139,6 +163,9 @@ impl Walk<'_> {
 
     /// Values that the reference wraps into an object of one member.
     fn wrapped(&mut self, at: usize, node: PathNode) -> bool {
+        if self.reading.keeps_lists {
+            return false;
+        }
         let (member, found) = match self.tree.wrap(node) {
             Wrap::No => return false,
             Wrap::String => ("string", Found::python(at)),
@@ -162,7 +189,8 @@ impl Walk<'_> {
             let applies = match derive {
                 Derive::Plain => true,
                 Derive::Ipv4Prefix => {
-                    matches!(self.tape.get(at), Some(Node::String(text)) if starts_with_ipv4(text))
+                    !self.reading.keeps_lists
+                        && matches!(self.tape.get(at), Some(Node::String(text)) if starts_with_ipv4(text))
                 }
                 Derive::Static(name) => {
                     if self.has_key(at, name)
@@ -257,8 +285,17 @@ mod tests {
         slots.iter().map(text).collect()
     }
 
-    const AWS: Reading = Reading { normalise: true, discard_null: false, csv: false, graph: false };
-    const AS_IS: Reading = Reading { normalise: false, discard_null: false, csv: false, graph: false };
+    const AS_IS: Reading = Reading {
+        normalise: false,
+        keeps_lists: false,
+        cloudtrail: false,
+        discard_null: false,
+        csv: false,
+        graph: false,
+        place: Place { root: 0, shown: None },
+        left_out: None,
+    };
+    const AWS: Reading = Reading { normalise: true, cloudtrail: true, ..AS_IS };
 
     #[test]
     fn fields_are_found_without_case_and_the_first_counts() {

@@ -49,6 +49,11 @@ pub enum Normalise {
     None,
     /// AWS bucket records: null members go, one-element arrays become their element, and the CloudTrail particulars.
     AwsBucket,
+    /// Events of other AWS services: as for AWS bucket records, with the particulars of findings in the place of
+    /// CloudTrail's.
+    AwsEvent,
+    /// What a queue's objects hold: null members go, and nothing else is changed.
+    AwsSubscriber,
     /// Graph's reports: members that are objects in some reports and texts or null in others are left out then
     /// (`status`, and `app` and `user` in `initiatedBy`).
     AzureGraph,
@@ -65,6 +70,27 @@ pub struct EnvelopeForm {
     pub below: String,
 }
 
+impl Normalise {
+    const NAMES: [(&str, Self); 5] = [
+        ("none", Self::None),
+        ("aws_bucket", Self::AwsBucket),
+        ("aws_event", Self::AwsEvent),
+        ("aws_subscriber", Self::AwsSubscriber),
+        ("azure_graph", Self::AzureGraph),
+    ];
+}
+
+/// What a record may be wrapped in by the service that delivers it; records without it are read as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrapper {
+    /// The wrapper's member that is the record.
+    pub member: String,
+    /// Rule name of the service that sent it: the wrapper's `source` without the provider's prefix.
+    pub service: Option<String>,
+    /// Whether the paths of key, account, time and region begin at the wrapper and not at the record.
+    pub identifies: bool,
+}
+
 /// How the records of one source appear to rules.
 #[derive(Debug, Clone)]
 pub struct Mapping {
@@ -78,12 +104,22 @@ pub struct Mapping {
     pub location: Option<String>,
     /// See [`Normalise`].
     pub normalise: Normalise,
+    /// The reference's collector prints records anew with its JSON library, which writes `null` for numbers that are too
+    /// large.
+    pub printed: bool,
+    /// Path of a list that the reference takes apart: of several elements the last stands for it, and the rest of the
+    /// record loses its null members and is not changed otherwise.
+    pub last_of: Vec<String>,
+    /// See [`Wrapper`].
+    pub wrapper: Option<Wrapper>,
+    /// The decoder of records as the provider sends them, where it is not that of all JSON.
+    pub(crate) decoder: Option<String>,
     /// Fields that are the same for every record, by rule name.
     pub constants: Vec<(String, String)>,
     /// Fields whose value the connector knows: rule name, name of the fact.
     pub envelope: Vec<(String, String)>,
-    /// Path of the provider's own key for the event.
-    pub event_key: Option<String>,
+    /// Paths of the provider's own key for the event; the first has to be present, and all that are make up the key.
+    pub event_key: Vec<String>,
     /// Paths of the account; the first that is present counts.
     pub account: Vec<String>,
     /// Paths of the event's time; the first that is present counts.
@@ -98,11 +134,20 @@ pub struct Mapping {
 
 const BUILTIN: &[(&str, &str)] = &[
     ("aws.cloudtrail.yaml", include_str!("../../mappings/aws.cloudtrail.yaml")),
+    ("aws.eventbridge.yaml", include_str!("../../mappings/aws.eventbridge.yaml")),
+    ("aws.guardduty.yaml", include_str!("../../mappings/aws.guardduty.yaml")),
+    ("aws.subscriber.yaml", include_str!("../../mappings/aws.subscriber.yaml")),
     ("azure.activity.yaml", include_str!("../../mappings/azure.activity.yaml")),
     ("azure.graph.yaml", include_str!("../../mappings/azure.graph.yaml")),
     ("azure.log_analytics.yaml", include_str!("../../mappings/azure.log_analytics.yaml")),
     ("azure.storage.yaml", include_str!("../../mappings/azure.storage.yaml")),
+    ("docker.yaml", include_str!("../../mappings/docker.yaml")),
+    ("gcp.pubsub.yaml", include_str!("../../mappings/gcp.pubsub.yaml")),
+    ("github.yaml", include_str!("../../mappings/github.yaml")),
     ("json.yaml", include_str!("../../mappings/json.yaml")),
+    ("k8s.audit.yaml", include_str!("../../mappings/k8s.audit.yaml")),
+    ("ms_graph.yaml", include_str!("../../mappings/ms_graph.yaml")),
+    ("office365.yaml", include_str!("../../mappings/office365.yaml")),
     ("syslog.yaml", include_str!("../../mappings/syslog.yaml")),
 ];
 
@@ -121,6 +166,9 @@ impl Mapping {
             && self.constants.is_empty()
             && self.envelope.is_empty()
             && self.normalise == Normalise::None
+            && self.wrapper.is_none()
+            && self.last_of.is_empty()
+            && self.decoder.is_none()
     }
 
     /// Reads one mapping.
@@ -142,14 +190,19 @@ impl Mapping {
             under: reader.text("under")?.unwrap_or_default(),
             location: reader.text("location")?,
             normalise: match reader.text("normalise")?.as_deref() {
-                None | Some("none") => Normalise::None,
-                Some("aws_bucket") => Normalise::AwsBucket,
-                Some("azure_graph") => Normalise::AzureGraph,
-                Some(_) => return Err(reader.fault("normalise", "`none`, `aws_bucket` or `azure_graph`")),
+                None => Normalise::None,
+                Some(name) => reader.normalise(name)?,
             },
+            printed: reader.flag("printed")?,
+            last_of: reader
+                .text("last_of")?
+                .map(|path| path.split('.').map(str::to_owned).collect())
+                .unwrap_or_default(),
+            wrapper: reader.wrapper()?,
+            decoder: reader.text("decoder")?,
             constants: reader.pairs("constants")?,
             envelope: reader.pairs("envelope")?,
-            event_key: reader.text("event_key")?,
+            event_key: reader.one_or_more("event_key")?,
             account: reader.list("account")?,
             event_time: reader.list("event_time")?,
             provider: reader.nested("cloud", "provider")?,
@@ -196,6 +249,43 @@ impl Reader<'_> {
             .collect()
     }
 
+    fn one_or_more(&self, key: &'static str) -> Result<Vec<String>, MappingError> {
+        match self.document.as_mapping_get(key) {
+            Some(value) if value.as_vec().is_some() => self.list(key),
+            _ => Ok(self.text(key)?.into_iter().collect()),
+        }
+    }
+
+    fn flag(&self, key: &'static str) -> Result<bool, MappingError> {
+        let Some(value) = self.document.as_mapping_get(key) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| self.fault(key, "`true` or `false`"))
+    }
+
+    fn normalise(&self, name: &str) -> Result<Normalise, MappingError> {
+        let known = Normalise::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+        known.ok_or_else(|| {
+            self.fault("normalise", "`none`, `aws_bucket`, `aws_event`, `aws_subscriber` or `azure_graph`")
+        })
+    }
+
+    fn wrapper(&self) -> Result<Option<Wrapper>, MappingError> {
+        let key = "wrapper";
+        let (member, service, identity) =
+            (self.nested(key, "member")?, self.nested(key, "service")?, self.nested(key, "identity")?);
+        let identifies = match identity.as_deref() {
+            None | Some("record") => false,
+            Some("wrapper") => true,
+            Some(_) => {
+                return Err(self.fault(key, "a mapping with `identity: record` or `identity: wrapper`"));
+            }
+        };
+        match member {
+            Some(member) => Ok(Some(Wrapper { member, service, identifies })),
+            None if self.document.as_mapping_get(key).is_none() => Ok(None),
+            None => Err(self.fault(key, "a mapping with `member`")),
+        }
+    }
+
     fn pairs(&self, key: &'static str) -> Result<Vec<(String, String)>, MappingError> {
         let Some(value) = self.document.as_mapping_get(key) else { return Ok(Vec::new()) };
         let entries = value.as_mapping().ok_or_else(|| self.fault(key, "a mapping"))?;
@@ -234,5 +324,16 @@ mod tests {
     fn a_wrong_key_is_named() {
         let error = Mapping::parse("m.yaml", "source: x\nformat: csv\n").unwrap_err();
         assert_eq!(error.to_string(), "m.yaml: `format` must be `json` or `text`");
+        for (line, key) in [
+            ("normalise: aws", "normalise"),
+            ("printed: 1", "printed"),
+            ("wrapper: {service: x}", "wrapper"),
+            ("wrapper: {member: x, identity: y}", "wrapper"),
+            ("event_key: [1]", "event_key"),
+            ("event_key: {a: b}", "event_key"),
+        ] {
+            let error = Mapping::parse("m.yaml", &format!("source: x\nformat: json\n{line}\n")).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("m.yaml: `{key}` must be ")), "{error}");
+        }
     }
 }

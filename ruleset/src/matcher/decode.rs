@@ -69,14 +69,19 @@ pub(super) struct Decoding<'s, 'p> {
 impl Decoding<'_, '_> {
     /// A record of a source whose records are JSON, on the tape already. `as_text`: rules see just this record, so
     /// that decoders look at it.
-    pub(super) fn json<'a>(&mut self, record: &'a [u8], as_text: bool, reading: Reading) -> Decoded<'a> {
+    pub(super) fn json<'a>(
+        &mut self,
+        record: &'a [u8],
+        decoder: Option<DecoderIndex>,
+        as_text: bool,
+        reading: Reading,
+    ) -> Decoded<'a> {
         let header = Header { timestamp: None, hostname: None, program_name: None, log: record };
         if as_text {
             let mut decoded = self.run(record, header);
             decoded.reading = Reading { discard_null: decoded.reading.discard_null, ..reading };
             return decoded;
         }
-        let decoder = self.program.json;
         Decoded {
             decoder,
             decoder_id: decoder.map(|decoder| self.program.decoders.get(decoder).id),
@@ -123,13 +128,13 @@ impl Decoding<'_, '_> {
     }
 }
 
-/// Parses the record of a JSON source; true when its bytes were not UTF-8.
+/// Parses the record of a JSON source.
 pub(super) fn parse_record<'t>(
     record: &[u8],
     room: &'t mut Room,
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
-) -> Result<bool, Fault> {
+) -> Result<Parsed, Fault> {
     parse(record, Tail::Refused, room, buffers, tape)
 }
 
@@ -140,10 +145,13 @@ pub(super) fn parse_text<'t>(
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
 ) -> bool {
-    parse(text, Tail::Tolerated, room, buffers, tape).unwrap_or_else(|_| {
-        tape.0.clear();
-        false
-    })
+    match parse(text, Tail::Tolerated, room, buffers, tape) {
+        Ok(parsed) => parsed.lossy,
+        Err(_) => {
+            tape.0.clear();
+            false
+        }
+    }
 }
 
 /// Whether bytes may follow the value.
@@ -153,7 +161,16 @@ enum Tail {
     Tolerated,
 }
 
-/// Fills the tape; true when bytes had to be replaced because they were not UTF-8. The parser checks everything itself,
+/// What had to be done to a record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Parsed {
+    /// Bytes were replaced because they were not UTF-8.
+    pub(super) lossy: bool,
+    /// Numbers were too large for any type.
+    pub(super) has_infinities: bool,
+}
+
+/// Fills the tape. The parser checks everything itself,
 /// so that only a record that it refuses is looked at again.
 fn parse<'t>(
     record: &[u8],
@@ -161,21 +178,21 @@ fn parse<'t>(
     room: &'t mut Room,
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
-) -> Result<bool, Fault> {
+) -> Result<Parsed, Fault> {
     let Room { bytes, mended, nul_escape } = room;
     bytes.clear();
     bytes.extend_from_slice(record);
-    let mut lossy = false;
+    let mut parsed = Parsed::default();
     if let Err(error) = simd_json::fill_tape(bytes, buffers, tape) {
         tape.0.clear();
-        lossy = mend(record, tail, mended).ok_or_else(|| fault(&error))?;
+        parsed.lossy = mend(record, tail, mended).ok_or_else(|| fault(&error))?;
         simd_json::fill_tape(mended, buffers, tape).map_err(|error| fault(&error))?;
-        overflow::restore(&mut tape.0);
+        parsed.has_infinities = overflow::restore(&mut tape.0);
     }
     if nul_escape.find(record).is_some() {
         cut_at_nul(&mut tape.0);
     }
-    Ok(lossy)
+    Ok(parsed)
 }
 
 /// Makes of a record that the parser refused one that it may take; `None` when there is nothing to be done. True when
@@ -225,7 +242,7 @@ mod tests {
     fn json(record: &[u8]) -> Result<(bool, Vec<String>), Fault> {
         let (mut room, mut buffers, mut tape) =
             (Room::default(), Buffers::with_max_depth(64, 16), Tape(Vec::new()));
-        let lossy = parse_record(record, &mut room, &mut buffers, &mut tape)?;
+        let Parsed { lossy, .. } = parse_record(record, &mut room, &mut buffers, &mut tape)?;
         let texts = (0..tape.0.len()).map(|at| {
             let mut text = String::new();
             crate::decode::text::write_value(&tape.0, at, &mut text);

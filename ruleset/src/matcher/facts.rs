@@ -9,7 +9,7 @@ use threatlockdown_event::Millis;
 use super::fields::Fields;
 use super::{Input, output_slots};
 use crate::correlate::{Clock, Memory};
-use crate::decode::extract::{Found, extract};
+use crate::decode::extract::{Found, Reading, extract};
 use crate::decode::{header_time, text};
 use crate::ir::OrderField;
 use crate::matcher::decode::Decoded;
@@ -29,6 +29,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) memory: &'a Memory,
     pub(crate) location: &'a str,
+    /// The service that the record's wrapper names.
+    pub(crate) service: Option<&'a str>,
 }
 
 impl<'a> Facts<'a> {
@@ -42,7 +44,8 @@ impl<'a> Facts<'a> {
             SubjectPlace::Slot { .. } => match &self.view.given[subject as usize] {
                 Given::Constant(_) => true,
                 Given::Fact(fact) if self.input.context.envelope(fact).is_some() => true,
-                Given::Fact(_) | Given::No => !self.fields.slots[subject as usize].is_none(),
+                Given::Service if self.service.is_some() => true,
+                Given::Fact(_) | Given::Service | Given::No => !self.fields.slots[subject as usize].is_none(),
             },
         }
     }
@@ -76,6 +79,11 @@ impl<'a> Facts<'a> {
             Given::Constant(value) => return Some(value.as_bytes()),
             Given::Fact(fact) => {
                 if let Some(value) = self.input.context.envelope(fact) {
+                    return Some(value.as_bytes());
+                }
+            }
+            Given::Service => {
+                if let Some(value) = self.service {
                     return Some(value.as_bytes());
                 }
             }
@@ -125,13 +133,21 @@ impl<'a> Facts<'a> {
             .div_euclid(1000)
     }
 
+    /// Fills the slots that only alerts and identity need.
+    pub(crate) fn extract_outputs(&self, slots: &mut [Found]) {
+        extract(self.tape, &self.view.outputs, self.decoded.reading, slots);
+        if let Some(outside) = &self.view.outside {
+            extract(self.tape, outside, Reading::default(), slots);
+        }
+    }
+
     /// The time that the event itself tells.
     fn own_time(&self) -> Option<Millis> {
         if let Some(timestamp) = self.decoded.header.timestamp {
             return header_time::read(timestamp, self.input.received);
         }
         let mut slots = vec![Found::None; output_slots(self.program)];
-        extract(self.tape, &self.view.outputs, self.decoded.reading, &mut slots);
+        self.extract_outputs(&mut slots);
         let first = self.program.subjects.len() + self.program.outputs.len() + Extra::Time as usize;
         let mut buffer = String::new();
         slots[first..first + ALTERNATIVES].iter().find_map(|found| {

@@ -32,6 +32,7 @@ use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
 use crate::decode::extract::{Reading, extract};
 use crate::decode::mapping::{Format, Normalise};
+use crate::decode::place::{self, Place};
 use crate::decode::text;
 use crate::decode::tree::Work;
 use crate::program::{Binding, EXTRAS, Program};
@@ -122,14 +123,21 @@ impl Program {
         let mut decoding = Decoding { program: self, work, fields };
         let (decoded, enveloped) = match binding.mapping.format {
             Format::Json => match decode::parse_record(input.record, room, buffers, &mut tape) {
-                Ok(lossy) => {
+                Ok(parsed) => {
                     let enveloped = is_enveloped(binding, &tape.0);
+                    if parsed.has_infinities && binding.mapping.printed && !enveloped {
+                        overflow::forget(&mut tape.0);
+                    }
                     let as_text = enveloped || binding.mapping.adds_nothing();
-                    let decoded = decoding.json(input.record, as_text, reading(binding, enveloped));
+                    let reading = match enveloped {
+                        true => Reading::default(),
+                        false => self.reading(binding, &tape.0),
+                    };
+                    let decoded = decoding.json(input.record, binding.decoder, as_text, reading);
                     if as_text && decoding.fields.json.is_none() {
                         tape.0.clear();
                     }
-                    (Decoded { lossy, ..decoded }, enveloped)
+                    (Decoded { lossy: parsed.lossy, ..decoded }, enveloped)
                 }
                 Err(fault) => {
                     *kept = tape.reset();
@@ -149,6 +157,13 @@ impl Program {
             Some(view) if enveloped => view,
             _ => &binding.raw,
         };
+        let service = match &binding.mapping.wrapper {
+            Some(wrapper) if wrapper.service.is_some() && decoded.reading.place.root > 0 => {
+                place::service(&tape.0)
+            }
+            _ => None,
+        };
+        let service = service.as_deref();
         fields.place_first(self);
         extract(&tape.0, &view.tests, decoded.reading, &mut fields.slots);
         fields.place_rest(self);
@@ -165,12 +180,22 @@ impl Program {
                 fields,
                 memory,
                 location,
+                service,
             };
             let filled = accumulate(&facts, memory);
             fields.fill(filled);
         }
-        let facts =
-            Facts { program: self, view, tape: &tape.0, input, decoded: &decoded, fields, memory, location };
+        let facts = Facts {
+            program: self,
+            view,
+            tape: &tape.0,
+            input,
+            decoded: &decoded,
+            fields,
+            memory,
+            location,
+            service,
+        };
         let conclusion = Walk { facts, marks, past: Past::new(memory, lists) }.judge();
         let verdict = Verdict::new(facts, binding, enveloped, conclusion);
         let result = then(&verdict);
@@ -180,11 +205,25 @@ impl Program {
     }
 }
 
-fn reading(binding: &Binding, enveloped: bool) -> Reading {
-    Reading {
-        normalise: !enveloped && binding.mapping.normalise == Normalise::AwsBucket,
-        graph: binding.mapping.normalise == Normalise::AzureGraph,
-        ..Reading::default()
+impl Program {
+    /// How a record as the provider sends it is read.
+    fn reading(&self, binding: &Binding, tape: &[simd_json::Node<'_>]) -> Reading {
+        let mapping = &binding.mapping;
+        let place = Place::of(tape, mapping);
+        let is_macie = mapping.wrapper.as_ref().is_some_and(|wrapper| wrapper.service.is_some())
+            && place.root > 0
+            && place::service(tape).as_deref() == Some("macie");
+        let kind = mapping.normalise;
+        Reading {
+            normalise: matches!(kind, Normalise::AwsBucket | Normalise::AwsEvent | Normalise::AwsSubscriber),
+            keeps_lists: kind == Normalise::AwsSubscriber || place.shown.is_some(),
+            cloudtrail: kind == Normalise::AwsBucket,
+            discard_null: binding.decoder.is_some_and(|decoder| self.decoders.get(decoder).discards_null()),
+            graph: kind == Normalise::AzureGraph,
+            place,
+            left_out: is_macie.then_some("trigger"),
+            ..Reading::default()
+        }
     }
 }
 

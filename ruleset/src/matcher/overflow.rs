@@ -34,13 +34,25 @@ pub(super) fn replace(json: &[u8], out: &mut Vec<u8>) -> bool {
     found
 }
 
-/// Puts infinities where the stand-ins are.
-pub(super) fn restore(tape: &mut [Node<'_>]) {
+/// Puts infinities where the stand-ins are; false when there are none.
+pub(super) fn restore(tape: &mut [Node<'_>]) -> bool {
+    let mut found = false;
     for node in tape {
         if let Node::Static(StaticNode::F64(value)) = node
             && value.abs() == f64::MAX
         {
             *value = f64::INFINITY.copysign(*value);
+            found = true;
+        }
+    }
+    found
+}
+
+/// Puts nulls where the infinities are: what the reference's JSON library prints for them.
+pub(super) fn forget(tape: &mut [Node<'_>]) {
+    for node in tape {
+        if matches!(node, Node::Static(StaticNode::F64(value)) if value.is_infinite()) {
+            *node = Node::Static(StaticNode::Null);
         }
     }
 }

@@ -244,7 +244,7 @@ impl<'w> Walk<'w> {
         }
         // The reference means to do this, but never finds what it has kept: its test front end is followed there.
         if front_end == FrontEnd::Daemon && self.is_discarded(rule) {
-            return Conclusion::silent(Some(index));
+            return Conclusion::silent(None);
         }
         self.remember(rule);
         let own = rule.more.as_ref();

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::output_slots;
 use super::past::Conclusion;
 use crate::decode::data::{self, Members};
-use crate::decode::extract::{Found, extract};
+use crate::decode::extract::Found;
 use crate::ir::{OrderField, Part, StaticField};
 use crate::program::{ALTERNATIVES, Binding, Extra, Given, Rule};
 
@@ -133,7 +133,7 @@ impl<'v> Verdict<'v> {
     pub fn describe(&self) -> (String, Identity) {
         let mut slots = vec![Found::None; output_slots(self.facts.program)];
         let first_output = self.facts.program.subjects.len();
-        extract(self.facts.tape, &self.facts.view.outputs, self.facts.decoded.reading, &mut slots);
+        self.facts.extract_outputs(&mut slots);
         let mut description = String::new();
         for part in self.rule().map(|rule| rule.description.parts.as_slice()).unwrap_or_default() {
             if description.len() > MAX_DESCRIPTION {
@@ -163,8 +163,10 @@ impl<'v> Verdict<'v> {
         };
         let first =
             |extra: Extra| (0..ALTERNATIVES).find_map(|alternative| text(extra as usize + alternative));
+        let parts: Vec<String> =
+            (0..ALTERNATIVES).filter_map(|part| text(Extra::Key as usize + part)).collect();
         Identity {
-            key: text(Extra::Key as usize),
+            key: text(Extra::Key as usize).map(|_| parts.join("\n")),
             region: text(Extra::Region as usize),
             account: first(Extra::Account)
                 .or_else(|| self.facts.input.context.account.as_deref().map(str::to_owned)),
@@ -187,6 +189,11 @@ impl<'v> Verdict<'v> {
             Given::Constant(value) => return out.push_str(value),
             Given::Fact(fact) => {
                 if let Some(value) = self.facts.input.context.envelope(fact) {
+                    return out.push_str(value);
+                }
+            }
+            Given::Service => {
+                if let Some(value) = self.facts.service {
                     return out.push_str(value);
                 }
             }
@@ -264,7 +271,9 @@ impl<'v> Verdict<'v> {
             .envelope
             .iter()
             .filter_map(|(name, fact)| Some((name.as_str(), self.facts.input.context.envelope(fact)?)));
-        let given = if self.enveloped { Vec::new() } else { constants.chain(facts).collect() };
+        let service = mapping.wrapper.as_ref().and_then(|wrapper| wrapper.service.as_deref());
+        let service = service.zip(self.facts.service);
+        let given = if self.enveloped { Vec::new() } else { constants.chain(service).chain(facts).collect() };
         let captured = captured.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         Members {
             tape: self.facts.tape,

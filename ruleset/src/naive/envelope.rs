@@ -5,11 +5,14 @@
 
 use super::json::Json;
 
-/// Builds the envelope of a record; nothing for a source it does not know, or a record that is not an object.
+/// Builds the envelope of a record; nothing for a source it does not know, or a record that is not an object. Of a record
+/// that becomes several events, the last of them.
 ///
-/// Sources and facts: `aws.cloudtrail` (`aws_account_alias`, `log_file`, `s3bucket`, `aws_account_id`);
-/// `azure.log_analytics` and `azure.graph` (`tag`); `azure.storage` (`tag`, `content_type`: `text`, `json_file`, else
-/// one object a line).
+/// Sources and facts: `aws.cloudtrail` (`aws_account_alias`, `log_file`, `s3bucket`, `aws_account_id`); `aws.guardduty`
+/// and `aws.eventbridge` (the first three of these); `aws.subscriber` (`log_file`, `s3bucket`); `azure.log_analytics`
+/// and `azure.graph` (`tag`); `azure.storage` (`tag`, `content_type`: `text`, `json_file`, else one object a line);
+/// `office365` (`subscription`); `ms_graph` (`resource`, `relationship`); `gcp.pubsub`, `github`, `docker` and
+/// `k8s.audit` (none).
 #[must_use]
 pub fn envelope(source: &str, raw: &[u8], facts: &[(String, String)]) -> Option<Vec<u8>> {
     let fact = |name: &str| facts.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -24,6 +27,8 @@ pub fn envelope(source: &str, raw: &[u8], facts: &[(String, String)]) -> Option<
     let event = Object(members);
     let event = match source {
         "aws.cloudtrail" => cloudtrail(event, &fact),
+        "aws.guardduty" | "aws.eventbridge" => finding(event, source == "aws.guardduty", &fact),
+        "aws.subscriber" => subscriber(event, &fact),
         "azure.log_analytics" => {
             tagged(event.unique(), "azure-log-analytics", fact("tag").map(|tag| ("log_analytics_tag", tag)))
         }
@@ -31,6 +36,16 @@ pub fn envelope(source: &str, raw: &[u8], facts: &[(String, String)]) -> Option<
             tagged(graph(event.unique()), "azure-ad-graph", fact("tag").map(|tag| ("azure_aad_tag", tag)))
         }
         "azure.storage" => storage(event, &fact),
+        "docker" => integrated("docker", event.unique()),
+        // The message's text is put into the envelope as it is.
+        "gcp.pubsub" => integrated("gcp", event),
+        "github" => integrated("github", printed(event, &[])),
+        "office365" => integrated("office365", printed(event, &[("Subscription", fact("subscription"))])),
+        "ms_graph" => {
+            let origin = ["resource", "relationship"].map(|name| (name, fact(name)));
+            integrated("ms-graph", printed(event, &origin))
+        }
+        "k8s.audit" => event,
         _ => return None,
     };
     let mut text = String::new();
@@ -104,23 +119,113 @@ fn storage<'f>(event: Object, fact: &impl Fn(&str) -> Option<&'f str>) -> Object
     members
 }
 
-/// The steps that all records from buckets go through, then those of CloudTrail.
-fn cloudtrail<'f>(event: Object, fact: &impl Fn(&str) -> Option<&'f str>) -> Object {
+fn integrated(name: &str, event: Object) -> Object {
+    Object(vec![("integration".to_owned(), text(name)), (name.to_owned(), Json::Object(event.0))])
+}
+
+/// As collectors with the reference's own JSON library print it, with members behind the record's own.
+fn printed(event: Object, own: &[(&str, Option<&str>)]) -> Object {
+    let mut members: Vec<(String, Json)> =
+        event.0.into_iter().map(|(name, value)| (name, without_infinities(value))).collect();
+    for (name, value) in own {
+        members.extend(value.map(|value| ((*name).to_owned(), text(value))));
+    }
+    Object(members)
+}
+
+fn without_infinities(value: Json) -> Json {
+    match value {
+        Json::Number(text) if text.parse().is_ok_and(f64::is_infinite) => Json::Null,
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(name, value)| (name, without_infinities(value))).collect())
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(without_infinities).collect()),
+        other => other,
+    }
+}
+
+fn subscriber<'f>(event: Object, fact: &impl Fn(&str) -> Option<&'f str>) -> Object {
     let mut event = event.unique();
-    event.set("source", text("cloudtrail"));
-    let event = Object(without_nulls(event.0));
-    let of_fact = |name: &str| text(fact(name).unwrap_or_default());
-    let origin = ["aws_account_alias", "log_file", "s3bucket"].map(|name| (name.to_owned(), of_fact(name)));
-    let mut aws = Object(vec![("log_info".to_owned(), Json::Object(origin.into()))]);
-    for (name, value) in event.0 {
+    event.set("source", text("custom"));
+    of_bucket(event, &["log_file", "s3bucket"], fact)
+}
+
+/// The event as it comes from a bucket, below `aws`, before its lists are changed.
+fn of_bucket<'f>(event: Object, origin: &[&str], fact: &impl Fn(&str) -> Option<&'f str>) -> Object {
+    let of_fact = |name: &&str| ((*name).to_owned(), text(fact(name).unwrap_or_default()));
+    let origin = origin.iter().map(of_fact).collect();
+    let mut aws = Object(vec![("log_info".to_owned(), Json::Object(origin))]);
+    for (name, value) in without_nulls(event.0) {
         aws.set(&name, value);
     }
-    aws.set("aws_account_id", of_fact("aws_account_id"));
+    integrated("aws", aws)
+}
+
+const OBJECT: [&str; 3] = ["aws_account_alias", "log_file", "s3bucket"];
+
+/// A finding of GuardDuty or what an event bus delivers.
+fn finding<'f>(event: Object, is_guardduty: bool, fact: &impl Fn(&str) -> Option<&'f str>) -> Object {
+    let mut event = event.unique();
+    let mut service = "guardduty".to_owned();
+    if let Some(Json::Object(detail)) = event.get_mut("detail").map(|detail| detail.clone()) {
+        if let Some(source) =
+            event.get_mut("source").filter(|_| !is_guardduty).and_then(|name| name.as_text())
+        {
+            service = source.replace("aws.", "");
+        }
+        event = Object(detail);
+    }
+    event.set("source", text(&service));
+    if service == "macie" {
+        event.0.retain(|(name, _)| name != "trigger");
+    }
+    let mut aws = of_bucket(event, &OBJECT, fact);
+    let Some(Json::Object(members)) = aws.get_mut("aws") else { return aws };
+    let probes = ["service", "action", "portProbeAction", "portProbeDetails"];
+    if let Some(details) = at_path(members, &probes)
+        && let Json::Array(items) = details
+        && items.len() > 1
+    {
+        *details = items.pop().unwrap_or(Json::Null);
+        return aws;
+    }
+    *members = bucket_steps(Object(std::mem::take(members))).0;
+    for path in [&["tags"][..], &["service", "additionalInfo", "unusual"]] {
+        if let Some(value) = at_path(members, path).filter(|value| !matches!(value, Json::Object(_))) {
+            *value = Json::Object(vec![("value".to_owned(), value.clone())]);
+        }
+    }
+    aws
+}
+
+fn at_path<'j>(members: &'j mut [(String, Json)], path: &[&str]) -> Option<&'j mut Json> {
+    let (first, rest) = path.split_first()?;
+    let value = members.iter_mut().find(|(name, _)| name == first).map(|(_, value)| value)?;
+    match value {
+        value if rest.is_empty() => Some(value),
+        Json::Object(members) => at_path(members, rest),
+        _ => None,
+    }
+}
+
+/// The steps that all records from buckets go through below `aws`, but for `tags`.
+fn bucket_steps(aws: Object) -> Object {
     let mut aws = Object(aws.0.into_iter().map(|(name, value)| (name, unwrap_single(value))).collect());
     let address = aws.get_mut("sourceIPAddress").and_then(|value| value.as_text().map(str::to_owned));
     if let Some(address) = address.filter(|address| starts_with_ipv4(address)) {
         aws.set("source_ip_address", Json::Text(address));
     }
+    aws
+}
+
+fn cloudtrail<'f>(event: Object, fact: &impl Fn(&str) -> Option<&'f str>) -> Object {
+    let mut event = event.unique();
+    event.set("source", text("cloudtrail"));
+    let mut envelope = of_bucket(event, &OBJECT, fact);
+    let Some(Json::Object(members)) = envelope.get_mut("aws") else { return envelope };
+    let mut aws = Object(std::mem::take(members));
+    aws.set("aws_account_id", text(fact("aws_account_id").unwrap_or_default()));
+    let mut aws = bucket_steps(aws);
     if let Some(tags) = aws.get_mut("tags").filter(|tags| !matches!(tags, Json::Object(_))) {
         *tags = Json::Object(vec![("value".to_owned(), tags.clone())]);
     }
@@ -135,7 +240,8 @@ fn cloudtrail<'f>(event: Object, fact: &impl Fn(&str) -> Option<&'f str>) -> Obj
     {
         *value = Json::Object(vec![("value".to_owned(), value.clone())]);
     }
-    Object(vec![("integration".to_owned(), text("aws")), ("aws".to_owned(), Json::Object(aws.0))])
+    *members = aws.0;
+    envelope
 }
 
 /// Removes null members, through objects but not inside arrays.

@@ -58,8 +58,6 @@ pub struct Program {
     pub(crate) fts: Vec<Vec<KeySubject>>,
     /// Subjects of the static fields that accumulation fills.
     pub(crate) accumulated: Vec<SubjectIndex>,
-    /// The decoder of records that are known to be JSON.
-    pub(crate) json: Option<DecoderIndex>,
     pub(crate) lists: Lists,
     /// The static fields that anything looks at.
     pub(crate) statics: FxHashMap<StaticField, SubjectIndex>,
@@ -299,6 +297,8 @@ pub(crate) struct Pivots {
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) mapping: Mapping,
+    /// The decoder of records that are JSON as the provider sends them.
+    pub(crate) decoder: Option<DecoderIndex>,
     /// For records as the provider sends them.
     pub(crate) raw: View,
     /// For records that come in the reference's envelope.
@@ -318,6 +318,8 @@ pub(crate) struct View {
     pub(crate) tests: PathTree,
     /// What alerts show, and identity.
     pub(crate) outputs: PathTree,
+    /// Identity, where it is the wrapper's and not the record's.
+    pub(crate) outside: Option<PathTree>,
     /// Values that do not stand in the record, by slot (0..subjects + outputs).
     pub(crate) given: Vec<Given>,
 }
@@ -331,19 +333,22 @@ pub(crate) enum Given {
     Constant(Arc<str>),
     /// A fact that the connector knows, by name.
     Fact(Arc<str>),
+    /// The service that the record's wrapper names.
+    Service,
 }
 
 /// Slots after the outputs: what identity and time are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extra {
-    Key,
     Region,
-    /// Up to [`ALTERNATIVES`] paths each, tried in order.
-    Account,
-    Time = 2 + ALTERNATIVES as isize,
+    /// Up to [`ALTERNATIVES`] paths each: the parts of the key …
+    Key,
+    /// … and the rest tried in order.
+    Account = 1 + ALTERNATIVES as isize,
+    Time = 1 + 2 * ALTERNATIVES as isize,
 }
 
-/// How many alternative paths a mapping can give for the account and for the time.
+/// How many paths a mapping can give for the key, for the account and for the time.
 pub(crate) const ALTERNATIVES: usize = 4;
 /// How many extra slots there are.
-pub(crate) const EXTRAS: usize = 2 + 2 * ALTERNATIVES;
+pub(crate) const EXTRAS: usize = 1 + 3 * ALTERNATIVES;

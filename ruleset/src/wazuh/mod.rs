@@ -18,9 +18,9 @@
 
 mod decoders;
 pub mod home;
-mod lists;
 #[cfg(test)]
 mod home_tests;
+mod lists;
 #[cfg(test)]
 mod load_error_tests;
 mod lower;

@@ -7,7 +7,7 @@ use threatlockdown_ruleset::naive::json::Json;
 use crate::harness::{Engine, Oracle, file, tree};
 
 /// The folder with the recorded results.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
     let folder = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, PathBuf::from);
     let found = folder.is_dir();
@@ -17,14 +17,15 @@ fn folder() -> Option<PathBuf> {
     found.then_some(folder)
 }
 
-struct Case {
-    id: String,
-    source: String,
-    raw: Vec<u8>,
-    facts: Vec<(String, String)>,
-    event: String,
-    decoder: Option<String>,
-    rule: Option<String>,
+pub(crate) struct Case {
+    pub(crate) id: String,
+    pub(crate) source: String,
+    pub(crate) raw: Vec<u8>,
+    pub(crate) facts: Vec<(String, String)>,
+    /// The last of the events that the record became.
+    pub(crate) event: String,
+    pub(crate) decoder: Option<String>,
+    pub(crate) rule: Option<String>,
 }
 
 impl Case {
@@ -49,13 +50,13 @@ impl Case {
             source: text(line.get("source")).unwrap(),
             raw: raw.into_bytes(),
             facts: facts.collect(),
-            event: text(events.first()).unwrap(),
+            event: text(events.last()).unwrap(),
             decoder: text(expect.get("decoder")),
             rule: text(expect.get("rule")),
         }
     }
 
-    fn all(folder: &Path, suite: &str) -> Vec<Self> {
+    pub(crate) fn all(folder: &Path, suite: &str) -> Vec<Self> {
         let text = std::fs::read_to_string(folder.join("cloud").join(format!("{suite}.jsonl"))).unwrap();
         text.lines().map(Self::read).collect()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::RuleTree;
-use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
+use threatlockdown_ruleset::matcher::{Fault, Identity, Input, Scratch};
 use threatlockdown_ruleset::naive::{Naive, NaiveVerdict};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
@@ -109,6 +109,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// What identifies the event.
+    pub(crate) fn identify(&mut self, source: &str, record: &[u8]) -> Identity {
+        let context = context(source, &[]);
+        let input =
+            Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
+        self.program.evaluate(&mut self.scratch, &input, |verdict| verdict.describe().1).unwrap()
+    }
+}
+
 fn context(source: &str, facts: &[(String, String)]) -> Context {
     Context {
         source: source.into(),
@@ -155,7 +165,13 @@ pub(crate) fn usual_facts(source: &str) -> Vec<(String, String)> {
             ("aws_account_alias", ""),
             ("aws_account_id", "123456789012"),
         ]),
-        "json" | "syslog" => Vec::new(),
+        "aws.guardduty" | "aws.eventbridge" => {
+            facts(&[("log_file", "x.jsonl.gz"), ("s3bucket", "findings"), ("aws_account_alias", "main")])
+        }
+        "aws.subscriber" => facts(&[("log_file", "x.json"), ("s3bucket", "any")]),
+        "office365" => facts(&[("subscription", "Audit.General")]),
+        "ms_graph" => facts(&[("resource", "security"), ("relationship", "alerts_v2")]),
+        "docker" | "gcp.pubsub" | "github" | "json" | "k8s.audit" | "syslog" => Vec::new(),
         _ => facts(&[("tag", "posture")]),
     }
 }

@@ -16,6 +16,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod mappings;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod rng;

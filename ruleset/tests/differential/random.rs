@@ -46,11 +46,12 @@ impl Count {
 /// Runs `compare` on each rule set; it says how many records it compared and how many of them matched a rule.
 fn for_each_rule_set(
     name: &str,
+    sets: u64,
     shape: Shape,
     mut compare: impl FnMut(&mut Rng, &mut Engine, &Oracle<'_>, &str) -> (u64, u64),
 ) {
     let mut count = Count::default();
-    let sets = RULE_SETS * if is_soak() { 50 } else { 1 };
+    let sets = sets * if is_soak() { 50 } else { 1 };
     for number in 0..sets {
         let mut rng = Rng::new((seed() << 32) + number);
         let text = rules::file(&mut rng, shape);
@@ -96,8 +97,8 @@ fn check(own: &Said, expected: &Said, source: &str, text: &str, event: &[u8]) {
 
 #[test]
 fn records_that_rules_see_as_they_are() {
-    let shape = Shape { on_log: true, aws: false };
-    for_each_rule_set("plain", shape, |rng, engine, oracle, text| {
+    let shape = Shape { on_log: true, below: None };
+    for_each_rule_set("plain", RULE_SETS, shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
             let record = record(rng, Style::Plain);
@@ -117,8 +118,8 @@ fn records_that_rules_see_as_they_are() {
 
 #[test]
 fn lines_of_text() {
-    let shape = Shape { on_log: true, aws: false };
-    for_each_rule_set("lines", shape, |rng, engine, oracle, text| {
+    let shape = Shape { on_log: true, below: None };
+    for_each_rule_set("lines", RULE_SETS, shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
             let json = record(rng, Style::Plain);
@@ -147,8 +148,8 @@ fn lines_of_text() {
 
 #[test]
 fn cloudtrail_records() {
-    let shape = Shape { on_log: false, aws: true };
-    for_each_rule_set("cloudtrail", shape, |rng, engine, oracle, text| {
+    let shape = Shape { on_log: false, below: Some("aws") };
+    for_each_rule_set("cloudtrail", RULE_SETS, shape, |rng, engine, oracle, text| {
         let facts = usual_facts("aws.cloudtrail");
         let mut matched = 0;
         for _ in 0..RECORDS {
@@ -169,8 +170,8 @@ fn cloudtrail_records() {
 
 #[test]
 fn azure_records() {
-    let shape = Shape { on_log: false, aws: false };
-    for_each_rule_set("azure", shape, |rng, engine, oracle, text| {
+    let shape = Shape { on_log: false, below: None };
+    for_each_rule_set("azure", RULE_SETS, shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
             let source = rng.pick(&["azure.log_analytics", "azure.graph", "azure.storage"]);
@@ -185,4 +186,49 @@ fn azure_records() {
         }
         (RECORDS as u64, matched)
     });
+}
+
+#[test]
+fn records_below_a_name() {
+    for (source, below, style) in [
+        ("docker", "docker", Style::Rewritten),
+        ("gcp.pubsub", "gcp", Style::Plain),
+        ("github", "github", Style::Plain),
+        ("office365", "office365", Style::Plain),
+        ("ms_graph", "ms-graph", Style::Plain),
+        ("aws.subscriber", "aws", Style::CloudTrail),
+        ("aws.guardduty", "aws", Style::CloudTrail),
+        ("aws.eventbridge", "aws", Style::CloudTrail),
+    ] {
+        let shape = Shape { on_log: false, below: Some(below) };
+        for_each_rule_set(source, RULE_SETS / 4, shape, |rng, engine, oracle, text| {
+            let facts = usual_facts(source);
+            let mut matched = 0;
+            for _ in 0..RECORDS {
+                let record = record(rng, style);
+                let record = match source {
+                    "aws.guardduty" if rng.one_in(2) => wrapped(rng, &record),
+                    "aws.eventbridge" => wrapped(rng, &record),
+                    _ => record,
+                };
+                let event = envelope(source, record.as_bytes(), &facts).unwrap();
+                let expected = oracle.say(&event);
+                matched += u64::from(expected.rule.is_some());
+                let own = engine.say(source, record.as_bytes(), &facts).unwrap();
+                check(&own, &expected, source, text, record.as_bytes());
+                for source in [source, "json", "syslog"] {
+                    let own = engine.say(source, &event, &[]).unwrap();
+                    check(&own, &expected, source, text, &event);
+                }
+            }
+            (RECORDS as u64, matched)
+        });
+    }
+}
+
+/// As an event bus delivers it.
+fn wrapped(rng: &mut Rng, record: &str) -> String {
+    let source = rng.pick(&["aws.guardduty", "aws.macie", "my.app", "aws.kms"]);
+    let around = rng.pick(&["\"id\":\"1\",\"resources\":[]", "\"a\":{\"b\":[1,null]},\"tags\":[1]"]);
+    format!("{{{around},\"source\":\"{source}\",\"detail\":{record},\"time\":\"t\"}}")
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::rng::Rng;
 
 /// Names of fields, as the records of [`crate::events`] have them.
-pub(crate) const NAMES: [&str; 24] = [
+pub(crate) const NAMES: [&str; 28] = [
     "a",
     "A.b",
     "a.b.c",
@@ -30,10 +30,14 @@ pub(crate) const NAMES: [&str; 24] = [
     "b.",
     "ID",
     "systemname",
+    "service.additionalInfo.unusual.value",
+    "service.action.portProbeAction.portProbeDetails",
+    "service.action.portProbeAction.portProbeDetails.x",
+    "trigger",
 ];
 
 /// Names that only the mappings give.
-const GIVEN: [&str; 9] = [
+const GIVEN: [&str; 11] = [
     "integration",
     "aws.source",
     "aws.aws_account_id",
@@ -43,6 +47,8 @@ const GIVEN: [&str; 9] = [
     "log_analytics_tag",
     "azure_storage_tag",
     "tag",
+    "office365.Subscription",
+    "ms-graph.resource",
 ];
 
 /// Texts that both patterns and values are made of.
@@ -90,8 +96,8 @@ pub(crate) fn word(rng: &mut Rng) -> &'static str {
 pub(crate) struct Shape {
     /// They look at the log and its size: not comparable where the record is not what the reference sees.
     pub(crate) on_log: bool,
-    /// Fields of CloudTrail, below `aws`.
-    pub(crate) aws: bool,
+    /// The name below which the fields are.
+    pub(crate) below: Option<&'static str>,
 }
 
 /// A rule file.
@@ -234,7 +240,10 @@ impl Writer<'_> {
             return GIVEN[self.rng.below(GIVEN.len())].to_owned();
         }
         let name = NAMES[self.rng.below(NAMES.len())];
-        let name = if self.shape.aws { format!("aws.{name}") } else { name.to_owned() };
+        let name = match self.shape.below {
+            Some(below) => format!("{below}.{name}"),
+            None => name.to_owned(),
+        };
         if self.rng.one_in(5) { name.to_ascii_uppercase() } else { name }
     }
 

@@ -1,5 +1,7 @@
 //! What the oracle does not make: descriptions with their references, and conditions on what a header leaves.
 
+use threatlockdown_ruleset::matcher::Identity;
+
 use crate::harness::{Engine, facts, file};
 
 fn engine(rules: &str) -> Engine {
@@ -46,6 +48,50 @@ fn references_to_the_header_and_to_the_tag() {
         ("azure.storage", r#"{"tag":"own"}"#, "||own|t1"),
     ] {
         assert_eq!(description(&mut engine, source, record), expected, "{record}");
+    }
+}
+
+/// What identifies the event of a record.
+fn identity(source: &str, record: &str) -> [Option<String>; 4] {
+    let mut engine = describing("d");
+    let Identity { key, account, region, time } = engine.identify(source, record.as_bytes());
+    [key, account, region, time]
+}
+
+#[test]
+fn an_event_is_identified_where_its_mapping_says() {
+    let finding = r#"{"id":"f","updatedAt":"t2","createdAt":"t1","accountId":"1","region":"eu-west-2"}"#;
+    let wrapped = format!(
+        r#"{{"id":"w","source":"aws.guardduty","detail":{finding},"account":"2","time":"t3","region":"us-east-1"}}"#
+    );
+    let some = |texts: [&str; 4]| texts.map(|text| (!text.is_empty()).then(|| text.to_owned()));
+    for (source, record, expected) in [
+        ("aws.guardduty", finding, ["f\nt2", "1", "eu-west-2", "t2"]),
+        ("aws.guardduty", &wrapped, ["f\nt2", "1", "eu-west-2", "t2"]),
+        ("aws.eventbridge", &wrapped, ["w", "2", "us-east-1", "t3"]),
+        ("k8s.audit", r#"{"auditID":"a","stage":"Panic"}"#, ["a\nPanic", "", "", ""]),
+        ("k8s.audit", r#"{"stage":"Panic"}"#, ["", "", "", ""]),
+        ("github", r#"{"_document_id":"d","org":"o","created_at":5}"#, ["d", "o", "", "5"]),
+        (
+            "docker",
+            r#"{"timeNano":1709366471123456789,"time":1}"#,
+            ["", "", "", "1709366471123456768.000000"],
+        ),
+        ("office365", r#"{"integration":"office365","office365":{"Id":"i"}}"#, ["i", "", "", ""]),
+    ] {
+        assert_eq!(identity(source, record), some(expected), "{source} {record}");
+    }
+}
+
+#[test]
+fn references_to_the_service_that_a_wrapper_names() {
+    let mut engine = describing("$(aws.source)|$(aws.trigger)|$(integration)");
+    for (record, expected) in [
+        (r#"{"source":"aws.kms","detail":{"source":"no","trigger":"t"}}"#, "kms|t|aws"),
+        (r#"{"source":"aws.macie","detail":{"trigger":"t"}}"#, "macie||aws"),
+        (r#"{"source":"own","trigger":"t"}"#, "own|t|aws"),
+    ] {
+        assert_eq!(description(&mut engine, "aws.eventbridge", record), expected, "{record}");
     }
 }
 

@@ -112,7 +112,8 @@ impl Members<'_> {
     }
 
     fn visit_record(&self, given: &[(&str, &str)], visitor: &mut impl Visitor) {
-        let Some(Node::Object { len, .. }) = self.tape.first() else { return };
+        let root = self.reading.place.root;
+        let Some(Node::Object { len, .. }) = self.tape.get(root) else { return };
         let is_given = |key: &str| {
             given
                 .iter()
@@ -126,12 +127,12 @@ impl Members<'_> {
         if !statics.fields.is_empty() {
             visitor.repeats();
         }
-        self.visit_members(0, *len, false, visitor, &mut |key, value, visitor| {
+        self.visit_members(root, *len, false, visitor, &mut |key, value, visitor| {
             let is_object = matches!(self.tape.get(value), Some(Node::Object { .. }));
-            if is_given(key) {
-                // The mapping's own value stands for it.
-            } else if self.reading.normalise {
-                self.visit_cloudtrail_member(key, value, visitor);
+            if is_given(key) || self.reading.left_out == Some(key) {
+                // The mapping's own value stands for it, or nothing.
+            } else if self.reading.normalise && !self.reading.keeps_lists {
+                self.visit_aws_member(key, value, visitor);
             } else if self.reading.graph && self.visit_graph_member(key, value, visitor) {
                 // Done.
             } else if is_object || !self.under.is_empty() || !statics.has_taken(key, value) {
@@ -143,7 +144,7 @@ impl Members<'_> {
     fn statics(&self, len: usize) -> Statics {
         let mut statics = Statics::default();
         if self.under.is_empty() {
-            self.visit_members(0, len, false, &mut Unseen, &mut |key, value, _| {
+            self.visit_members(self.reading.place.root, len, false, &mut Unseen, &mut |key, value, _| {
                 let is_left_out = self.reading.graph && key == "status" && is_bare(self.tape.get(value));
                 if !is_left_out && !matches!(self.tape.get(value), Some(Node::Object { .. })) {
                     statics.take(key, value);
@@ -217,22 +218,26 @@ impl Members<'_> {
     }
 
     /// Members that the reference changes in AWS records; see [`super::paths::Wrap`].
-    fn visit_cloudtrail_member(&self, key: &str, at: usize, visitor: &mut impl Visitor) {
+    fn visit_aws_member(&self, key: &str, at: usize, visitor: &mut impl Visitor) {
         let (at, unwrapped) = self.unwrap_single(at, false);
         let is_object = matches!(self.tape.get(at), Some(Node::Object { .. }));
-        match key {
-            "requestParameters" | "responseElements" | "additionalEventData" if !is_object => {
-                visitor.begin(key);
-                visitor.leaf("string", Leaf::Python(self.tape, at));
-                visitor.end();
-            }
-            "tags" if !is_object => {
-                visitor.begin(key);
-                visitor.leaf("value", Leaf::Tape(self.tape, at));
-                visitor.end();
-            }
-            "requestParameters" => self.visit_request_parameters(at, unwrapped, visitor),
-            _ => self.visit_value(key, at, unwrapped, visitor),
+        let free = ["requestParameters", "responseElements", "additionalEventData"];
+        if self.reading.cloudtrail && !is_object && free.contains(&key) {
+            visitor.begin(key);
+            visitor.leaf("string", Leaf::Python(self.tape, at));
+            visitor.end();
+        } else if key == "tags" && !is_object {
+            self.visit_wrapped(key, at, visitor);
+        } else if self.reading.cloudtrail && key == "requestParameters" {
+            let is_wrapped = |key: &str, value: usize| {
+                let is_bool = matches!(self.tape.get(value), Some(Node::Static(StaticNode::Bool(_))));
+                key == "disableApiTermination" && is_bool
+            };
+            self.visit_wrapping(key, at, unwrapped, &is_wrapped, visitor);
+        } else if !self.reading.cloudtrail && key == "service" && is_object {
+            self.visit_service(at, unwrapped, visitor);
+        } else {
+            self.visit_value(key, at, unwrapped, visitor);
         }
         if key == "sourceIPAddress"
             && let Some(Node::String(text)) = self.tape.get(at)
@@ -242,20 +247,49 @@ impl Members<'_> {
         }
     }
 
-    fn visit_request_parameters(&self, at: usize, unwrapped: bool, visitor: &mut impl Visitor) {
+    /// What is unusual of a finding may be an object or not.
+    fn visit_service(&self, at: usize, unwrapped: bool, visitor: &mut impl Visitor) {
         let Some(Node::Object { len, .. }) = self.tape.get(at) else { return };
-        visitor.begin("requestParameters");
+        let is_wrapped = |key: &str, value: usize| {
+            key == "unusual" && !matches!(self.tape.get(value), Some(Node::Object { .. }))
+        };
+        visitor.begin("service");
         self.visit_members(at, *len, unwrapped, visitor, &mut |key, value, visitor| {
-            let (bare, _) = self.unwrap_single(value, unwrapped);
-            let is_bool = matches!(self.tape.get(bare), Some(Node::Static(StaticNode::Bool(_))));
-            if key == "disableApiTermination" && is_bool {
-                visitor.begin(key);
-                visitor.leaf("value", Leaf::Tape(self.tape, bare));
-                visitor.end();
+            let (value, unwrapped) = self.unwrap_single(value, unwrapped);
+            if key == "additionalInfo" && matches!(self.tape.get(value), Some(Node::Object { .. })) {
+                self.visit_wrapping(key, value, unwrapped, &is_wrapped, visitor);
             } else {
                 self.visit_value(key, value, unwrapped, visitor);
             }
         });
+        visitor.end();
+    }
+
+    /// An object some of whose members are wrapped into objects.
+    fn visit_wrapping<V: Visitor>(
+        &self,
+        key: &str,
+        at: usize,
+        unwrapped: bool,
+        is_wrapped: &dyn Fn(&str, usize) -> bool,
+        visitor: &mut V,
+    ) {
+        let Some(Node::Object { len, .. }) = self.tape.get(at) else { return };
+        visitor.begin(key);
+        self.visit_members(at, *len, unwrapped, visitor, &mut |key, value, visitor| {
+            let (bare, _) = self.unwrap_single(value, unwrapped);
+            if is_wrapped(key, bare) {
+                self.visit_wrapped(key, bare, visitor);
+            } else {
+                self.visit_value(key, value, unwrapped, visitor);
+            }
+        });
+        visitor.end();
+    }
+
+    fn visit_wrapped(&self, key: &str, at: usize, visitor: &mut impl Visitor) {
+        visitor.begin(key);
+        visitor.leaf("value", Leaf::Tape(self.tape, at));
         visitor.end();
     }
 
@@ -275,10 +309,7 @@ impl Members<'_> {
     }
 
     fn unwrap_single(&self, at: usize, unwrapped: bool) -> (usize, bool) {
-        match self.tape.get(at) {
-            Some(Node::Array { len: 1, .. }) if self.reading.normalise && !unwrapped => (at + 1, true),
-            _ => (at, unwrapped),
-        }
+        self.reading.unwrap_single(self.tape, at, unwrapped)
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 fn data(json: &str, under: &str, given: &[(&str, &str)], normalise: bool) -> String {
     let mut bytes = json.as_bytes().to_vec();
     let tape = simd_json::to_tape(&mut bytes).unwrap();
-    let reading = Reading { normalise, ..Reading::default() };
+    let reading = Reading { normalise, cloudtrail: normalise, ..Reading::default() };
     let mut out = String::new();
     write_object(&Members { tape: &tape.0, under, given: given.to_vec(), reading }, &mut out);
     out
@@ -64,7 +64,7 @@ fn fields_are_listed_by_full_name() {
         tape: &tape.0,
         under: "aws",
         given: vec![("integration", "aws")],
-        reading: Reading { normalise: true, ..Reading::default() },
+        reading: Reading { normalise: true, cloudtrail: true, ..Reading::default() },
     };
     let mut fields = Vec::new();
     for_each_field(&members, &mut |name, value| fields.push(format!("{name}={value}")));

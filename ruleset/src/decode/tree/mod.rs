@@ -71,6 +71,13 @@ pub(crate) struct Compiled {
     json_at: Offset,
 }
 
+impl Compiled {
+    /// JSON members that are null are left out.
+    pub(crate) fn discards_null(&self) -> bool {
+        self.json.discard_null
+    }
+}
+
 /// The part of a decoder that the walk needs.
 #[derive(Debug)]
 struct Step {
