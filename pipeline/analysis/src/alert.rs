@@ -4,6 +4,7 @@
 //! Enters: a verdict. Leaves: an [`Alert`] with its final JSON text and its id. What is the same for all alerts of a
 //! rule is made once per worker.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub struct AlertWriter {
 
 /// JSON members of `rule` that do not change, cut where the description and the counter go.
 struct RuleText {
+    id: String,
     level: String,
     rest: String,
     fired: u64,
@@ -43,6 +45,22 @@ impl AlertWriter {
         Self {
             rules: program.rules().iter().map(RuleText::new).collect(),
             host: Value::from(&**host).to_string(),
+            version: Value::from(program.version()).to_string(),
+        }
+    }
+
+    /// For alerts of another program; rules that are in both go on counting.
+    #[must_use]
+    pub fn adopt(&self, program: &Program) -> Self {
+        let fired: HashMap<&str, u64> =
+            self.rules.iter().map(|rule| (rule.id.as_str(), rule.fired)).collect();
+        let rule = |rule: &Rule| RuleText {
+            fired: fired.get(rule.id.as_str()).copied().unwrap_or_default(),
+            ..RuleText::new(rule)
+        };
+        Self {
+            rules: program.rules().iter().map(rule).collect(),
+            host: self.host.clone(),
             version: Value::from(program.version()).to_string(),
         }
     }
@@ -70,10 +88,8 @@ impl AlertWriter {
             write_log(verdict, unit.bytes(record), &mut out);
         }
         write_predecoder(verdict, &mut out);
-        match verdict.decoder() {
-            Some(decoder) => drop(write!(out, ",\"decoder\":{{\"name\":\"{decoder}\"}}")),
-            None => out.push_str(",\"decoder\":{}"),
-        }
+        write_decoder(verdict, &mut out);
+        write_previous(verdict, &mut out);
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
@@ -108,6 +124,12 @@ impl RuleText {
             let object = json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique});
             let _ = write!(rest, ",\"mitre\":{object}");
         }
+        if let Some(cve) = &rule.cve {
+            let _ = write!(rest, ",\"cve\":{}", Value::from(cve.as_str()));
+        }
+        if let Some(frequency) = rule.frequency {
+            let _ = write!(rest, ",\"frequency\":{frequency}");
+        }
         if !rule.info.is_empty() {
             let mut info = Map::new();
             for (kind, text) in &rule.info {
@@ -124,6 +146,7 @@ impl RuleText {
             let _ = write!(rest, ",\"{framework}\":{}", Value::from(controls.clone()));
         }
         Self {
+            id: rule.id.clone(),
             level: format!("\"level\":{},\"description\":", rule.level),
             rest,
             fired: 0,
@@ -171,6 +194,37 @@ fn write_predecoder(verdict: &Verdict<'_>, out: &mut String) {
     }
     if !first {
         out.push('}');
+    }
+}
+
+fn write_decoder(verdict: &Verdict<'_>, out: &mut String) {
+    out.push_str(",\"decoder\":{");
+    if let Some(decoder) = verdict.decoder() {
+        if let Some(parent) = verdict.decoder_parent() {
+            out.push_str("\"parent\":");
+            write_string(parent, out);
+            out.push(',');
+        }
+        out.push_str("\"name\":");
+        write_string(decoder, out);
+        if let Some(comment) = verdict.fts_comment() {
+            out.push_str(",\"ftscomment\":");
+            write_string(comment, out);
+        }
+    }
+    out.push('}');
+}
+
+/// What a correlation counted, and what `check_diff` compared with.
+fn write_previous(verdict: &Verdict<'_>, out: &mut String) {
+    if !verdict.previous().is_empty() {
+        let logs: Vec<_> = verdict.previous().iter().map(|log| String::from_utf8_lossy(log)).collect();
+        out.push_str(",\"previous_output\":");
+        write_string(&logs.join("\n"), out);
+    }
+    if let Some(log) = verdict.previous_log() {
+        out.push_str(",\"previous_log\":");
+        write_string(&String::from_utf8_lossy(log), out);
     }
 }
 

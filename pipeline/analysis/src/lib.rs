@@ -9,12 +9,14 @@
 //! atomic step. In `run` the target is the commit log, in `scan` it is standard output. Nothing here knows a connector
 //! or a sink.
 
+mod active;
 pub mod alert;
 pub mod committer;
 pub mod metrics;
 pub mod outcome;
 pub mod worker;
 
+pub use active::ActiveProgram;
 pub use committer::{Committer, CommitterHandle, Target, TargetError};
 pub use metrics::Metrics;
 pub use outcome::Outcome;

@@ -8,10 +8,12 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
 use threatlockdown_event::{DeadLetter, Reason, Record, Unit};
+use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
 use threatlockdown_ruleset::program::{BindingIndex, Program, Rule};
 use threatlockdown_topics::raw::{Consumer, Delivered};
 
+use crate::active::ActiveProgram;
 use crate::alert::AlertWriter;
 use crate::metrics::{Metrics, ReasonLabel, SourceLabel};
 use crate::outcome::Outcome;
@@ -23,6 +25,8 @@ pub struct WorkerOptions {
     pub min_level: u8,
     /// Name of this host, which alerts show as agent and manager.
     pub host: Arc<str>,
+    /// What is remembered between events, shared by all workers.
+    pub memory: Arc<Memory>,
 }
 
 /// Starts one worker per consumer. They end when the topic is closed and drained, or when nobody takes outcomes.
@@ -31,16 +35,22 @@ pub struct WorkerOptions {
 /// When the system refuses a thread.
 pub fn spawn_workers(
     consumers: Vec<Consumer>,
-    program: &Arc<Program>,
+    active: &Arc<ActiveProgram>,
     options: &WorkerOptions,
     outcomes: &SyncSender<Outcome>,
     metrics: &Metrics,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let spawn = |(index, consumer): (usize, Consumer)| {
-        let mut worker = Worker::new(program, options, metrics);
+        let mut generation = active.generation();
+        let mut worker = Worker::new(&active.current(), options, metrics);
         let outcomes = outcomes.clone();
+        let active = Arc::clone(active);
         std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             while let Some(Delivered { unit, permit }) = consumer.next() {
+                if active.generation() != generation {
+                    generation = active.generation();
+                    worker.adopt(&active.current());
+                }
                 let outcome = Outcome { permit: Some(permit), ..worker.analyze(unit) };
                 if outcomes.send(outcome).is_err() {
                     return;
@@ -56,6 +66,7 @@ pub struct Worker {
     program: Arc<Program>,
     scratch: Scratch,
     writer: AlertWriter,
+    memory: Arc<Memory>,
     min_level: u8,
     metrics: Metrics,
 }
@@ -66,11 +77,20 @@ impl Worker {
     pub fn new(program: &Arc<Program>, options: &WorkerOptions, metrics: &Metrics) -> Self {
         Self {
             program: Arc::clone(program),
-            scratch: Scratch::new(program),
+            scratch: Scratch::sharing(program, Arc::clone(&options.memory)),
             writer: AlertWriter::new(program, &options.host),
+            memory: Arc::clone(&options.memory),
             min_level: options.min_level.max(1),
             metrics: metrics.clone(),
         }
+    }
+
+    /// Goes on with another program. What is remembered between events stays, as far as the new rules demand the same,
+    /// and rules that are in both go on counting.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.scratch = Scratch::sharing(program, Arc::clone(&self.memory));
+        self.writer = self.writer.adopt(program);
+        self.program = Arc::clone(program);
     }
 
     /// Judges all records of a unit.
@@ -105,7 +125,9 @@ impl Worker {
         let input = Input { binding, record: bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let alert = self.program.evaluate(&mut self.scratch, &input, |verdict| match verdict.rule() {
-            Some(rule) if is_alert(rule, min_level) => Some(writer.write(verdict, unit, record)),
+            Some(rule) if verdict.counts() && is_alert(rule, min_level) => {
+                Some(writer.write(verdict, unit, record))
+            }
             _ => None,
         });
         outcome.bytes += bytes.len() as u64;

@@ -54,7 +54,7 @@ fn worker(rules: &str) -> Worker {
     let loaded = load(Texts::builtin_and(vec![rules]));
     let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
-    let options = WorkerOptions { min_level: 3, host: "host-1".into() };
+    let options = WorkerOptions { min_level: 3, host: "host-1".into(), memory: Arc::default() };
     Worker::new(&program, &options, &Metrics::unregistered())
 }
 

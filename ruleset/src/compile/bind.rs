@@ -8,14 +8,18 @@ use std::sync::Arc;
 use crate::decode::mapping::{Mapping, Normalise};
 use crate::decode::paths::{Derive, PathTree, Wrap};
 use crate::decode::statics::STATIC;
-use crate::program::{ALTERNATIVES, Binding, Extra, Given, Subject, View};
+use crate::program::{ALTERNATIVES, Binding, Extra, Given, Subject, SubjectPlace, View};
 
 pub(super) fn bind(mapping: Mapping, subjects: &[Subject], outputs: &[String]) -> Binding {
-    let names: Vec<&str> = subjects
-        .iter()
-        .map(|subject| subject.name.as_str())
-        .chain(outputs.iter().map(String::as_str))
-        .collect();
+    let tested = subjects.iter().map(|subject| Name {
+        text: &subject.name,
+        kind: match subject.place {
+            SubjectPlace::Slot { is_static: true } => Kind::Static,
+            _ => Kind::Dynamic,
+        },
+    });
+    let shown = outputs.iter().map(|name| Name { text: name, kind: Kind::Either });
+    let names: Vec<Name<'_>> = tested.chain(shown).collect();
     let raw = raw_view(&mapping, &names, subjects.len());
     let enveloped = mapping
         .envelope_form
@@ -26,15 +30,36 @@ pub(super) fn bind(mapping: Mapping, subjects: &[Subject], outputs: &[String]) -
 
 type Field = (String, u32, Derive);
 
-fn raw_view(mapping: &Mapping, names: &[&str], subjects: usize) -> View {
+/// A name that rules use.
+#[derive(Clone, Copy)]
+struct Name<'n> {
+    text: &'n str,
+    kind: Kind,
+}
+
+/// Which fields of a name are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The one that the reference keeps apart.
+    Static,
+    /// The other one.
+    Dynamic,
+    /// The static one where the name has one.
+    Either,
+}
+
+fn raw_view(mapping: &Mapping, names: &[Name<'_>], subjects: usize) -> View {
     let mut given = vec![Given::No; names.len()];
     let mut fields: Vec<Field> = Vec::new();
     for (slot, name) in names.iter().enumerate() {
         let index = slot_index(slot);
-        given[slot] = given_value(mapping, name);
-        let Some(path) = below(name, &mapping.under) else { continue };
+        if name.kind != Kind::Static {
+            given[slot] = given_value(mapping, name.text);
+        }
+        let Some(path) = below(name.text, &mapping.under) else { continue };
         match mapping.under.is_empty() {
-            true => at_the_top(path, index, slot >= subjects, &mut fields),
+            true => at_the_top(path, index, name.kind, &mut fields),
+            false if name.kind == Kind::Static => continue,
             false => fields.push((path.to_owned(), index, Derive::Plain)),
         }
         if mapping.normalise == Normalise::AwsBucket && path == "source_ip_address" {
@@ -53,22 +78,26 @@ fn raw_view(mapping: &Mapping, names: &[&str], subjects: usize) -> View {
     view
 }
 
-fn enveloped_view(mapping: &Mapping, below: &str, names: &[&str], subjects: usize) -> View {
+fn enveloped_view(mapping: &Mapping, below: &str, names: &[Name<'_>], subjects: usize) -> View {
     let mut fields: Vec<Field> = Vec::new();
-    for (slot, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        at_the_top(name, slot_index(slot), slot >= subjects, &mut fields);
+    for (slot, name) in names.iter().enumerate().filter(|(_, name)| !name.text.is_empty()) {
+        at_the_top(name.text, slot_index(slot), name.kind, &mut fields);
     }
     view(&fields, extras(mapping, below, names.len()), subjects, vec![Given::No; names.len()])
 }
 
 /// A name whose value may be a static field, which conditions do not see and descriptions do.
-fn at_the_top(name: &str, slot: u32, is_output: bool, fields: &mut Vec<Field>) {
-    let member = STATIC.iter().find(|(_, field)| is_output && *field == name);
+fn at_the_top(name: &str, slot: u32, kind: Kind, fields: &mut Vec<Field>) {
+    let member = STATIC.iter().find(|(_, field)| kind != Kind::Dynamic && *field == name);
     if let Some((key, _)) = member {
         fields.push(((*key).to_owned(), slot, Derive::Static(key)));
         if *key == "dstuser" {
             fields.push(("user".to_owned(), slot, Derive::UserAlias));
         }
+        return;
+    }
+    if kind == Kind::Static {
+        // A field that no record has.
         return;
     }
     let derive = match STATIC.iter().find(|(key, _)| *key == name) {

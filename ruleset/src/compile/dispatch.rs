@@ -1,44 +1,91 @@
 //! Which children of a node an event can concern at all.
 //!
-//! Enters: the children in the order of trial. Leaves: a [`Dispatch`] from the literal tests that hold to the children
-//! that demand them. Sound: a child is indexed by a test that it demands (not by one that it demands to fail), so when
-//! the test does not hold the child cannot match; children without such a test are always tried.
+//! Enters: the children in the order of trial. Leaves: a [`Dispatch`] from the event's decoder and the tests that hold to
+//! the children that demand them. Sound: a child is indexed by a test that it demands (not by one that it demands to
+//! fail), so when the test does not hold the child cannot match; children without such a test are always tried.
 
 use crate::ir::{NodeIndex, RuleTree};
-use crate::program::{Dispatch, Predicate, PredicateTest, Rule, Subject};
+use crate::program::{Condition, Dispatch, Pivots, Predicate, PredicateTest, Rule, Subject, SubjectPlace};
 
 /// From how many children on the index is worth it.
 const MIN_CHILDREN: usize = 6;
+/// From how many children of one decoder on they are told apart further.
+const MIN_PIVOTS: usize = 4;
 
-pub(super) fn plan(
-    tree: &RuleTree,
-    children: &[NodeIndex],
-    rules: &[Rule],
-    subjects: &[Subject],
-    predicates: &[Predicate],
-) -> Option<Dispatch> {
-    if children.len() < MIN_CHILDREN {
-        return None;
+/// What planning looks at.
+pub(super) struct Planner<'p> {
+    pub(super) tree: &'p RuleTree,
+    pub(super) rules: &'p [Rule],
+    pub(super) subjects: &'p [Subject],
+    pub(super) predicates: &'p [Predicate],
+}
+
+impl Planner<'_> {
+    pub(super) fn plan(&self, children: &[NodeIndex]) -> Option<Dispatch> {
+        if children.len() < MIN_CHILDREN {
+            return None;
+        }
+        let mut plan = Dispatch::default();
+        let mut by_decoder: rustc_hash::FxHashMap<Option<u32>, Vec<u32>> = rustc_hash::FxHashMap::default();
+        for (position, child) in (0..).zip(children) {
+            by_decoder.entry(self.rule(*child).decoder).or_default().push(position);
+        }
+        for (decoder, positions) in by_decoder {
+            let pivots = self.pivots(children, &positions);
+            match decoder {
+                None => plan.any = pivots,
+                Some(decoder) => drop(plan.by_decoder.insert(decoder, pivots)),
+            }
+        }
+        Some(plan)
     }
-    let mut plan = Dispatch { subjects: Vec::new(), by_predicate: Vec::new(), always: Vec::new() };
-    for (position, child) in children.iter().enumerate() {
-        let position = u32::try_from(position).unwrap_or(u32::MAX);
-        let rule = &rules[tree.nodes[*child as usize].rule as usize];
-        let pivot = rule.conditions.iter().find(|condition| {
-            !condition.negate
-                && subjects[condition.subject as usize].literals.is_some()
-                && matches!(predicates[condition.predicate as usize].test, PredicateTest::Literal)
-        });
-        match pivot {
-            None => plan.always.push(position),
-            Some(condition) => {
-                plan.by_predicate.push((condition.predicate, position));
-                if !plan.subjects.contains(&condition.subject) {
-                    plan.subjects.push(condition.subject);
+
+    fn rule(&self, node: NodeIndex) -> &Rule {
+        &self.rules[self.tree.nodes[node as usize].rule as usize]
+    }
+
+    fn pivots(&self, children: &[NodeIndex], positions: &[u32]) -> Pivots {
+        let mut pivots = Pivots { first_by_log: u32::MAX, ..Pivots::default() };
+        for &position in positions {
+            let rule = self.rule(children[position as usize]);
+            let pivot = if positions.len() < MIN_PIVOTS { None } else { self.pivot(rule) };
+            match pivot {
+                None => pivots.always.push(position),
+                Some(Condition { subject, predicate, .. }) if self.is_log(subject) => {
+                    pivots.by_log.push((predicate, position));
+                    pivots.first_by_log = pivots.first_by_log.min(position);
+                }
+                Some(Condition { subject, predicate, .. }) => {
+                    pivots.by_predicate.push((predicate, position));
+                    if !pivots.subjects.contains(&subject) {
+                        pivots.subjects.push(subject);
+                    }
                 }
             }
         }
+        pivots.by_predicate.sort_unstable();
+        pivots.by_log.sort_unstable();
+        pivots
     }
-    plan.by_predicate.sort_unstable();
-    (plan.always.len() * 2 <= children.len()).then_some(plan)
+
+    /// A test that decides together with others, on something short if possible.
+    fn pivot(&self, rule: &Rule) -> Option<Condition> {
+        let usable = |condition: &&Condition| {
+            !condition.negate
+                && matches!(
+                    self.predicates[condition.predicate as usize].test,
+                    PredicateTest::Literal | PredicateTest::Candidate(_)
+                )
+        };
+        let usable: Vec<&Condition> = rule.conditions.iter().filter(usable).collect();
+        usable
+            .iter()
+            .find(|condition| !self.is_log(condition.subject))
+            .or(usable.first())
+            .map(|condition| **condition)
+    }
+
+    fn is_log(&self, subject: u32) -> bool {
+        self.subjects[subject as usize].place == SubjectPlace::Log
+    }
 }

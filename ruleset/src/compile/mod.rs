@@ -1,133 +1,169 @@
 //! From the intermediate form to a program.
 //!
-//! Enters: a [`RuleTree`], the mappings and the ATT&CK table. Leaves: a [`Program`] in which every distinct test exists
+//! Enters: a [`RuleSet`], the mappings and the ATT&CK table. Leaves: a [`Program`] in which every distinct test exists
 //! once, the literal tests of a subject share one automaton, wide nodes know which children a hit concerns, and names
 //! are bound to paths for each source.
 
 mod attack;
 mod bind;
 mod dispatch;
+mod intern;
+mod rules;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use self::intern::Interner;
+use self::rules::{Lowering, key_subject};
+use crate::correlate::{Reader, ReaderIndex, ReaderSource};
 use crate::decode::mapping::Mapping;
 use crate::decode::paths::MAX_PARTS;
+use crate::decode::tree::Decoders;
 use crate::diagnostic::Diagnostic;
-use crate::expr::{Matcher, pcre2_literals};
-use crate::ir::{self, Part, RuleTree, Subject as IrSubject, Test};
-use crate::program::{
-    Children, Condition, Decoder, LOG, LiteralPart, LiteralSet, Literals, Node, Predicate, PredicateIndex,
-    PredicateTest, Program, Rule, Subject, SubjectIndex,
+use crate::ir::{
+    self, CorrelationSource, OrderField, Part, RuleSet, RuleTree, StaticField, Subject as IrSubject,
 };
-
-/// From how many literal tests of one subject on a shared automaton beats testing each alone.
-const SHARED_FROM: usize = 3;
+use crate::program::{Children, KeySubject, Lists, Node, Program, Rule, SubjectIndex};
 
 /// Deepest chain of parents that is accepted: the search descends one call per level.
 const MAX_DEPTH: usize = 256;
 
-/// Compiles `tree`. The version is that of the texts that it was made from.
+/// Fields that accumulation fills, in the order of [`crate::correlate::Partial`].
+const ACCUMULATED: [StaticField; 7] = [
+    StaticField::DstUser,
+    StaticField::SrcUser,
+    StaticField::DstIp,
+    StaticField::SrcIp,
+    StaticField::DstPort,
+    StaticField::SrcPort,
+    StaticField::Data,
+];
+
+/// Compiles a set. The version is that of the texts that it was made from.
 ///
 /// # Errors
 /// Every fault: a pattern that does not compile, a chain of parents that is too long.
-pub fn compile(tree: &RuleTree, mappings: Vec<Mapping>, version: String) -> Result<Program, Vec<Diagnostic>> {
+pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result<Program, Vec<Diagnostic>> {
+    let tree = &set.tree;
     let mut faults = Vec::new();
-    let mut tests = Tests::default();
-    tests.subject(&IrSubject::Log);
-    let attack = attack::Techniques::load();
-    let rules: Vec<Rule> =
-        tree.rules.iter().map(|rule| lower_rule(rule, &mut tests, &attack, &mut faults)).collect();
     check_depth(tree, &mut faults);
     check_names(tree, &mut faults);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let decoders = Decoders::new(&set.decoders).map_err(|more| faults.extend(more));
+    let mut interner = Interner::new();
+    let attack = attack::Techniques::load();
+    let ids: FxHashMap<&str, u32> = set
+        .decoders
+        .decoders
+        .iter()
+        .enumerate()
+        .filter_map(|(index, decoder)| {
+            let compiled = decoders.as_ref().ok()?.get(u32::try_from(index).ok()?);
+            Some((decoder.name.as_str(), compiled.id))
+        })
+        .collect();
+    let mut readers = Vec::new();
+    let mut lowering = Lowering {
+        interner: &mut interner,
+        attack: &attack,
+        decoder_id: &|name| ids.get(name).copied(),
+        readers: &mut readers,
+        faults: &mut faults,
+    };
+    let mut rules: Vec<Rule> = tree.rules.iter().map(|rule| lowering.rule(rule)).collect();
+    let (Ok(decoders), true) = (decoders, faults.is_empty()) else { return Err(faults) };
+    link_readers(tree, &mut rules);
+    let fts = keys_of_decoders(&set.decoders, &mut interner);
+    let accumulated = accumulated(&set.decoders, &mut interner);
+    let field_slots = decoders.fields().iter().map(|field| slot_of(field, &interner)).collect();
+    let regex_readers = positions(&readers, |reader| matches!(reader.source, ReaderSource::Regex(_)));
+    let statics = StaticField::ALL.into_iter();
+    let statics = statics
+        .filter_map(|field| Some((field, interner.known_subject(&IrSubject::Static(field))?)))
+        .collect();
     let outputs = output_names(tree);
-    let (subjects, predicates) = tests.finish();
+    let (subjects, predicates) = interner.finish();
+    let plan = dispatch::Planner { tree, rules: &rules, subjects: &subjects, predicates: &predicates };
     let nodes = tree
         .nodes
         .iter()
         .map(|node| Node {
             rule: node.rule,
-            children: Children {
-                all: node.children.clone(),
-                dispatch: dispatch::plan(tree, &node.children, &rules, &subjects, &predicates),
-            },
+            children: Children { all: node.children.clone(), dispatch: plan.plan(&node.children) },
         })
         .collect();
     let bindings = mappings.into_iter().map(|mapping| bind::bind(mapping, &subjects, &outputs)).collect();
-    Ok(Program { version, rules, nodes, roots: tree.roots.clone(), predicates, subjects, outputs, bindings })
+    let json =
+        set.decoders.decoders.iter().position(|decoder| decoder.name == "json" && decoder.parent.is_none());
+    Ok(Program {
+        version,
+        rules,
+        nodes,
+        roots: tree.roots.clone(),
+        predicates,
+        subjects,
+        outputs,
+        bindings,
+        readers,
+        regex_readers,
+        decoders,
+        field_slots,
+        fts,
+        accumulated,
+        json: json.and_then(|index| u32::try_from(index).ok()),
+        lists: Lists::new(&set.lists),
+        statics,
+    })
 }
 
-fn lower_rule(
-    rule: &ir::Rule,
-    tests: &mut Tests,
-    attack: &attack::Techniques,
-    faults: &mut Vec<Diagnostic>,
-) -> Rule {
-    let mut conditions = Vec::with_capacity(rule.conditions.len());
-    for condition in &rule.conditions {
-        match tests.predicate(&condition.subject, &condition.test) {
-            Ok((subject, predicate)) => {
-                conditions.push(Condition { subject, predicate, negate: condition.negate });
-            }
-            Err(error) => faults.push(Diagnostic::error(
-                rule.place.clone(),
-                pattern(&condition.test),
-                format!("the pattern of rule {} does not compile: {}", rule.id, error.message),
-                error.help,
-            )),
+fn positions(readers: &[Reader], test: impl Fn(&Reader) -> bool) -> Vec<ReaderIndex> {
+    (0..).zip(readers).filter(|(_, reader)| test(reader)).map(|(index, _)| index).collect()
+}
+
+/// Which readers the results of each rule count for: those that name it, else those of its groups. Never both: so the
+/// reference has it.
+fn link_readers(tree: &RuleTree, rules: &mut [Rule]) {
+    let reader_of = |rule: usize, rules: &[Rule]| -> Option<ReaderIndex> {
+        rules.get(rule).and_then(|rule| rule.more.as_ref()).and_then(|more| more.correlation)
+    };
+    let mut by_id: FxHashMap<u32, Vec<ReaderIndex>> = FxHashMap::default();
+    for (index, rule) in tree.rules.iter().enumerate() {
+        if let Some(ir::Correlation { source: CorrelationSource::Sid(id), .. }) = &rule.correlation
+            && let Some(reader) = reader_of(index, rules)
+        {
+            by_id.entry(*id).or_default().push(reader);
         }
     }
-    let (groups, compliance) = split_groups(&rule.groups);
-    Rule {
-        id: rule.id.to_string(),
-        level: rule.level,
-        groups,
-        compliance,
-        mitre: attack.describe(&rule.mitre),
-        info: rule.info.clone(),
-        options: rule.options,
-        place: rule.place.clone(),
-        builtin: rule.builtin,
-        description: rule.description.clone(),
-        category: rule.category,
-        noalert: rule.noalert,
-        maxsize: rule.maxsize.unwrap_or(0),
-        decoder: rule.decoded_as.as_deref().and_then(Decoder::from_name),
-        conditions,
+    for (index, rule) in tree.rules.iter().enumerate() {
+        let feeds = match by_id.get(&rule.id) {
+            Some(readers) => readers.iter().map(|reader| (*reader, 1)).collect(),
+            None => rule
+                .feeds
+                .iter()
+                .filter_map(|feed| Some((reader_of(feed.correlation as usize, rules)?, feed.times)))
+                .collect(),
+        };
+        rules[index].feeds = feeds;
     }
 }
 
-fn pattern(test: &Test) -> &str {
-    match test {
-        Test::OsMatch(pattern) | Test::OsRegex(pattern) | Test::Pcre2(pattern) | Test::Equals(pattern) => {
-            pattern
-        }
-        Test::Networks(_) | Test::List(_) => "",
-    }
+fn keys_of_decoders(decoders: &ir::DecoderTree, interner: &mut Interner) -> Vec<Vec<KeySubject>> {
+    let keys = |decoder: &ir::Decoder| decoder.fts.iter().map(|part| key_subject(part, interner)).collect();
+    decoders.decoders.iter().map(keys).collect()
 }
 
-/// Group prefixes that alerts show as arrays of their own, without the prefix.
-const COMPLIANCE: [&str; 7] = ["pci_dss", "cis", "gdpr", "gpg13", "hipaa", "nist_800_53", "tsc"];
-
-fn split_groups(groups: &[String]) -> (Vec<String>, Vec<(&'static str, Vec<String>)>) {
-    let mut plain = Vec::new();
-    let mut compliance: Vec<(&'static str, Vec<String>)> = Vec::new();
-    for group in groups {
-        let framework = COMPLIANCE.iter().find_map(|name| {
-            let control = group.strip_prefix(name)?.strip_prefix('_')?;
-            Some((*name, control.to_owned()))
-        });
-        match framework {
-            None => plain.push(group.clone()),
-            Some((name, control)) => match compliance.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, controls)) => controls.push(control),
-                None => compliance.push((name, vec![control])),
-            },
-        }
+fn accumulated(decoders: &ir::DecoderTree, interner: &mut Interner) -> Vec<SubjectIndex> {
+    if !decoders.decoders.iter().any(|decoder| decoder.accumulate) {
+        return Vec::new();
     }
-    (plain, compliance)
+    // The last one is the id, by which events belong together.
+    let fields = ACCUMULATED.into_iter().chain([StaticField::Id]);
+    fields.map(|field| interner.subject(&IrSubject::Static(field))).collect()
+}
+
+fn slot_of(field: &OrderField, interner: &Interner) -> Option<SubjectIndex> {
+    interner.known_subject(&match field {
+        OrderField::Static(field) => IrSubject::Static(*field),
+        OrderField::Dynamic(name) => IrSubject::Field(name.to_ascii_lowercase()),
+    })
 }
 
 fn check_depth(tree: &RuleTree, faults: &mut Vec<Diagnostic>) {
@@ -181,86 +217,4 @@ fn output_names(tree: &RuleTree) -> Vec<String> {
         }
     }
     names
-}
-
-/// The parts of a pattern that is nothing but literals.
-fn literal_parts(test: &Test, matcher: &Matcher) -> Option<Vec<LiteralPart>> {
-    match (test, matcher) {
-        (_, Matcher::OsMatch(matcher)) if !matcher.inverted() => {
-            Some(matcher.parts().iter().cloned().map(LiteralPart::from).collect())
-        }
-        (_, Matcher::OsRegex(matcher)) => {
-            matcher.as_literals().map(|parts| parts.into_iter().map(LiteralPart::from).collect())
-        }
-        (Test::Pcre2(pattern), _) => {
-            let (parts, ignore_case) = pcre2_literals::literals(pattern)?;
-            Some(parts.into_iter().map(|part| LiteralPart::pcre2(part, ignore_case)).collect())
-        }
-        _ => None,
-    }
-}
-
-/// Gathers the distinct subjects and tests.
-#[derive(Default)]
-struct Tests {
-    subjects: Vec<(IrSubject, Vec<Literals>)>,
-    subject_of: FxHashMap<IrSubject, SubjectIndex>,
-    known: FxHashMap<(SubjectIndex, Test), PredicateIndex>,
-    matchers: Vec<(SubjectIndex, Matcher)>,
-}
-
-impl Tests {
-    fn subject(&mut self, subject: &IrSubject) -> SubjectIndex {
-        if let Some(&known) = self.subject_of.get(subject) {
-            return known;
-        }
-        let index = u32::try_from(self.subjects.len()).unwrap_or(LOG);
-        self.subjects.push((subject.clone(), Vec::new()));
-        self.subject_of.insert(subject.clone(), index);
-        index
-    }
-
-    fn predicate(
-        &mut self,
-        subject: &IrSubject,
-        test: &Test,
-    ) -> Result<(SubjectIndex, PredicateIndex), crate::expr::ExprError> {
-        let subject = self.subject(subject);
-        if let Some(&predicate) = self.known.get(&(subject, test.clone())) {
-            return Ok((subject, predicate));
-        }
-        let matcher = Matcher::new(test)?;
-        let predicate = u32::try_from(self.matchers.len()).unwrap_or(u32::MAX);
-        if let Some(parts) = literal_parts(test, &matcher) {
-            self.subjects[subject as usize].1.push(Literals { predicate, parts });
-        }
-        self.matchers.push((subject, matcher));
-        self.known.insert((subject, test.clone()), predicate);
-        Ok((subject, predicate))
-    }
-
-    fn finish(self) -> (Vec<Subject>, Vec<Predicate>) {
-        let mut literal = vec![false; self.matchers.len()];
-        let mut subjects = Vec::with_capacity(self.subjects.len());
-        for (subject, patterns) in self.subjects {
-            let name = match subject {
-                IrSubject::Field(name) => name,
-                _ => String::new(),
-            };
-            let literals = if patterns.len() >= SHARED_FROM { LiteralSet::new(&patterns) } else { None };
-            if let Some(set) = &literals {
-                set.predicates.iter().for_each(|predicate| literal[*predicate as usize] = true);
-            }
-            subjects.push(Subject { name, literals });
-        }
-        let predicates = self
-            .matchers
-            .into_iter()
-            .zip(literal)
-            .map(|((_, matcher), literal)| Predicate {
-                test: if literal { PredicateTest::Literal } else { PredicateTest::Alone(matcher) },
-            })
-            .collect();
-        (subjects, predicates)
-    }
 }

@@ -3,9 +3,20 @@
 //!
 //! Enters: decisions of the walk, with the time of the event. Leaves: whether a rule's demands on earlier events hold.
 //! One [`Memory`] is shared by all workers of a process; a worker takes it when its walk first needs it and keeps it to
-//! the end of that event, so that the effects of one event are never mixed with those of another.
+//! the end of that event, so that the effects of one event are never mixed with those of another. Everything is bounded
+//! and keyed by what a rule says, not by where it stands in a program, so that it outlives a change of the rules.
 
-use std::sync::Arc;
+mod first_seen;
+mod lists;
+mod partial;
+mod reader;
+mod store;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use lists::{Sight, write_value};
+pub(crate) use reader::{Reader, ReaderIndex, ReaderSource};
+pub(crate) use store::{Stamp, Store};
 
 /// Whose behaviour is followed where the reference has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,24 +47,39 @@ pub struct MemoryOptions {
     pub clock: Clock,
     /// Seconds east of UTC of the zone that `<time>` and `<weekday>` mean.
     pub zone_offset: i32,
+    /// Host of events that name none.
+    pub host: Arc<str>,
 }
 
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub struct Memory {
     options: MemoryOptions,
+    store: Mutex<Store>,
 }
 
 impl Memory {
     /// An empty memory.
     #[must_use]
     pub fn new(options: MemoryOptions) -> Arc<Self> {
-        Arc::new(Self { options })
+        let store = Mutex::new(Store::new(options.front_end));
+        Arc::new(Self { options, store })
     }
 
     /// How it behaves.
     #[must_use]
     pub fn options(&self) -> &MemoryOptions {
         &self.options
+    }
+
+    /// Events that were forgotten before their time because there was no more room.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.store().evicted()
+    }
+
+    /// Takes the memory. A worker that panicked left nothing half done: each step is complete in itself.
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,29 +10,60 @@ use super::paths::{Derive, PathNode, PathTree, ROOT, Wrap};
 use super::statics::is_dstuser_taken_before;
 use super::text::span;
 
-/// Where the value of a slot stands on the tape, and how its text is made.
+/// Where the value of a slot stands, and how its text is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Found(u32);
-
-const PYTHON: u32 = 1 << 31;
+pub(crate) enum Found {
+    /// No value.
+    #[default]
+    None,
+    /// A value of the tape.
+    Tape {
+        /// Its position.
+        at: u32,
+    },
+    /// A value of the tape whose text is the one that Python gives.
+    Python {
+        /// Its position.
+        at: u32,
+    },
+    /// Bytes of the record as they stand.
+    Bytes {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+    },
+    /// A JSON value in the record whose text has to be made.
+    Json {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+        /// The text is the one that Python gives.
+        python: bool,
+    },
+    /// Bytes that stand beside the record.
+    Arena {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+    },
+}
 
 impl Found {
-    /// No value.
-    pub(crate) const NONE: Found = Found(0);
-
     fn plain(at: usize) -> Self {
-        Self(u32::try_from(at + 1).unwrap_or(0) & !PYTHON)
+        Self::Tape { at: u32::try_from(at).unwrap_or(u32::MAX) }
     }
 
     fn python(at: usize) -> Self {
-        Self(Self::plain(at).0 | PYTHON)
+        Self::Python { at: u32::try_from(at).unwrap_or(u32::MAX) }
     }
 
-    /// Position on the tape, and whether the text is Python's.
+    /// Whether there is none.
     #[inline]
-    pub(crate) fn get(self) -> Option<(usize, bool)> {
-        let at = self.0 & !PYTHON;
-        (at != 0).then(|| (at as usize - 1, self.0 & PYTHON != 0))
+    pub(crate) fn is_none(self) -> bool {
+        matches!(self, Self::None)
     }
 }
 
@@ -43,6 +74,8 @@ pub(crate) struct Reading {
     pub(crate) normalise: bool,
     /// Null members are absent.
     pub(crate) discard_null: bool,
+    /// Arrays of scalars are comma-separated text.
+    pub(crate) csv: bool,
     /// What [`super::mapping::Normalise::AzureGraph`] says; the tree says it too.
     pub(crate) graph: bool,
 }
@@ -98,6 +131,7 @@ impl Walk<'_> {
             }
             Some(Node::Object { .. }) => {}
             Some(_) if self.wrapped(at, node) => {}
+            Some(Node::Array { .. }) if self.reading.csv && !has_scalar(self.tape, at) => {}
             Some(_) => self.fill(node, at),
             None => {}
         }
@@ -155,6 +189,17 @@ impl Walk<'_> {
     }
 }
 
+/// Whether the array at `at` has a member that is no container.
+fn has_scalar(tape: &[Node<'_>], at: usize) -> bool {
+    let Some(Node::Array { len, .. }) = tape.get(at) else { return false };
+    let mut next = at + 1;
+    (0..*len).any(|_| {
+        let member = next;
+        next += span(tape, member);
+        !matches!(tape.get(member), Some(Node::Array { .. } | Node::Object { .. }))
+    })
+}
+
 /// Null or a text.
 pub(crate) fn is_bare(value: Option<&Node<'_>>) -> bool {
     matches!(value, Some(Node::String(_) | Node::Static(StaticNode::Null)))
@@ -163,7 +208,7 @@ pub(crate) fn is_bare(value: Option<&Node<'_>>) -> bool {
 /// The first value in document order counts.
 fn set(slots: &mut [Found], slot: u32, found: Found) {
     if let Some(place) = slots.get_mut(slot as usize)
-        && *place == Found::NONE
+        && place.is_none()
     {
         *place = found;
     }
@@ -199,20 +244,21 @@ mod tests {
         tree.set_wrap(&["requestparameters"], Wrap::String);
         let mut bytes = json.as_bytes().to_vec();
         let tape = simd_json::to_tape(&mut bytes).unwrap();
-        let mut slots = vec![Found::NONE; names.len()];
+        let mut slots = vec![Found::None; names.len()];
         extract(&tape.0, &tree, reading, &mut slots);
-        let text = |found: &Found| {
-            found.get().map(|(at, _)| {
+        let text = |found: &Found| match found {
+            Found::Tape { at } | Found::Python { at } => {
                 let mut out = String::new();
-                write_value(&tape.0, at, &mut out);
-                out
-            })
+                write_value(&tape.0, *at as usize, &mut out);
+                Some(out)
+            }
+            _ => None,
         };
         slots.iter().map(text).collect()
     }
 
-    const AWS: Reading = Reading { normalise: true, discard_null: false, graph: false };
-    const AS_IS: Reading = Reading { normalise: false, discard_null: false, graph: false };
+    const AWS: Reading = Reading { normalise: true, discard_null: false, csv: false, graph: false };
+    const AS_IS: Reading = Reading { normalise: false, discard_null: false, csv: false, graph: false };
 
     #[test]
     fn fields_are_found_without_case_and_the_first_counts() {

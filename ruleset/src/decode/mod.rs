@@ -3,10 +3,12 @@
 pub(crate) mod data;
 pub(crate) mod extract;
 pub mod header;
+pub(crate) mod header_time;
 pub mod mapping;
 pub(crate) mod paths;
 pub(crate) mod statics;
 pub(crate) mod text;
+pub(crate) mod tree;
 
 /// Appends `text` as a JSON string, with the escapes that JSON demands and no others.
 pub fn write_json_string(text: &str, out: &mut String) {

@@ -29,6 +29,22 @@ pub(crate) fn write_value(tape: &[Node<'_>], at: usize, out: &mut String) {
     }
 }
 
+/// Appends the scalars of an array with commas between; containers are left out.
+pub(crate) fn write_csv(tape: &[Node<'_>], at: usize, out: &mut String) {
+    let Some(Node::Array { len, .. }) = tape.get(at) else { return write_value(tape, at, out) };
+    let mut next = at + 1;
+    let mut is_first = true;
+    for _ in 0..*len {
+        if !matches!(tape.get(next), Some(Node::Array { .. } | Node::Object { .. })) {
+            if !std::mem::take(&mut is_first) {
+                out.push(',');
+            }
+            write_value(tape, next, out);
+        }
+        next += span(tape, next);
+    }
+}
+
 fn write_scalar(value: StaticNode, out: &mut String) {
     match value {
         StaticNode::Null => out.push_str("null"),

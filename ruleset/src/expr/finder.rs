@@ -10,7 +10,7 @@ const SHORT: usize = 16;
 
 /// A compiled literal.
 #[derive(Debug, Clone)]
-pub(super) struct Finder {
+pub(crate) struct Finder {
     literal: Box<[u8]>,
     /// The index of the rarest byte in the literal, and that byte in both cases.
     rare_at: usize,
@@ -21,7 +21,7 @@ pub(super) struct Finder {
 
 impl Finder {
     /// `literal` must be in lower case.
-    pub(super) fn new(literal: &[u8]) -> Self {
+    pub(crate) fn new(literal: &[u8]) -> Self {
         debug_assert!(!literal.iter().any(u8::is_ascii_uppercase));
         let rare_at = (0..literal.len()).min_by_key(|&at| commonness(literal[at])).unwrap_or(0);
         let rare = literal.get(rare_at).copied().unwrap_or(0);
@@ -30,7 +30,7 @@ impl Finder {
     }
 
     /// Whether the literal occurs in the text; the empty one occurs everywhere.
-    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
         let length = self.literal.len();
         if length == 0 || text.len() < length {
             return length == 0;

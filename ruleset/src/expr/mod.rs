@@ -12,10 +12,12 @@ mod osregex;
 mod pcre2;
 pub(crate) mod pcre2_literals;
 
+pub(crate) use finder::Finder;
 pub use literals::{OsMatchKind, OsMatchPart};
 pub use networks::Networks;
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
+pub(crate) use osregex::{Start, start_of};
 pub use pcre2::Pcre2;
 pub use pcre2_literals::Pcre2Literal;
 
@@ -52,6 +54,20 @@ impl Matcher {
                 return Err(ExprError::new(0, "a look-up is no pattern", "compile it with its list"));
             }
         })
+    }
+
+    /// Whether [`Matcher::new`] takes a test, without the cost of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(test: &Test) -> Result<(), ExprError> {
+        match test {
+            Test::OsMatch(pattern) => OsMatch::check(pattern),
+            Test::OsRegex(pattern) => OsRegex::check(pattern),
+            Test::Pcre2(pattern) => Pcre2::check(pattern),
+            Test::Equals(_) | Test::Networks(_) => Ok(()),
+            Test::List(_) => Self::new(test).map(|_| ()),
+        }
     }
 
     /// Whether the text satisfies the test.

@@ -9,9 +9,13 @@ use std::borrow::Cow;
 use memchr::memmem::Finder;
 use simd_json::{Buffers, ErrorType, Node, Tape};
 
+use super::fields::{Collector, Fields};
 use super::{Fault, overflow};
+use crate::decode::extract::Reading;
 use crate::decode::header::{self, Header};
-use crate::program::Decoder;
+use crate::decode::tree::Work;
+use crate::ir::{Category, DecoderIndex};
+use crate::program::{DecoderId, Program};
 
 /// Copies of a record that the parser may write into.
 #[derive(Debug)]
@@ -31,89 +35,115 @@ impl Default for Room {
 /// A record after decoding.
 #[derive(Debug)]
 pub(crate) struct Decoded<'a> {
-    pub(crate) decoder: Option<Decoder>,
+    /// The decoder that gives name, type and what is seen for the first time.
+    pub(crate) decoder: Option<DecoderIndex>,
+    /// Its id as `<decoded_as>` means it.
+    pub(crate) decoder_id: Option<DecoderId>,
+    /// Its type; nothing for types that no rule root takes.
+    pub(crate) category: Option<Category>,
     pub(crate) header: Header<'a>,
-    /// Field that the decoder for tagged text lines took.
-    pub(crate) tag: Option<&'a str>,
+    /// How the record's JSON is read.
+    pub(crate) reading: Reading,
+    /// Id of the rule that the event itself names.
+    pub(crate) rule: Option<u32>,
+    /// The part of the log that the location is completed with, and that is the host.
+    pub(crate) relocated: Option<&'a [u8]>,
     /// The bytes were not UTF-8; values were read with U+FFFD in their place.
     pub(crate) lossy: bool,
 }
 
-/// A record of a source whose records are JSON. `as_is`: rules see just this record, so that it may be of the kind that
-/// has a decoder of its own.
-pub(crate) fn json_record<'a, 't>(
-    record: &'a [u8],
-    as_is: bool,
-    room: &'t mut Room,
-    buffers: &mut Buffers,
-    tape: &mut Tape<'t>,
-) -> Result<Decoded<'a>, Fault> {
-    let lossy = parse(record, Tail::Refused, room, buffers, tape)?;
-    let header = Header { timestamp: None, hostname: None, program_name: None, log: record };
-    let decoder = if as_is && is_ms_graph(record) { Decoder::JsonMsGraph } else { Decoder::Json };
-    Ok(Decoded { decoder: Some(decoder), header, tag: None, lossy })
+impl Decoded<'_> {
+    /// Name of the decoder.
+    pub(crate) fn decoder_name<'p>(&self, program: &'p Program) -> Option<&'p str> {
+        self.decoder.map(|decoder| program.decoders.get(decoder).name.as_str())
+    }
 }
 
-/// A line of a text source; it ends at the first NUL.
-pub(crate) fn text_record<'a, 't>(
-    record: &'a [u8],
-    room: &'t mut Room,
-    buffers: &mut Buffers,
-    tape: &mut Tape<'t>,
-) -> Decoded<'a> {
-    let end = memchr::memchr(0, record).unwrap_or(record.len());
-    let header = header::parse(&record[..end]);
-    let log = header.log;
-    let mut decoded = Decoded { decoder: None, header, tag: None, lossy: false };
-    if decoded.header.program_name.is_some() {
-        // The reference looks at such lines with the decoders for programs only, and these here are not.
-        return decoded;
-    }
-    if is_ms_graph(log) {
-        decoded.decoder = Some(Decoder::JsonMsGraph);
-    } else if looks_like_json(log) {
-        decoded.decoder = Some(Decoder::Json);
-    } else if let Some(tagged) = strip_ignoring_case(log, AZURE_TAG) {
-        decoded.decoder = Some(Decoder::AzureStorage);
-        decoded.tag = azure_storage_tag(tagged);
-    }
-    if matches!(decoded.decoder, Some(Decoder::Json | Decoder::JsonMsGraph)) {
-        match parse(log, Tail::Tolerated, room, buffers, tape) {
-            Ok(lossy) => decoded.lossy = lossy,
-            Err(_) => tape.0.clear(),
+/// What decoding works with.
+pub(super) struct Decoding<'s, 'p> {
+    pub(super) program: &'p Program,
+    pub(super) work: &'s mut Work,
+    pub(super) fields: &'s mut Fields,
+}
+
+impl Decoding<'_, '_> {
+    /// A record of a source whose records are JSON, on the tape already. `as_text`: rules see just this record, so
+    /// that decoders look at it.
+    pub(super) fn json<'a>(&mut self, record: &'a [u8], as_text: bool, reading: Reading) -> Decoded<'a> {
+        let header = Header { timestamp: None, hostname: None, program_name: None, log: record };
+        if as_text {
+            let mut decoded = self.run(record, header);
+            decoded.reading = Reading { discard_null: decoded.reading.discard_null, ..reading };
+            return decoded;
+        }
+        let decoder = self.program.json;
+        Decoded {
+            decoder,
+            decoder_id: decoder.map(|decoder| self.program.decoders.get(decoder).id),
+            category: Some(Category::Syslog),
+            header,
+            reading,
+            rule: None,
+            relocated: None,
+            lossy: false,
         }
     }
-    decoded
+
+    /// A line of a text source; it ends at the first NUL.
+    pub(super) fn text<'a>(&mut self, record: &'a [u8]) -> Decoded<'a> {
+        let end = memchr::memchr(0, record).unwrap_or(record.len());
+        self.run(record, header::parse(&record[..end]))
+    }
+
+    fn run<'a>(&mut self, record: &'a [u8], header: Header<'a>) -> Decoded<'a> {
+        let decoders = &self.program.decoders;
+        // The log is a part of the record.
+        let offset = (header.log.as_ptr() as usize).saturating_sub(record.as_ptr() as usize);
+        let mut sink = Collector { program: self.program, fields: self.fields, offset };
+        let result = decoders.decode(header.log, header.program_name, self.work, &mut sink);
+        let part = |range: Option<(usize, usize)>| range.and_then(|(start, end)| header.log.get(start..end));
+        let relocated = part(self.fields.location);
+        let header = Header {
+            log: part(self.fields.log).unwrap_or(header.log),
+            hostname: relocated.or(header.hostname),
+            ..header
+        };
+        let discard_null = self.fields.json.is_some_and(|json| json.options.discard_null);
+        let csv = self.fields.json.is_some_and(|json| json.options.csv_arrays);
+        Decoded {
+            decoder: result.decoder,
+            decoder_id: result.decoder.map(|decoder| decoders.get(decoder).id),
+            category: result.category,
+            header,
+            reading: Reading { discard_null, csv, ..Reading::default() },
+            rule: result.rule,
+            relocated,
+            lossy: false,
+        }
+    }
 }
 
-const AZURE_TAG: &[u8] = b"azure_tag: azure-storage. ";
-
-fn azure_storage_tag(text: &[u8]) -> Option<&str> {
-    let value = strip_ignoring_case(text, b"azure_storage_tag: ")?;
-    let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
-    std::str::from_utf8(&value[..end]).ok().filter(|tag| !tag.is_empty())
+/// Parses the record of a JSON source; true when its bytes were not UTF-8.
+pub(super) fn parse_record<'t>(
+    record: &[u8],
+    room: &'t mut Room,
+    buffers: &mut Buffers,
+    tape: &mut Tape<'t>,
+) -> Result<bool, Fault> {
+    parse(record, Tail::Refused, room, buffers, tape)
 }
 
-fn strip_ignoring_case<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
-    let (head, rest) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// Letter case aside. What stands between name and value is looked for, which has no case.
-fn is_ms_graph(log: &[u8]) -> bool {
-    const MEMBER: &[u8] = br#""integration":"ms-graph""#;
-    const NAME: usize = br#""integration"#.len();
-    memchr::memmem::find_iter(log, br#"":""#).any(|at| {
-        let member = at.checked_sub(NAME).and_then(|start| log.get(start..start + MEMBER.len()));
-        member.is_some_and(|member| member.eq_ignore_ascii_case(MEMBER))
+/// Parses the JSON at the start of a text; without any the tape stays empty. True when its bytes were not UTF-8.
+pub(super) fn parse_text<'t>(
+    text: &[u8],
+    room: &'t mut Room,
+    buffers: &mut Buffers,
+    tape: &mut Tape<'t>,
+) -> bool {
+    parse(text, Tail::Tolerated, room, buffers, tape).unwrap_or_else(|_| {
+        tape.0.clear();
+        false
     })
-}
-
-/// `{`, blanks, `"` at the start.
-fn looks_like_json(log: &[u8]) -> bool {
-    log.strip_prefix(b"{")
-        .and_then(|rest| rest.iter().find(|byte| **byte != b' '))
-        .is_some_and(|byte| *byte == b'"')
 }
 
 /// Whether bytes may follow the value.
@@ -192,78 +222,53 @@ fn fault(error: &simd_json::Error) -> Fault {
 mod tests {
     use super::*;
 
-    fn decode(line: &str) -> (Option<&'static str>, usize, Option<String>) {
-        let (mut bytes, mut buffers, mut tape) =
-            (Room::default(), Buffers::with_max_depth(64, 16), Tape(Vec::new()));
-        let decoded = text_record(line.as_bytes(), &mut bytes, &mut buffers, &mut tape);
-        (decoded.decoder.map(Decoder::name), tape.0.len(), decoded.tag.map(str::to_owned))
-    }
-
-    #[test]
-    fn text_lines_choose_their_decoder() {
-        assert_eq!(decode(r#"{"a":1}"#), (Some("json"), 3, None));
-        assert_eq!(decode(r#"{ "a":1} trailing"#), (Some("json"), 3, None));
-        assert_eq!(decode(r#"{"a":"#), (Some("json"), 0, None));
-        assert_eq!(decode("{a}"), (None, 0, None));
-        assert_eq!(decode(r#"{"integration":"ms-graph","ms-graph":{}}"#).0, Some("json-msgraph"));
-        assert_eq!(
-            decode("azure_tag: azure-storage. azure_storage_tag: logs. 2018/03/30 x"),
-            (Some("azure-storage"), 0, Some("logs.".into()))
-        );
-        assert_eq!(decode("AZURE_TAG: azure-storage. x").0, Some("azure-storage"));
-        assert_eq!(decode(r#"{"Integration":"MS-Graph","a":1}"#), (Some("json-msgraph"), 5, None));
-        assert_eq!(decode(r#"{ "a":1} {"b":2}"#), (Some("json"), 3, None));
-        assert_eq!(decode("{\"a\":1}\0{"), (Some("json"), 3, None));
-        assert_eq!(decode(r#"{ "a":"1\u0000"}"#), (Some("json"), 3, None));
-    }
-
-    #[test]
-    fn lines_of_programs_are_left_to_the_decoders_of_programs() {
-        assert_eq!(decode(r#"Dec 29 10:00:01 host app: {"a":1}"#).0, None);
-        assert_eq!(decode(r#"Dec 29 10:00:01 host {"a":1}"#).0, Some("json"));
-    }
-
-    fn json(record: &[u8], as_is: bool) -> Result<(Decoder, bool, Vec<String>), Fault> {
+    fn json(record: &[u8]) -> Result<(bool, Vec<String>), Fault> {
         let (mut room, mut buffers, mut tape) =
             (Room::default(), Buffers::with_max_depth(64, 16), Tape(Vec::new()));
-        let decoded = json_record(record, as_is, &mut room, &mut buffers, &mut tape)?;
+        let lossy = parse_record(record, &mut room, &mut buffers, &mut tape)?;
         let texts = (0..tape.0.len()).map(|at| {
             let mut text = String::new();
             crate::decode::text::write_value(&tape.0, at, &mut text);
             text
         });
-        Ok((decoded.decoder.unwrap(), decoded.lossy, texts.skip(1).collect()))
+        Ok((lossy, texts.skip(1).collect()))
     }
 
     #[test]
     fn json_records_must_be_json() {
         for record in [&b"{\"a\":"[..], b"", b"{\"a\":1}x", b"{\"a\":1}{}", b"{\"a\":1}\0", b"\xff"] {
-            let fault = json(record, true).unwrap_err();
+            let fault = json(record).unwrap_err();
             assert!(matches!(fault, Fault::Malformed(_)), "{fault:?}");
         }
-        assert_eq!(json("[".repeat(100_000).as_bytes(), true), Err(Fault::TooDeep));
-        assert!(json(b"{\"a\":\"\xff\"}", true).unwrap().1);
+        assert_eq!(json("[".repeat(100_000).as_bytes()), Err(Fault::TooDeep));
+        assert!(json(b"{\"a\":\"\xff\"}").unwrap().0);
+    }
+
+    #[test]
+    fn texts_may_go_on_after_their_json() {
+        let nodes = |text: &str| {
+            let (mut room, mut buffers, mut tape) =
+                (Room::default(), Buffers::with_max_depth(64, 16), Tape(Vec::new()));
+            parse_text(text.as_bytes(), &mut room, &mut buffers, &mut tape);
+            tape.0.len()
+        };
+        assert_eq!(nodes(r#"{"a":1} trailing"#), 3);
+        assert_eq!(nodes(r#"{"a":1} {"b":2}"#), 3);
+        assert_eq!(nodes(r#"{"a":"#), 0);
+        assert_eq!(nodes("x"), 0);
     }
 
     #[test]
     fn numbers_too_large_for_any_type_are_infinite() {
-        let (_, _, texts) = json(br#"{"a":1e999,"b":"1e999","c":[-1e400, 2, "x\"1e999"]}"#, true).unwrap();
+        let (_, texts) = json(br#"{"a":1e999,"b":"1e999","c":[-1e400, 2, "x\"1e999"]}"#).unwrap();
         assert_eq!(texts[..4], ["a", "inf", "b", "1e999"]);
         assert_eq!(texts[5], r#"[null, 2, "x\"1e999"]"#);
-        assert!(json(br#"{"a":1e999,"b":01e999}"#, true).is_err());
+        assert!(json(br#"{"a":1e999,"b":01e999}"#).is_err());
     }
 
     #[test]
     fn texts_and_names_end_at_nul() {
-        let (_, _, texts) = json(br#"{"a\u0000b":"c\u0000d","e":"\u0000"}"#, true).unwrap();
+        let (_, texts) = json(br#"{"a\u0000b":"c\u0000d","e":"\u0000"}"#).unwrap();
         assert_eq!(texts, ["a", "c", "e", ""]);
-    }
-
-    #[test]
-    fn only_records_that_rules_see_as_they_are_have_special_decoders() {
-        let record = br#"{"integration":"ms-graph","x":{"INTEGRATION":"other"}}"#;
-        assert_eq!(json(record, true).unwrap().0, Decoder::JsonMsGraph);
-        assert_eq!(json(record, false).unwrap().0, Decoder::Json);
-        assert_eq!(json(br#"{"integration": "ms-graph"}"#, true).unwrap().0, Decoder::Json);
     }
 }

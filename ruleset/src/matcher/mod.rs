@@ -5,9 +5,14 @@
 //! A worker keeps one [`Scratch`]; an event that matches nothing allocates nothing. A fault ([`Fault`]) means that the
 //! record cannot be read at all and belongs into the dead-letter topic.
 
+mod accumulate;
 mod decode;
 pub mod explain;
+mod facts;
+mod fields;
+mod marks;
 mod overflow;
+mod past;
 mod verdict;
 mod walk;
 
@@ -17,10 +22,19 @@ use simd_json::{Buffers, Tape};
 use thiserror::Error;
 use threatlockdown_event::{Context, Millis};
 
-use crate::correlate::Memory;
-use crate::decode::extract::Found;
-use crate::decode::mapping::Format;
-use crate::program::{EXTRAS, PredicateIndex, Program};
+use self::accumulate::accumulate;
+use self::decode::{Decoded, Decoding};
+use self::facts::Facts;
+use self::fields::Fields;
+use self::marks::Marks;
+use self::past::Past;
+use self::walk::Walk;
+use crate::correlate::{Memory, MemoryOptions};
+use crate::decode::extract::{Reading, extract};
+use crate::decode::mapping::{Format, Normalise};
+use crate::decode::text;
+use crate::decode::tree::Work;
+use crate::program::{Binding, EXTRAS, Program};
 
 pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
@@ -55,62 +69,37 @@ pub enum Fault {
 /// What a worker keeps between events so that nothing is allocated for each.
 pub struct Scratch {
     memory: Arc<Memory>,
+    /// The lists of each of the program's readers in the memory.
+    lists: Vec<usize>,
     room: decode::Room,
     buffers: Buffers,
     tape: Tape<'static>,
-    state: State,
-}
-
-/// The part of the scratch that does not borrow from the record.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    /// Where the tested fields stand.
-    pub(crate) slots: Vec<Found>,
-    /// Per predicate: not yet known, true, false.
-    pub(crate) known: Vec<Known>,
-    /// Per subject: whether its literals have been run.
-    pub(crate) ran: Vec<bool>,
-    /// Per subject: the literal predicates that hold.
-    pub(crate) hits: Vec<Vec<PredicateIndex>>,
-    /// Stack of positions of children that come into question.
-    pub(crate) candidates: Vec<u32>,
-    /// Text of a value that is not a string.
-    pub(crate) text: String,
-}
-
-/// What is known of a predicate for the current event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Known {
-    #[default]
-    Unknown,
-    Yes,
-    No,
+    work: Work,
+    fields: Fields,
+    marks: Marks,
 }
 
 impl Scratch {
     /// For use with `program` only, with a memory of its own.
     #[must_use]
     pub fn new(program: &Program) -> Self {
-        Self::sharing(program, Arc::default())
+        Self::sharing(program, Memory::new(MemoryOptions::default()))
     }
 
     /// For use with `program` only; what is remembered between events is in `memory`, which may be shared.
     #[must_use]
     pub fn sharing(program: &Program, memory: Arc<Memory>) -> Self {
         let subjects = program.subjects.len();
+        let lists = memory.store().lists_of(&program.readers);
         Self {
             memory,
+            lists,
             room: decode::Room::default(),
             buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
             tape: Tape(Vec::new()),
-            state: State {
-                slots: vec![Found::NONE; subjects],
-                known: vec![Known::Unknown; program.predicates.len()],
-                ran: vec![false; subjects],
-                hits: vec![Vec::new(); subjects],
-                candidates: Vec::new(),
-                text: String::new(),
-            },
+            work: Work::default(),
+            fields: Fields::new(subjects),
+            marks: Marks::new(program.predicates.len(), subjects),
         }
     }
 }
@@ -126,22 +115,93 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        let Scratch { room, buffers, tape: kept, state, memory: _ } = scratch;
+        let Scratch { memory, lists, room, buffers, tape: kept, work, fields, marks } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
-        let mapping = &self.bindings[input.binding.0].mapping;
-        let decoded = match mapping.format {
-            Format::Json => {
-                decode::json_record(input.record, mapping.adds_nothing(), room, buffers, &mut tape)
+        let binding = &self.bindings[input.binding.0];
+        fields.clear();
+        let mut decoding = Decoding { program: self, work, fields };
+        let (decoded, enveloped) = match binding.mapping.format {
+            Format::Json => match decode::parse_record(input.record, room, buffers, &mut tape) {
+                Ok(lossy) => {
+                    let enveloped = is_enveloped(binding, &tape.0);
+                    let as_text = enveloped || binding.mapping.adds_nothing();
+                    let decoded = decoding.json(input.record, as_text, reading(binding, enveloped));
+                    if as_text && decoding.fields.json.is_none() {
+                        tape.0.clear();
+                    }
+                    (Decoded { lossy, ..decoded }, enveloped)
+                }
+                Err(fault) => {
+                    *kept = tape.reset();
+                    return Err(fault);
+                }
+            },
+            Format::Text => {
+                let mut decoded = decoding.text(input.record);
+                if let Some(json) = decoding.fields.json {
+                    let text = decoded.header.log.get(json.start..).unwrap_or_default();
+                    decoded.lossy = decode::parse_text(text, room, buffers, &mut tape);
+                }
+                (decoded, false)
             }
-            Format::Text => Ok(decode::text_record(input.record, room, buffers, &mut tape)),
         };
-        let result = decoded.map(|decoded| {
-            let verdict = verdict::judge(self, input, &decoded, &tape.0, state);
-            then(&verdict)
-        });
+        let view = match &binding.enveloped {
+            Some(view) if enveloped => view,
+            _ => &binding.raw,
+        };
+        fields.place_first(self);
+        extract(&tape.0, &view.tests, decoded.reading, &mut fields.slots);
+        fields.place_rest(self);
+        let location = binding.mapping.location.as_deref().unwrap_or(&input.context.location);
+        let relocated = decoded.relocated.map(|part| format!("{location}|{}", String::from_utf8_lossy(part)));
+        let location = relocated.as_deref().unwrap_or(location);
+        if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
+            let facts = Facts {
+                program: self,
+                view,
+                tape: &tape.0,
+                input,
+                decoded: &decoded,
+                fields,
+                memory,
+                location,
+            };
+            let filled = accumulate(&facts, memory);
+            fields.fill(filled);
+        }
+        let facts =
+            Facts { program: self, view, tape: &tape.0, input, decoded: &decoded, fields, memory, location };
+        let conclusion = Walk { facts, marks, past: Past::new(memory, lists) }.judge();
+        let verdict = Verdict::new(facts, binding, enveloped, conclusion);
+        let result = then(&verdict);
+        drop(verdict);
         *kept = tape.reset();
-        result
+        Ok(result)
     }
+}
+
+fn reading(binding: &Binding, enveloped: bool) -> Reading {
+    Reading {
+        normalise: !enveloped && binding.mapping.normalise == Normalise::AwsBucket,
+        graph: binding.mapping.normalise == Normalise::AzureGraph,
+        ..Reading::default()
+    }
+}
+
+/// A member at the top of the envelope tells, mostly the first.
+fn is_enveloped(binding: &Binding, tape: &[simd_json::Node<'_>]) -> bool {
+    use simd_json::Node;
+    let (Some(form), Some(Node::Object { len, .. })) = (binding.envelope_form(), tape.first()) else {
+        return false;
+    };
+    let mut at = 1;
+    for _ in 0..*len {
+        if matches!(tape.get(at), Some(Node::String(member)) if *member == form.member) {
+            return matches!(tape.get(at + 1), Some(Node::String(value)) if *value == form.value);
+        }
+        at += 1 + text::span(tape, at + 1);
+    }
+    false
 }
 
 /// How many slots the outputs of `program` take.

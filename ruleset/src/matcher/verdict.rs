@@ -3,28 +3,22 @@
 //! Enters: a decoded record. Leaves: a [`Verdict`], which borrows from it and makes description, data and identity only
 //! when it is asked: most events are never asked.
 
-use simd_json::Node as TapeNode;
+use std::sync::Arc;
 
-use super::decode::Decoded;
-use super::walk::Event;
-use super::{Input, State, output_slots};
+use super::facts::Facts;
+use super::output_slots;
+use super::past::Conclusion;
 use crate::decode::data::{self, Members};
-use crate::decode::extract::{Found, Reading, extract};
-use crate::decode::mapping::Normalise;
-use crate::decode::text;
-use crate::ir::Part;
-use crate::program::{ALTERNATIVES, Binding, Decoder, Extra, Given, Program, Rule, View};
+use crate::decode::extract::{Found, extract};
+use crate::ir::{OrderField, Part, StaticField};
+use crate::program::{ALTERNATIVES, Binding, Extra, Given, Rule};
 
 /// The verdict on one record.
 pub struct Verdict<'v> {
-    program: &'v Program,
-    input: &'v Input<'v>,
-    decoded: &'v Decoded<'v>,
-    tape: &'v [TapeNode<'v>],
+    facts: Facts<'v>,
     binding: &'v Binding,
-    view: &'v View,
     enveloped: bool,
-    rule: Option<u32>,
+    conclusion: Conclusion,
 }
 
 /// What identity, time and place of an event are made of; texts as they stand in the record.
@@ -43,92 +37,89 @@ pub struct Identity {
 /// Descriptions with their references resolved are shown up to this many bytes; longer ones are shown unresolved.
 const MAX_DESCRIPTION: usize = 1023;
 
-pub(super) fn judge<'v>(
-    program: &'v Program,
-    input: &'v Input<'v>,
-    decoded: &'v Decoded<'v>,
-    tape: &'v [TapeNode<'v>],
-    state: &mut State,
-) -> Verdict<'v> {
-    let binding = &program.bindings[input.binding.0];
-    let enveloped = is_enveloped(binding, tape);
-    let view = match &binding.enveloped {
-        Some(view) if enveloped => view,
-        _ => &binding.raw,
-    };
-    let mut verdict = Verdict { program, input, decoded, tape, binding, view, enveloped, rule: None };
-    state.slots.fill(Found::NONE);
-    extract(tape, &view.tests, verdict.reading(), &mut state.slots);
-    let event = Event {
-        program,
-        view,
-        tape,
-        context: input.context,
-        log: decoded.header.log,
-        decoder: decoded.decoder,
-        tag: decoded.tag,
-    };
-    verdict.rule = event.search(state).map(|node| program.nodes[node as usize].rule);
-    verdict
-}
-
-/// A member at the top of the envelope tells, mostly the first.
-fn is_enveloped(binding: &Binding, tape: &[TapeNode<'_>]) -> bool {
-    let (Some(form), Some(TapeNode::Object { len, .. })) = (binding.envelope_form(), tape.first()) else {
-        return false;
-    };
-    let mut at = 1;
-    for _ in 0..*len {
-        if matches!(tape.get(at), Some(TapeNode::String(member)) if *member == form.member) {
-            return matches!(tape.get(at + 1), Some(TapeNode::String(value)) if *value == form.value);
-        }
-        at += 1 + text::span(tape, at + 1);
-    }
-    false
-}
-
 impl<'v> Verdict<'v> {
+    pub(super) fn new(
+        facts: Facts<'v>,
+        binding: &'v Binding,
+        enveloped: bool,
+        conclusion: Conclusion,
+    ) -> Self {
+        Self { facts, binding, enveloped, conclusion }
+    }
+
     /// The rule that decided; a level-0 rule is a verdict too.
     #[must_use]
     pub fn rule(&self) -> Option<&'v Rule> {
-        self.rule.map(|rule| &self.program.rules[rule as usize])
+        self.conclusion.rule.map(|rule| &self.facts.program.rules[rule as usize])
+    }
+
+    /// Whether the rule alerts, as far as its level and options do not say otherwise: not while it is ignored.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.conclusion.counts
+    }
+
+    /// Logs of the earlier events that a correlation counted, newest first, each cut at 1 KiB.
+    #[must_use]
+    pub fn previous(&self) -> &[Arc<[u8]>] {
+        &self.conclusion.previous
+    }
+
+    /// The log that `check_diff` found another one instead of.
+    #[must_use]
+    pub fn previous_log(&self) -> Option<&[u8]> {
+        self.conclusion.previous_log.as_deref()
     }
 
     /// Position of the rule in [`Program::rules`].
     #[must_use]
     pub fn rule_index(&self) -> Option<usize> {
-        self.rule.map(|rule| rule as usize)
+        self.conclusion.rule.map(|rule| rule as usize)
     }
 
     /// Name of the decoder.
     #[must_use]
-    pub fn decoder(&self) -> Option<&'static str> {
-        self.decoded.decoder.map(Decoder::name)
+    pub fn decoder(&self) -> Option<&'v str> {
+        self.facts.decoded.decoder_name(self.facts.program)
+    }
+
+    /// Name of the decoder's parent.
+    #[must_use]
+    pub fn decoder_parent(&self) -> Option<&'v str> {
+        let decoder = self.facts.decoded.decoder?;
+        self.facts.program.decoders.get(decoder).parent.as_deref()
+    }
+
+    /// What the decoder says of events that it sees for the first time.
+    #[must_use]
+    pub fn fts_comment(&self) -> Option<&'v str> {
+        let decoder = self.facts.decoded.decoder?;
+        self.facts.program.decoders.get(decoder).fts_comment.as_deref()
     }
 
     /// Timestamp, host name and program name of a text line's header.
     #[must_use]
     pub fn header(&self) -> [Option<&'v [u8]>; 3] {
-        let header = &self.decoded.header;
+        let header = &self.facts.decoded.header;
         [header.timestamp, header.hostname, header.program_name]
     }
 
     /// The log after its header: what `<match>` and `<regex>` look at.
     #[must_use]
     pub fn log(&self) -> &'v [u8] {
-        self.decoded.header.log
+        self.facts.decoded.header.log
     }
 
     /// Whether bytes of the record were not UTF-8.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        self.decoded.lossy || std::str::from_utf8(self.input.record).is_err()
+        self.facts.decoded.lossy || std::str::from_utf8(self.facts.input.record).is_err()
     }
 
     /// The location that rules and alerts show.
     #[must_use]
     pub fn location(&self) -> &'v str {
-        self.binding.mapping.location.as_deref().unwrap_or(&self.input.context.location)
+        self.facts.location
     }
 
     /// Name of the cloud provider.
@@ -140,9 +131,9 @@ impl<'v> Verdict<'v> {
     /// The description with its references resolved, and what the event is identified by: one walk over the record.
     #[must_use]
     pub fn describe(&self) -> (String, Identity) {
-        let mut slots = vec![Found::NONE; output_slots(self.program)];
-        let first_output = self.program.subjects.len();
-        extract(self.tape, &self.view.outputs, self.reading(), &mut slots);
+        let mut slots = vec![Found::None; output_slots(self.facts.program)];
+        let first_output = self.facts.program.subjects.len();
+        extract(self.facts.tape, &self.facts.view.outputs, self.facts.decoded.reading, &mut slots);
         let mut description = String::new();
         for part in self.rule().map(|rule| rule.description.parts.as_slice()).unwrap_or_default() {
             if description.len() > MAX_DESCRIPTION {
@@ -151,7 +142,7 @@ impl<'v> Verdict<'v> {
             match part {
                 Part::Text(text) => description.push_str(text),
                 Part::Field(name) => {
-                    if let Some(output) = self.program.outputs.iter().position(|known| known == name) {
+                    if let Some(output) = self.facts.program.outputs.iter().position(|known| known == name) {
                         self.write_output(name, first_output + output, &slots, &mut description);
                     }
                 }
@@ -160,16 +151,15 @@ impl<'v> Verdict<'v> {
         if description.len() > MAX_DESCRIPTION {
             description = self.rule().map(|rule| rule.description.source.clone()).unwrap_or_default();
         }
-        let extras = &slots[first_output + self.program.outputs.len()..];
+        let extras = &slots[first_output + self.facts.program.outputs.len()..];
         (description, self.identity(extras))
     }
 
     fn identity(&self, extras: &[Found]) -> Identity {
         let text = |slot: usize| {
-            let (at, _) = extras.get(slot)?.get()?;
-            let mut out = String::new();
-            text::write_value(self.tape, at, &mut out);
-            (!out.is_empty()).then_some(out)
+            let mut buffer = String::new();
+            let text = self.facts.found_text(*extras.get(slot)?, &mut buffer)?;
+            (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
         };
         let first =
             |extra: Extra| (0..ALTERNATIVES).find_map(|alternative| text(extra as usize + alternative));
@@ -177,73 +167,128 @@ impl<'v> Verdict<'v> {
             key: text(Extra::Key as usize),
             region: text(Extra::Region as usize),
             account: first(Extra::Account)
-                .or_else(|| self.input.context.account.as_deref().map(str::to_owned)),
+                .or_else(|| self.facts.input.context.account.as_deref().map(str::to_owned)),
             time: first(Extra::Time),
         }
     }
 
     fn write_output(&self, name: &str, slot: usize, slots: &[Found], out: &mut String) {
-        let header = &self.decoded.header;
-        let (text, is_static) = match name {
-            "program_name" => (header.program_name, true),
-            "hostname" => (header.hostname, true),
-            "tag" => (self.decoded.tag.map(str::as_bytes), false),
-            _ => (None, false),
+        let header = &self.facts.decoded.header;
+        let from_header = match name {
+            "program_name" => Some(header.program_name),
+            "hostname" => Some(header.hostname),
+            _ => None,
         };
-        if let Some(text) = text {
-            out.push_str(&String::from_utf8_lossy(text));
-        }
-        if text.is_some() || is_static {
+        if let Some(text) = from_header {
+            out.push_str(&String::from_utf8_lossy(text.unwrap_or_default()));
             return;
         }
-        match &self.view.given[slot] {
+        match &self.facts.view.given[slot] {
             Given::Constant(value) => return out.push_str(value),
             Given::Fact(fact) => {
-                if let Some(value) = self.input.context.envelope(fact) {
+                if let Some(value) = self.facts.input.context.envelope(fact) {
                     return out.push_str(value);
                 }
             }
             Given::No => {}
         }
-        match slots[slot].get() {
-            Some((at, true)) => text::write_python(self.tape, at, out),
-            Some((at, false)) => text::write_value(self.tape, at, out),
-            None => {}
+        let mut buffer = String::new();
+        let found = self.captured(name).unwrap_or(slots[slot]);
+        if let Some(text) = self.facts.found_text(found, &mut buffer) {
+            out.push_str(&String::from_utf8_lossy(text));
         }
+    }
+
+    /// What decoders captured, or accumulation filled in, under that name: of a static field the last, of a dynamic one
+    /// the first.
+    fn captured(&self, name: &str) -> Option<Found> {
+        let program = self.facts.program;
+        let fields = &self.facts.fields;
+        let filled =
+            fields.accumulated.iter().find(|(subject, _)| program.subjects[*subject as usize].name == name);
+        if let Some((_, found)) = filled {
+            return Some(*found);
+        }
+        let named = |field: u32| match &program.decoders.fields()[field as usize] {
+            OrderField::Static(field) => field.name() == name,
+            OrderField::Dynamic(own) => own.eq_ignore_ascii_case(name),
+        };
+        match StaticField::by_name(name) {
+            Some(_) => fields.captured.iter().rev().find(|(field, _)| named(*field)),
+            None => fields.captured.iter().find(|(field, _)| named(*field)),
+        }
+        .map(|(_, found)| *found)
+    }
+
+    /// Captured fields by name, the static ones first, in the order in which alerts show them.
+    fn captured_fields(&self) -> Vec<(String, String)> {
+        let program = self.facts.program;
+        let fields = &self.facts.fields;
+        let mut buffer = String::new();
+        let mut shown: Vec<(String, String)> = Vec::new();
+        let mut text = |found| {
+            let text = self.facts.found_text(found, &mut buffer).unwrap_or_default();
+            String::from_utf8_lossy(text).into_owned()
+        };
+        for name in SHOWN_STATICS {
+            shown.extend(
+                self.captured(name)
+                    .filter(|_| !fields.captured.is_empty())
+                    .map(|found| (name.to_owned(), text(found))),
+            );
+        }
+        for (field, found) in &fields.captured {
+            if let OrderField::Dynamic(name) = &program.decoders.fields()[*field as usize] {
+                shown.push((name.clone(), text(*found)));
+            }
+        }
+        shown
     }
 
     /// Appends the alert's `data` object as JSON; `{}` when there is nothing in it.
     pub fn write_data(&self, out: &mut String) {
-        data::write_object(&self.members(), out);
+        let captured = self.captured_fields();
+        data::write_object(&self.members(&captured), out);
     }
 
     /// Every field as rules see it, by its full name, in the order of the record.
     pub fn for_each_field(&self, mut visit: impl FnMut(&str, &str)) {
-        data::for_each_field(&self.members(), &mut visit);
+        let captured = self.captured_fields();
+        data::for_each_field(&self.members(&captured), &mut visit);
     }
 
-    fn members(&self) -> Members<'_> {
+    fn members<'m>(&'m self, captured: &'m [(String, String)]) -> Members<'m> {
         let mapping = &self.binding.mapping;
         let constants = mapping.constants.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let facts = mapping
             .envelope
             .iter()
-            .filter_map(|(name, fact)| Some((name.as_str(), self.input.context.envelope(fact)?)));
+            .filter_map(|(name, fact)| Some((name.as_str(), self.facts.input.context.envelope(fact)?)));
         let given = if self.enveloped { Vec::new() } else { constants.chain(facts).collect() };
-        let tag = self.decoded.tag.map(|tag| ("tag", tag));
+        let captured = captured.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         Members {
-            tape: self.tape,
+            tape: self.facts.tape,
             under: if self.enveloped { "" } else { &mapping.under },
-            given: given.into_iter().chain(tag).collect(),
-            reading: self.reading(),
-        }
-    }
-
-    fn reading(&self) -> Reading {
-        Reading {
-            normalise: !self.enveloped && self.binding.mapping.normalise == Normalise::AwsBucket,
-            discard_null: self.decoded.decoder == Some(Decoder::JsonMsGraph),
-            graph: self.binding.mapping.normalise == Normalise::AzureGraph,
+            given: given.into_iter().chain(captured).collect(),
+            reading: self.facts.decoded.reading,
         }
     }
 }
+
+/// Static fields in the order of alerts.
+const SHOWN_STATICS: [&str; 14] = [
+    "protocol",
+    "action",
+    "srcip",
+    "srcport",
+    "srcuser",
+    "dstip",
+    "dstport",
+    "dstuser",
+    "id",
+    "status",
+    "url",
+    "data",
+    "extra_data",
+    "system_name",
+];

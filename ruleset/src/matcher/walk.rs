@@ -1,44 +1,46 @@
 //! The search: from the roots down the first branch that matches.
 //!
-//! Enters: the fields of one event. Leaves: the node that decides. A predicate is decided at most once per event, the
-//! literal ones of a subject together, and a wide node looks only at the children that the literals in question allow
-//! (see [`Dispatch`]), in the reference's order.
+//! Enters: the facts of one event. Leaves: the node that decides. A predicate is decided at most once per event, the
+//! literal ones of a subject together, and a wide node looks only at the children that the event's decoder and the
+//! literals in question allow (see [`crate::program::Dispatch`]), in the reference's order.
 
-use simd_json::Node as TapeNode;
-use threatlockdown_event::Context;
-
-use super::{Known, State};
-use crate::decode::text;
-use crate::ir::{Category, NodeIndex};
+use super::facts::Facts;
+use super::marks::{Known, Marks};
+use super::past::{Conclusion, Past};
+use crate::ir::NodeIndex;
 use crate::program::{
-    Condition, Decoder, Dispatch, Given, LOG, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex,
-    View,
+    Condition, Dispatch, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex, SubjectPlace,
 };
 
-/// Everything that conditions look at.
-pub(crate) struct Event<'a> {
-    pub(crate) program: &'a Program,
-    pub(crate) view: &'a View,
-    pub(crate) tape: &'a [TapeNode<'a>],
-    pub(crate) context: &'a Context,
-    pub(crate) log: &'a [u8],
-    pub(crate) decoder: Option<Decoder>,
-    /// The field that the decoder for tagged text lines took.
-    pub(crate) tag: Option<&'a str>,
+/// The search for one event.
+pub(super) struct Walk<'w> {
+    pub(super) facts: Facts<'w>,
+    pub(super) marks: &'w mut Marks,
+    pub(super) past: Past<'w>,
 }
 
-impl Event<'_> {
+/// The node that decides, and its parent.
+pub(super) type Decision = (NodeIndex, Option<NodeIndex>);
+
+impl<'w> Walk<'w> {
+    /// Finds the verdict and leaves in memory what it leaves.
+    pub(super) fn judge(mut self) -> Conclusion {
+        // An event that is an earlier alert names its rule itself.
+        let rules = &self.facts.program.rules;
+        let named = self.facts.decoded.rule.and_then(|id| rules.iter().position(|rule| rule.number == id));
+        let decision = if named.is_some() { None } else { self.search() };
+        self.conclude(decision, named.and_then(|index| u32::try_from(index).ok()))
+    }
+
     /// The node whose rule is the verdict.
-    pub(crate) fn search(&self, state: &mut State) -> Option<NodeIndex> {
-        state.known.fill(Known::Unknown);
-        state.ran.fill(false);
-        state.candidates.clear();
-        let program = self.program;
+    fn search(&mut self) -> Option<Decision> {
+        let program: &'w Program = self.facts.program;
+        let category = self.facts.decoded.category?;
+        self.marks.begin();
         for &root in &program.roots {
             let rule = &program.rules[program.nodes[root as usize].rule as usize];
-            // Every built-in decoder is of the syslog type.
-            if rule.category == Category::Syslog
-                && let Some(result) = self.try_node(root, state)
+            if rule.category == category
+                && let Some(result) = self.try_node(root, None)
             {
                 return Some(result);
             }
@@ -47,151 +49,119 @@ impl Event<'_> {
     }
 
     /// Recursion is as deep as the chain of parents, which the compiler bounds.
-    fn try_node(&self, index: NodeIndex, state: &mut State) -> Option<NodeIndex> {
-        let node = &self.program.nodes[index as usize];
-        let rule = &self.program.rules[node.rule as usize];
-        if !self.holds(rule, state) {
+    fn try_node(&mut self, index: NodeIndex, parent: Option<NodeIndex>) -> Option<Decision> {
+        let program: &'w Program = self.facts.program;
+        let node = &program.nodes[index as usize];
+        let rule = &program.rules[node.rule as usize];
+        if !self.holds(rule) {
             return None;
         }
         let below = match &node.children.dispatch {
-            None => node.children.all.iter().find_map(|child| self.try_node(*child, state)),
-            Some(dispatch) => self.try_candidates(&node.children.all, dispatch, state),
+            None => node.children.all.iter().find_map(|child| self.try_node(*child, Some(index))),
+            Some(dispatch) => self.try_candidates(index, &node.children.all, dispatch),
         };
-        below.or_else(|| (!rule.noalert).then_some(index))
+        below.or_else(|| (!rule.noalert).then_some((index, parent)))
     }
 
-    fn try_candidates(&self, all: &[NodeIndex], dispatch: &Dispatch, state: &mut State) -> Option<NodeIndex> {
-        let base = state.candidates.len();
-        state.candidates.extend_from_slice(&dispatch.always);
-        for &subject in &dispatch.subjects {
-            self.run_literals(subject, state);
-            let State { hits, candidates, .. } = state;
-            for &hit in &hits[subject as usize] {
-                let first = dispatch.by_predicate.partition_point(|(predicate, _)| *predicate < hit);
-                let same =
-                    dispatch.by_predicate[first..].iter().take_while(|(predicate, _)| *predicate == hit);
-                candidates.extend(same.map(|(_, position)| *position));
+    /// Tries the children that come into question, in their order. Those that only their test of the log singles out
+    /// join when the first of them would be next.
+    fn try_candidates(
+        &mut self,
+        parent: NodeIndex,
+        all: &'w [NodeIndex],
+        dispatch: &'w Dispatch,
+    ) -> Option<Decision> {
+        let base = self.marks.candidates.len();
+        let own = self.facts.decoded.decoder_id.and_then(|decoder| dispatch.by_decoder.get(&decoder));
+        let groups = [Some(&dispatch.any), own];
+        let mut first_by_log = u32::MAX;
+        for pivots in groups.into_iter().flatten() {
+            self.marks.candidates.extend_from_slice(&pivots.always);
+            for &subject in &pivots.subjects {
+                self.run_literals(subject);
+                self.marks.add_candidates(subject, &pivots.by_predicate);
             }
+            first_by_log = first_by_log.min(pivots.first_by_log);
         }
-        state.candidates[base..].sort_unstable();
+        self.marks.candidates[base..].sort_unstable();
+        let mut at = base;
         let mut result = None;
-        let end = state.candidates.len();
-        for at in base..end {
-            let position = state.candidates[at];
-            result = self.try_node(all[position as usize], state);
-            if result.is_some() {
-                break;
+        while result.is_none() {
+            let next = self.marks.candidates.get(at).copied();
+            if first_by_log != u32::MAX && next.is_none_or(|next| next > first_by_log) {
+                first_by_log = u32::MAX;
+                self.run_literals(crate::program::LOG);
+                for pivots in groups.into_iter().flatten() {
+                    self.marks.add_candidates(crate::program::LOG, &pivots.by_log);
+                }
+                self.marks.candidates[at..].sort_unstable();
+                continue;
             }
+            let Some(position) = next else { break };
+            at += 1;
+            result = self.try_node(all[position as usize], Some(parent));
         }
-        state.candidates.truncate(base);
+        self.marks.candidates.truncate(base);
         result
     }
 
-    fn holds(&self, rule: &Rule, state: &mut State) -> bool {
-        if rule.decoder.is_some_and(|decoder| self.decoder != Some(decoder)) {
+    fn holds(&mut self, rule: &'w Rule) -> bool {
+        if rule.decoder.is_some() && rule.decoder != self.facts.decoded.decoder_id {
             return false;
         }
-        // Almost always 0; the size test comes after the conditions in the reference, which no condition can tell.
-        if self.log.len() < rule.maxsize as usize {
-            return false;
-        }
-        rule.conditions.iter().all(|condition| self.condition(*condition, state))
+        rule.conditions.iter().all(|condition| self.condition(*condition))
+            && rule.more.as_ref().is_none_or(|more| self.holds_more(rule, more))
     }
 
-    fn condition(&self, condition: Condition, state: &mut State) -> bool {
-        if condition.subject != LOG && !self.is_present(condition.subject, state) {
-            return false;
-        }
-        self.predicate(condition.subject, condition.predicate, state) != condition.negate
+    pub(super) fn condition(&mut self, condition: Condition) -> bool {
+        self.facts.is_present(condition.subject)
+            && self.predicate(condition.subject, condition.predicate) != condition.negate
     }
 
-    fn predicate(&self, subject: SubjectIndex, predicate: PredicateIndex, state: &mut State) -> bool {
-        match state.known[predicate as usize] {
+    fn predicate(&mut self, subject: SubjectIndex, predicate: PredicateIndex) -> bool {
+        match self.marks.known(predicate) {
             Known::Yes => return true,
             Known::No => return false,
-            Known::Unknown => {}
+            Known::Unknown | Known::Candidate => {}
         }
-        match &self.program.predicates[predicate as usize].test {
+        let program: &'w Program = self.facts.program;
+        let holds = match &program.predicates[predicate as usize].test {
             PredicateTest::Literal => {
-                self.run_literals(subject, state);
-                state.known[predicate as usize] == Known::Yes
+                self.run_literals(subject);
+                self.marks.known(predicate) == Known::Yes
             }
-            PredicateTest::Alone(matcher) => {
-                let mut buffer = std::mem::take(&mut state.text);
-                let holds = self.text(subject, state, &mut buffer).is_some_and(|text| matcher.is_match(text));
-                state.text = buffer;
-                state.known[predicate as usize] = if holds { Known::Yes } else { Known::No };
-                holds
+            PredicateTest::Candidate(matcher) => {
+                self.run_literals(subject);
+                self.marks.known(predicate) == Known::Candidate
+                    && self.on_text(subject, |text| matcher.is_match(text))
             }
-        }
+            PredicateTest::Alone(matcher) => self.on_text(subject, |text| matcher.is_match(text)),
+            PredicateTest::List(check) => self.on_text(subject, |text| check.holds(&program.lists, text)),
+        };
+        self.marks.set(predicate, holds);
+        holds
+    }
+
+    fn on_text(&mut self, subject: SubjectIndex, test: impl FnOnce(&[u8]) -> bool) -> bool {
+        self.facts.text(subject, &mut self.marks.text).is_some_and(test)
     }
 
     /// Decides all literal predicates of a subject.
-    fn run_literals(&self, subject: SubjectIndex, state: &mut State) {
-        if std::mem::replace(&mut state.ran[subject as usize], true) {
+    fn run_literals(&mut self, subject: SubjectIndex) {
+        let program: &'w Program = self.facts.program;
+        let target = &program.subjects[subject as usize];
+        let Some(set) = &target.literals else { return };
+        if !self.marks.start(subject) {
             return;
         }
-        let Some(set) = &self.program.subjects[subject as usize].literals else { return };
-        for predicate in &set.predicates {
-            state.known[*predicate as usize] = Known::No;
+        // Most fields that rules name are missing in most events.
+        if matches!(target.place, SubjectPlace::Slot { .. }) && !self.facts.is_present(subject) {
+            return;
         }
-        let mut hits = std::mem::take(&mut state.hits[subject as usize]);
-        let mut buffer = std::mem::take(&mut state.text);
-        hits.clear();
-        if let Some(text) = self.text(subject, state, &mut buffer) {
-            let known = &mut state.known;
-            set.run(text, |predicate| {
-                let place = &mut known[predicate as usize];
-                if *place != Known::Yes {
-                    *place = Known::Yes;
-                    hits.push(predicate);
-                }
-            });
+        let mut buffer = std::mem::take(&mut self.marks.text);
+        if let Some(text) = self.facts.text(subject, &mut buffer) {
+            set.run(text, |predicate| self.marks.hit(subject, predicate));
         }
-        state.hits[subject as usize] = hits;
-        state.text = buffer;
-    }
-
-    fn is_present(&self, subject: SubjectIndex, state: &State) -> bool {
-        match &self.view.given[subject as usize] {
-            Given::Constant(_) => return true,
-            Given::Fact(fact) if self.context.envelope(fact).is_some() => return true,
-            Given::Fact(_) | Given::No => {}
-        }
-        state.slots[subject as usize].get().is_some() || self.tag_of(subject).is_some()
-    }
-
-    fn tag_of(&self, subject: SubjectIndex) -> Option<&str> {
-        let tag = self.tag?;
-        (self.program.subjects[subject as usize].name == "tag").then_some(tag)
-    }
-
-    /// The text of a subject; made in `buffer` where it does not stand in the record as it is.
-    fn text<'b>(&'b self, subject: SubjectIndex, state: &State, buffer: &'b mut String) -> Option<&'b [u8]> {
-        if subject == LOG {
-            return Some(self.log);
-        }
-        match &self.view.given[subject as usize] {
-            Given::Constant(value) => return Some(value.as_bytes()),
-            Given::Fact(fact) => {
-                if let Some(value) = self.context.envelope(fact) {
-                    return Some(value.as_bytes());
-                }
-            }
-            Given::No => {}
-        }
-        let Some((at, python)) = state.slots[subject as usize].get() else {
-            return self.tag_of(subject).map(str::as_bytes);
-        };
-        if let Some(TapeNode::String(value)) = self.tape.get(at) {
-            return Some(value.as_bytes());
-        }
-        buffer.clear();
-        if python {
-            text::write_python(self.tape, at, buffer);
-        } else {
-            text::write_value(self.tape, at, buffer);
-        }
-        Some(buffer.as_bytes())
+        self.marks.text = buffer;
     }
 }

@@ -3,19 +3,29 @@
 //! Enters: the output of [`crate::compile`]. Leaves: what [`crate::matcher`] runs and what tools list. Every distinct
 //! test of a subject exists once, however many rules use it; rules and nodes refer to tests by number.
 
+mod lists;
 mod literals;
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
+use crate::correlate::{Reader, ReaderIndex};
 use crate::decode::mapping::{EnvelopeForm, Mapping};
 use crate::decode::paths::PathTree;
+use crate::decode::tree::Decoders;
 use crate::expr::Matcher;
-use crate::ir::{Category, NodeIndex, RuleIndex, Template};
+use crate::ir::{
+    BuiltinCheck, Category, DecoderIndex, NodeIndex, RuleIndex, StaticField, Template, TimeOfDay, Weekdays,
+};
 
+pub(crate) use lists::{ListCheck, Lists};
 pub(crate) use literals::{LiteralSet, Literals, Part as LiteralPart};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
+/// Which decoders count as one for `<decoded_as>`: those of the same effective name.
+pub(crate) type DecoderId = u32;
 /// Index of a [`Subject`]; 0 is the log.
 pub(crate) type SubjectIndex = u32;
 
@@ -34,6 +44,22 @@ pub struct Program {
     /// Names that descriptions refer to; they follow the subjects in the output slots.
     pub(crate) outputs: Vec<String>,
     pub(crate) bindings: Vec<Binding>,
+    /// Correlations, by [`ReaderIndex`].
+    pub(crate) readers: Vec<Reader>,
+    /// Readers that look at all events.
+    pub(crate) regex_readers: Vec<ReaderIndex>,
+    pub(crate) decoders: Decoders,
+    /// Slot of each field that decoders fill, by their field ids.
+    pub(crate) field_slots: Vec<Option<SubjectIndex>>,
+    /// What makes an event seen for the first time, by decoder.
+    pub(crate) fts: Vec<Vec<KeySubject>>,
+    /// Subjects of the static fields that accumulation fills.
+    pub(crate) accumulated: Vec<SubjectIndex>,
+    /// The decoder of records that are known to be JSON.
+    pub(crate) json: Option<DecoderIndex>,
+    pub(crate) lists: Lists,
+    /// The static fields that anything looks at.
+    pub(crate) statics: FxHashMap<StaticField, SubjectIndex>,
 }
 
 impl Program {
@@ -91,11 +117,65 @@ pub struct Rule {
     pub builtin: bool,
     /// The alert's text with its references.
     pub description: Template,
+    /// `<cve>`.
+    pub cve: Option<String>,
+    /// Attribute `frequency`, of correlations.
+    pub frequency: Option<u32>,
+    pub(crate) number: u32,
     pub(crate) category: Category,
     pub(crate) noalert: bool,
-    pub(crate) maxsize: u32,
-    pub(crate) decoder: Option<Decoder>,
+    /// Effective id of the decoder that it demands.
+    pub(crate) decoder: Option<DecoderId>,
     pub(crate) conditions: Vec<Condition>,
+    /// What few rules have.
+    pub(crate) more: Option<Box<More>>,
+    /// Correlations that its results count for, with how often each counts.
+    pub(crate) feeds: Vec<(ReaderIndex, u32)>,
+    /// For so many seconds after a match it does not match again.
+    pub(crate) ignore_seconds: u32,
+    /// Keys of `<ignore>` and `<check_if_ignored>`.
+    pub(crate) ignored: Option<Box<Ignored>>,
+}
+
+/// Demands of a rule beside its conditions, in the order in which they are checked.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    pub(crate) maxsize: u32,
+    pub(crate) builtin_check: Option<BuiltinCheck>,
+    pub(crate) time: Option<TimeOfDay>,
+    pub(crate) weekdays: Option<Weekdays>,
+    pub(crate) check_diff: bool,
+    pub(crate) if_fts: bool,
+    pub(crate) lists: Vec<Condition>,
+    pub(crate) correlation: Option<ReaderIndex>,
+}
+
+impl More {
+    pub(crate) fn demands_anything(&self) -> bool {
+        let Self { maxsize, builtin_check, time, weekdays, check_diff, if_fts, lists, correlation } = self;
+        *maxsize > 0
+            || builtin_check.is_some()
+            || time.is_some()
+            || weekdays.is_some()
+            || *check_diff
+            || *if_fts
+            || !lists.is_empty()
+            || correlation.is_some()
+    }
+}
+
+/// What makes events equal for `<ignore>` and `<check_if_ignored>`.
+#[derive(Debug, Default)]
+pub(crate) struct Ignored {
+    pub(crate) remember: Vec<KeySubject>,
+    pub(crate) check: Vec<KeySubject>,
+}
+
+/// A part of a key that is made of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeySubject {
+    DecoderName,
+    Subject(SubjectIndex),
 }
 
 /// ATT&CK as alerts show it.
@@ -107,36 +187,6 @@ pub struct Mitre {
     pub tactic: Vec<String>,
     /// Technique names.
     pub technique: Vec<String>,
-}
-
-/// Built-in decoders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decoder {
-    Json,
-    JsonMsGraph,
-    AzureStorage,
-}
-
-/// Names of the decoders that `decoded_as` may use.
-pub const DECODERS: &[&str] = &["json", "json-msgraph", "azure-storage"];
-
-impl Decoder {
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "json" => Some(Self::Json),
-            "json-msgraph" => Some(Self::JsonMsGraph),
-            "azure-storage" => Some(Self::AzureStorage),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::JsonMsGraph => "json-msgraph",
-            Self::AzureStorage => "azure-storage",
-        }
-    }
 }
 
 /// A test that a rule demands, or demands the opposite of.
@@ -160,6 +210,10 @@ pub(crate) enum PredicateTest {
     Literal,
     /// By itself, when it is asked for.
     Alone(Matcher),
+    /// By itself, but only when the pass over the subject's literals has found one that it needs.
+    Candidate(Matcher),
+    /// A look-up.
+    List(ListCheck),
 }
 
 /// Something that predicates look at.
@@ -167,8 +221,25 @@ pub(crate) enum PredicateTest {
 pub(crate) struct Subject {
     /// Lower-case name; the log has none.
     pub(crate) name: String,
+    pub(crate) place: SubjectPlace,
     /// The literals of all its literal predicates.
     pub(crate) literals: Option<LiteralSet>,
+}
+
+/// Where the text of a subject comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubjectPlace {
+    Log,
+    ProgramName,
+    Hostname,
+    Location,
+    /// The slot of the same number.
+    Slot {
+        /// It is one of the fields that the reference keeps apart.
+        is_static: bool,
+    },
+    /// The first of two that is present.
+    Either(SubjectIndex, SubjectIndex),
 }
 
 /// One rule at one place of the tree.
@@ -187,13 +258,28 @@ pub(crate) struct Children {
     pub(crate) dispatch: Option<Dispatch>,
 }
 
-/// Sound because a child is left out only if one of its own, not negated, conditions is known to be false.
-#[derive(Debug)]
+/// Sound because a child is left out only if its decoder is another one, or one of its own, not negated, conditions is
+/// known to be false.
+#[derive(Debug, Default)]
 pub(crate) struct Dispatch {
-    /// Subjects whose literals decide which children come into question.
+    /// Children that take any decoder.
+    pub(crate) any: Pivots,
+    /// Children that demand a decoder.
+    pub(crate) by_decoder: FxHashMap<DecoderId, Pivots>,
+}
+
+/// Children by a test that each demands; positions count in [`Children::all`].
+#[derive(Debug, Default)]
+pub(crate) struct Pivots {
+    /// Subjects, other than the log, whose literals decide which children come into question.
     pub(crate) subjects: Vec<SubjectIndex>,
-    /// Predicate, position in [`Children::all`]; sorted.
+    /// Predicate, position; sorted.
     pub(crate) by_predicate: Vec<(PredicateIndex, u32)>,
+    /// The same for predicates on the log, which is long: it is looked at only when all children before the first of
+    /// these have been tried in vain.
+    pub(crate) by_log: Vec<(PredicateIndex, u32)>,
+    /// The least position in `by_log`.
+    pub(crate) first_by_log: u32,
     /// Positions of the children that have no such predicate; sorted.
     pub(crate) always: Vec<u32>,
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
+use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::{Place, RuleSet};
 use threatlockdown_ruleset::program::Program;
@@ -70,6 +71,11 @@ pub(super) fn program_and_set(selection: Selection<'_>) -> anyhow::Result<(Arc<P
         Some(program) => Ok((program, set)),
         None => bail!("the rules cannot be used: {}", summary(&diagnostics)),
     }
+}
+
+/// What the workers of this process remember between events, as the reference's daemon does.
+pub(super) fn memory() -> Arc<Memory> {
+    Memory::new(MemoryOptions { host: super::host_name(), ..MemoryOptions::default() })
 }
 
 /// `2 errors, 1 warning`.

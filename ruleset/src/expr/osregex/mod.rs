@@ -13,12 +13,14 @@
 mod class;
 mod parse;
 mod scan;
+mod start;
 #[cfg(test)]
 mod tests;
 
 use self::class::Class;
 use self::parse::{Alternative, Op, Repeat};
 use self::scan::{Groups, NoMarks, scan};
+pub(crate) use self::start::{Start, start_of};
 use super::ExprError;
 use super::finder::Finder;
 use super::literals::{Literals, OsMatchPart};
@@ -60,6 +62,14 @@ impl OsRegex {
         let alternatives: Box<[Branch]> = parse::parse(pattern)?.into_iter().map(Branch::new).collect();
         let literals = literal_parts(&alternatives).map(Literals::new);
         Ok(Self { alternatives, literals })
+    }
+
+    /// Whether [`OsRegex::new`] takes a pattern.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(pattern: &str) -> Result<(), ExprError> {
+        parse::parse(pattern).map(|_| ())
     }
 
     /// Whether the text matches.

@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use threatlockdown_analysis::{Committer, CommitterHandle, WorkerOptions, spawn_workers};
+use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, WorkerOptions, spawn_workers};
 use threatlockdown_connectors::http::{self, IngestState};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::{
@@ -137,9 +137,11 @@ fn start(config: &Config, program: &Arc<Program>, once: bool) -> anyhow::Result<
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(count, budget);
     probes::topic(&mut metrics, &publisher);
-    let options = WorkerOptions { min_level: config.min_level, host: host_name() };
+    let options =
+        WorkerOptions { min_level: config.min_level, host: host_name(), memory: rule_set::memory() };
     let workers =
-        spawn_workers(consumers, program, &options, &outcomes, &analysis).context("cannot start workers")?;
+        spawn_workers(consumers, &ActiveProgram::new(Arc::clone(program)), &options, &outcomes, &analysis)
+            .context("cannot start workers")?;
 
     let known = program.sources().map(str::to_owned).collect();
     let start = sources::Start { config, store: &store, publisher: &publisher, once, known };

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use threatlockdown_analysis::metrics::SourceLabel;
-use threatlockdown_analysis::{Committer, Metrics, WorkerOptions, spawn_workers};
+use threatlockdown_analysis::{ActiveProgram, Committer, Metrics, WorkerOptions, spawn_workers};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::raw_topic;
 
@@ -67,9 +67,10 @@ fn judge(
     let metrics = Metrics::unregistered();
     let (publisher, consumers) = raw_topic(threads, IN_FLIGHT_BYTES);
     let (outcomes, committed) = sync_channel(threads * OUTCOMES_PER_WORKER);
-    let options = WorkerOptions { min_level: args.level, host: host_name() };
+    let options = WorkerOptions { min_level: args.level, host: host_name(), memory: rule_set::memory() };
     let workers =
-        spawn_workers(consumers, program, &options, &outcomes, &metrics).context("cannot start workers")?;
+        spawn_workers(consumers, &ActiveProgram::new(Arc::clone(program)), &options, &outcomes, &metrics)
+            .context("cannot start workers")?;
     drop(outcomes);
     let progress = Progress::new(inputs.total_bytes(), output.alerts());
     let (_, committer) =

@@ -1,0 +1,93 @@
+//! `if_fts`: has this been seen before?
+//!
+//! Enters: keys made of an event's decoder and fields. Leaves: whether a key is new; new ones are kept. Alarms of intrusion
+//! detection that differ in their tail only are taken for one after the third: the reference cuts their keys.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+/// Longest key.
+const MAX_KEY: usize = 255;
+/// Keys that are looked at for likeness.
+const COMPARED: usize = 32;
+/// So many equal leading bytes are not yet alike.
+const LIKE_AFTER: usize = 14;
+/// From so many like keys on a key is cut.
+const ALIKE: usize = 2;
+/// Keys that are kept; beyond that the oldest are forgotten.
+const MAX_KEYS: usize = 1_000_000;
+
+/// See the module's comment.
+#[derive(Debug, Default)]
+pub(crate) struct FirstSeen {
+    known: FxHashSet<Arc<[u8]>>,
+    order: VecDeque<Arc<[u8]>>,
+    /// The last new keys, newest first.
+    recent: VecDeque<Arc<[u8]>>,
+}
+
+impl FirstSeen {
+    /// Whether the key is new. `cut_alike`: the decoder is of the type `ids`.
+    pub(crate) fn is_new(&mut self, key: &[u8], cut_alike: bool) -> bool {
+        let mut key = &key[..key.len().min(MAX_KEY)];
+        if self.known.contains(key) {
+            return false;
+        }
+        if cut_alike {
+            let like =
+                |known: &&Arc<[u8]>| known.iter().zip(key).take_while(|(a, b)| a == b).count() > LIKE_AFTER;
+            let alike = self.recent.iter().filter(like).count();
+            let whole: Arc<[u8]> = key.into();
+            if alike > ALIKE {
+                key = &key[..key.len().min(LIKE_AFTER)];
+                if self.known.contains(key) {
+                    return false;
+                }
+            }
+            self.recent.push_front(whole);
+            self.recent.truncate(COMPARED);
+        }
+        self.keep(key.into());
+        true
+    }
+
+    fn keep(&mut self, key: Arc<[u8]>) {
+        if self.order.len() >= MAX_KEYS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.known.insert(Arc::clone(&key));
+        self.order.push_back(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_new_once() {
+        let mut seen = FirstSeen::default();
+        assert!(seen.is_new(b"sshd anna", false));
+        assert!(!seen.is_new(b"sshd anna", false));
+        assert!(seen.is_new(b"sshd bert", false));
+        let long = [b'x'; 300];
+        assert!(seen.is_new(&long, false));
+        assert!(!seen.is_new(&long[..255], false), "longer keys are cut");
+    }
+
+    #[test]
+    fn keys_alike_are_one_after_the_third() {
+        let mut seen = FirstSeen::default();
+        let key = |tail: &str| format!("snort 1234567890 {tail}");
+        for tail in ["a", "b", "c", "d"] {
+            assert!(seen.is_new(key(tail).as_bytes(), true), "{tail}");
+        }
+        // The fourth was kept as its head, which the fifth has too.
+        assert!(!seen.is_new(key("e").as_bytes(), true));
+        assert!(seen.is_new(b"snort other", true));
+    }
+}

@@ -1,0 +1,158 @@
+//! Correlation lists: the events that a reader may count, by what must be equal in them.
+//!
+//! Enters: events that feed a reader, and events that ask it. Leaves: whether the reader's rule matches. The reference
+//! scans one list from its newest end and skips what is not equal; here the events are kept apart by the values that
+//! must be equal, so that a scan sees at most as many events as the rule's frequency, and those that must differ but do
+//! not. What ends the scan (an event too old, a mark) is asked in the reference's order, so the results are the same.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::reader::Reader;
+use super::store::Events;
+
+/// Keys from which dead ones are looked for.
+const SWEEP_FROM: usize = 1024;
+
+/// The lists of one reader.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    by_key: FxHashMap<Box<[u8]>, VecDeque<Entry>>,
+    sweep_at: usize,
+}
+
+/// One event in a list.
+#[derive(Debug)]
+struct Entry {
+    event: u64,
+    time: i64,
+    /// Values that must differ, see [`write_value`].
+    values: Box<[u8]>,
+    has_dynamic: bool,
+}
+
+/// What an event is to a reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    /// When.
+    pub(crate) now: i64,
+    /// Agent and the values that must be equal.
+    pub(crate) key: &'a [u8],
+    /// The values that must differ.
+    pub(crate) values: &'a [u8],
+    /// It has any dynamic field.
+    pub(crate) has_dynamic: bool,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { by_key: FxHashMap::default(), sweep_at: SWEEP_FROM }
+    }
+}
+
+impl Lists {
+    /// Adds an event that must not be older than a late one of its kind: lists stay in the order of time.
+    pub(crate) fn add(
+        &mut self,
+        reader: &Reader,
+        sight: &Sight<'_>,
+        event: u64,
+        times: u32,
+        events: &Events,
+    ) {
+        if self.by_key.len() >= self.sweep_at {
+            self.sweep(reader, sight.now, events);
+        }
+        let list = match self.by_key.get_mut(sight.key) {
+            Some(list) => list,
+            None => self.by_key.entry(sight.key.into()).or_default(),
+        };
+        while list.front().is_some_and(|first| is_gone(first, reader, sight.now, events)) {
+            list.pop_front();
+        }
+        let at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
+        for _ in 0..times {
+            let values = sight.values.into();
+            list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
+        }
+    }
+
+    /// Whether the reader's rule matches on this event. The counted events, newest first, are put into `counted`.
+    pub(crate) fn fires(
+        &self,
+        reader: &Reader,
+        sight: &Sight<'_>,
+        events: &Events,
+        counted: &mut Vec<u64>,
+    ) -> bool {
+        counted.clear();
+        let Some(list) = self.by_key.get(sight.key) else { return false };
+        let wanted = reader.frequency.saturating_sub(1) as usize;
+        for entry in list.iter().rev() {
+            if is_gone(entry, reader, sight.now, events) {
+                return false;
+            }
+            if !differ(reader, entry, sight) {
+                continue;
+            }
+            if events.mark(entry.event) >= reader.level {
+                return false;
+            }
+            counted.push(entry.event);
+            if counted.len() >= wanted {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// How many events the list for this one holds that still count, for explanations.
+    pub(crate) fn count(&self, reader: &Reader, sight: &Sight<'_>, events: &Events) -> usize {
+        let mut counted = Vec::new();
+        self.fires(reader, sight, events, &mut counted);
+        counted.len()
+    }
+
+    fn sweep(&mut self, reader: &Reader, now: i64, events: &Events) {
+        self.by_key.retain(|_, list| list.back().is_some_and(|last| !is_gone(last, reader, now, events)));
+        self.sweep_at = (self.by_key.len() * 2).max(SWEEP_FROM);
+    }
+}
+
+fn is_gone(entry: &Entry, reader: &Reader, now: i64, events: &Events) -> bool {
+    now.saturating_sub(entry.time) > reader.timeframe || !events.has(entry.event)
+}
+
+fn differ(reader: &Reader, entry: &Entry, sight: &Sight<'_>) -> bool {
+    if reader.wants_dynamic && !entry.has_dynamic && !sight.has_dynamic {
+        return false;
+    }
+    let (mut stored, mut current) = (&*entry.values, sight.values);
+    for _ in &reader.different {
+        let (a, b) = (take_value(&mut stored), take_value(&mut current));
+        if a.is_some() && a == b {
+            return false;
+        }
+    }
+    true
+}
+
+/// Appends a value, or that there is none, so that neighbours cannot run into each other.
+pub(crate) fn write_value(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    let length = value.map_or(u32::MAX, |value| u32::try_from(value.len()).unwrap_or(u32::MAX - 1));
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(value.unwrap_or_default());
+}
+
+fn take_value<'v>(values: &mut &'v [u8]) -> Option<&'v [u8]> {
+    let (length, rest) = values.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length);
+    if length == u32::MAX {
+        *values = rest;
+        return None;
+    }
+    let (value, rest) = rest.split_at_checked(length as usize)?;
+    *values = rest;
+    Some(value)
+}

@@ -1,0 +1,166 @@
+//! What is known of one event, as rules look at it: each subject's text, and keys made of several.
+//!
+//! Enters: a decoded record with its slots filled. Leaves: texts, borrowed where they stand in the record as they are and
+//! made in a buffer of the worker's where not.
+
+use simd_json::Node as TapeNode;
+use threatlockdown_event::Millis;
+
+use super::fields::Fields;
+use super::{Input, output_slots};
+use crate::correlate::{Clock, Memory};
+use crate::decode::extract::{Found, extract};
+use crate::decode::{header_time, text};
+use crate::ir::OrderField;
+use crate::matcher::decode::Decoded;
+use crate::program::{ALTERNATIVES, Extra, Given, KeySubject, Program, SubjectIndex, SubjectPlace, View};
+
+/// How far ahead of its arrival an event's own time may lie and still be believed.
+const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
+
+/// Everything that conditions look at.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) view: &'a View,
+    pub(crate) tape: &'a [TapeNode<'a>],
+    pub(crate) input: &'a Input<'a>,
+    pub(crate) decoded: &'a Decoded<'a>,
+    pub(crate) fields: &'a Fields,
+    pub(crate) memory: &'a Memory,
+    pub(crate) location: &'a str,
+}
+
+impl<'a> Facts<'a> {
+    /// Whether the event has the subject at all.
+    pub(crate) fn is_present(&self, subject: SubjectIndex) -> bool {
+        let header = &self.decoded.header;
+        match self.program.subjects[subject as usize].place {
+            SubjectPlace::Log | SubjectPlace::Location | SubjectPlace::Hostname => true,
+            SubjectPlace::ProgramName => header.program_name.is_some(),
+            SubjectPlace::Either(first, second) => self.is_present(first) || self.is_present(second),
+            SubjectPlace::Slot { .. } => match &self.view.given[subject as usize] {
+                Given::Constant(_) => true,
+                Given::Fact(fact) if self.input.context.envelope(fact).is_some() => true,
+                Given::Fact(_) | Given::No => !self.fields.slots[subject as usize].is_none(),
+            },
+        }
+    }
+
+    /// The text of a subject; made in `buffer` where it does not stand in the record as it is.
+    pub(crate) fn text<'b>(&self, subject: SubjectIndex, buffer: &'b mut String) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        let header = &self.decoded.header;
+        match self.program.subjects[subject as usize].place {
+            SubjectPlace::Log => Some(header.log),
+            SubjectPlace::Location => Some(self.location.as_bytes()),
+            SubjectPlace::Hostname => {
+                Some(header.hostname.unwrap_or_else(|| self.memory.options().host.as_bytes()))
+            }
+            SubjectPlace::ProgramName => header.program_name,
+            SubjectPlace::Either(first, second) => {
+                let subject = if self.is_present(first) { first } else { second };
+                self.slot_text(subject, buffer)
+            }
+            SubjectPlace::Slot { .. } => self.slot_text(subject, buffer),
+        }
+    }
+
+    fn slot_text<'b>(&self, subject: SubjectIndex, buffer: &'b mut String) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match &self.view.given[subject as usize] {
+            Given::Constant(value) => return Some(value.as_bytes()),
+            Given::Fact(fact) => {
+                if let Some(value) = self.input.context.envelope(fact) {
+                    return Some(value.as_bytes());
+                }
+            }
+            Given::No => {}
+        }
+        self.found_text(self.fields.slots[subject as usize], buffer)
+    }
+
+    /// The text of what a slot holds.
+    pub(crate) fn found_text<'b>(&self, found: Found, buffer: &'b mut String) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match found {
+            Found::None => return None,
+            Found::Bytes { start, end } => return self.input.record.get(start as usize..end as usize),
+            Found::Arena { start, end } => return self.fields.arena.get(start as usize..end as usize),
+            Found::Tape { at } => {
+                if let Some(TapeNode::String(value)) = self.tape.get(at as usize) {
+                    return Some(value.as_bytes());
+                }
+                buffer.clear();
+                match self.decoded.reading.csv {
+                    true => text::write_csv(self.tape, at as usize, buffer),
+                    false => text::write_value(self.tape, at as usize, buffer),
+                }
+            }
+            Found::Python { at } => {
+                buffer.clear();
+                text::write_python(self.tape, at as usize, buffer);
+            }
+            Found::Json { .. } => return None,
+        }
+        Some(buffer.as_bytes())
+    }
+
+    /// When the event happened, by the memory's clock: seconds since 1970.
+    pub(crate) fn seconds(&self) -> i64 {
+        let received = self.input.received;
+        let own = match self.memory.options().clock {
+            Clock::Received => None,
+            Clock::Event => self.own_time(),
+        };
+        own.filter(|own| own.0 <= received.0.saturating_add(MAX_AHEAD_MS))
+            .unwrap_or(received)
+            .0
+            .div_euclid(1000)
+    }
+
+    /// The time that the event itself tells.
+    fn own_time(&self) -> Option<Millis> {
+        if let Some(timestamp) = self.decoded.header.timestamp {
+            return header_time::read(timestamp, self.input.received);
+        }
+        let mut slots = vec![Found::None; output_slots(self.program)];
+        extract(self.tape, &self.view.outputs, self.decoded.reading, &mut slots);
+        let first = self.program.subjects.len() + self.program.outputs.len() + Extra::Time as usize;
+        let mut buffer = String::new();
+        slots[first..first + ALTERNATIVES].iter().find_map(|found| {
+            let text = self.found_text(*found, &mut buffer)?;
+            std::str::from_utf8(text).ok().and_then(Millis::parse)
+        })
+    }
+
+    /// The agent that sent the event.
+    #[allow(clippy::unused_self)] // agents come with their own sources
+    pub(crate) fn agent(&self) -> &'static str {
+        "000"
+    }
+
+    /// Whether the event has any dynamic field.
+    pub(crate) fn has_dynamic(&self) -> bool {
+        let is_dynamic =
+            |field: u32| matches!(self.program.decoders.fields()[field as usize], OrderField::Dynamic(_));
+        !self.tape.is_empty() || self.fields.captured.iter().any(|(field, _)| is_dynamic(*field))
+    }
+
+    /// The text of a part of a key; empty where the event lacks it.
+    pub(crate) fn key_text<'b>(&self, part: KeySubject, buffer: &'b mut String) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match part {
+            KeySubject::DecoderName => self.decoded.decoder_name(self.program).unwrap_or_default().as_bytes(),
+            KeySubject::Subject(subject) => self.text(subject, buffer).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Where the fields of one event stand.
+//!
+//! Enters: what decoders capture and what the walk over a JSON record finds. Leaves: a slot for each subject, and the list
+//! of captured fields for alerts. Kept by a worker from event to event, so that nothing is allocated for each.
+
+use crate::decode::extract::Found;
+use crate::decode::tree::{FieldId, JsonOptions, Sink};
+use crate::ir::OrderField;
+use crate::program::{Program, SubjectIndex};
+
+/// See the module's comment.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    /// Per subject.
+    pub(crate) slots: Vec<Found>,
+    /// What decoders captured, in order.
+    pub(crate) captured: Vec<(FieldId, Found)>,
+    /// Values that do not stand in the record.
+    pub(crate) arena: Vec<u8>,
+    /// What accumulation filled: subject and value.
+    pub(crate) accumulated: Vec<(SubjectIndex, Found)>,
+    /// What a JSON decoder was to read.
+    pub(crate) json: Option<JsonRequest>,
+    /// The decoder named another location: a part of the log.
+    pub(crate) location: Option<(usize, usize)>,
+    /// The decoder put this part of the log in its place.
+    pub(crate) log: Option<(usize, usize)>,
+}
+
+/// A JSON decoder's work, done after all captures are known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonRequest {
+    /// Where the value begins in the log.
+    pub(crate) start: usize,
+    pub(crate) options: JsonOptions,
+    /// So many captures came before it.
+    after: usize,
+}
+
+impl Fields {
+    pub(super) fn new(subjects: usize) -> Self {
+        Self { slots: vec![Found::None; subjects], ..Self::default() }
+    }
+
+    /// Forgets the event before.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill(Found::None);
+        self.captured.clear();
+        self.arena.clear();
+        self.accumulated.clear();
+        self.json = None;
+        self.location = None;
+        self.log = None;
+    }
+
+    /// Puts the captures before the JSON decoder into their slots.
+    pub(super) fn place_first(&mut self, program: &Program) {
+        let end = self.json.map_or(self.captured.len(), |json| json.after);
+        self.place(program, 0, end);
+    }
+
+    /// Puts those after it into their slots.
+    pub(super) fn place_rest(&mut self, program: &Program) {
+        if let Some(json) = self.json {
+            self.place(program, json.after, self.captured.len());
+        }
+    }
+
+    fn place(&mut self, program: &Program, from: usize, to: usize) {
+        for (field, found) in &self.captured[from..to] {
+            let Some(slot) = program.field_slots[*field as usize] else { continue };
+            let is_static = matches!(program.decoders.fields()[*field as usize], OrderField::Static(_));
+            let place = &mut self.slots[slot as usize];
+            // Of a static field the last value counts, of a dynamic one the first.
+            if is_static || place.is_none() {
+                *place = *found;
+            }
+        }
+    }
+
+    /// Takes what accumulation filled in.
+    pub(super) fn fill(&mut self, filled: Vec<(SubjectIndex, Box<[u8]>)>) {
+        for (subject, value) in filled {
+            let kept = self.keep(&value);
+            self.slots[subject as usize] = kept;
+            self.accumulated.push((subject, kept));
+        }
+    }
+
+    /// Keeps a value beside the record.
+    pub(super) fn keep(&mut self, value: &[u8]) -> Found {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(value);
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Found::Arena { start: offset(start), end: offset(self.arena.len()) }
+    }
+}
+
+/// Takes what decoders find in a log that begins at `offset` of the record.
+pub(super) struct Collector<'f> {
+    pub(super) program: &'f Program,
+    pub(super) fields: &'f mut Fields,
+    pub(super) offset: usize,
+}
+
+impl Sink for Collector<'_> {
+    fn capture(&mut self, field: FieldId, start: usize, end: usize) {
+        let offset = |at: usize| u32::try_from(self.offset + at).unwrap_or(u32::MAX);
+        self.fields.captured.push((field, Found::Bytes { start: offset(start), end: offset(end) }));
+    }
+
+    fn constant(&mut self, field: FieldId, value: &'static str) {
+        self.text(field, value.as_bytes());
+    }
+
+    fn text(&mut self, field: FieldId, value: &[u8]) {
+        let kept = self.fields.keep(value);
+        self.fields.captured.push((field, kept));
+    }
+
+    fn json(&mut self, start: usize, options: JsonOptions) {
+        // Two JSON decoders in one chain read the same text; the first one's fields would win anyway.
+        if self.fields.json.is_none() {
+            self.fields.json = Some(JsonRequest { start, options, after: self.fields.captured.len() });
+        }
+    }
+
+    fn knows_rule(&self, id: u32) -> bool {
+        self.program.rules.iter().any(|rule| rule.number == id)
+    }
+
+    fn relocate(&mut self, start: usize, end: usize) {
+        self.fields.location = Some((start, end));
+    }
+
+    fn replace_log(&mut self, start: usize, end: usize) {
+        self.fields.log = Some((start, end));
+    }
+}
