@@ -61,15 +61,15 @@ pub(crate) enum Command {
 /// The rules of a command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RuleArgs {
-    /// Rule file, or folder whose *.xml are loaded in the order of their names; repeatable
+    /// Rule or decoder file, or folder whose *.xml are loaded in the order of their names; repeatable
     #[arg(id = "rules", long = "rules", value_name = "PATH", help_heading = "Rules")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Folder of a Wazuh installation, or a copy: its rules, decoders and lists, as etc/ossec.conf names them
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub(crate) home: Option<PathBuf>,
     /// Leave the built-in rules out
     #[arg(long, help_heading = "Rules")]
     pub(crate) no_builtin: bool,
-    /// Folder of a Wazuh installation whose rules, decoders and lists are loaded
-    #[arg(long, value_name = "DIR", help_heading = "Rules")]
-    pub(crate) home: Option<PathBuf>,
     /// Load this compiled rule set (see `rules compile`) and no rule files
     #[arg(long, value_name = "FILE", help_heading = "Rules", conflicts_with_all = ["rules", "no_builtin", "home"])]
     pub(crate) compiled: Option<PathBuf>,
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn run_takes_inputs_of_several_sources() {
         let line = "run --input aws.cloudtrail=a/b=c --source json --input x.json --input ./k=v --input - --once \
-                    --workers 2 --listen localhost:0 --stdout none --rules a --rules b --no-builtin";
+                    --workers 2 --listen localhost:0 --stdout none --rules a --rules b --no-builtin --home h";
         let Ok(Command::Run(run)) = parse(line) else { panic!("{:?}", parse(line)) };
         let input =
             |source: Option<&str>, path: &str| Input { source: source.map(Into::into), path: path.into() };
@@ -292,6 +292,7 @@ mod tests {
         assert_eq!(run.stdout, Some(Stdout::None));
         assert_eq!(run.rules.paths, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(run.once && run.rules.no_builtin);
+        assert_eq!(run.rules.home, Some(PathBuf::from("h")));
     }
 
     #[test]
@@ -300,6 +301,15 @@ mod tests {
         assert_eq!((scan.level, scan.stats, scan.threads), (3, None, None));
         // `--rules` takes one path, so what follows is input.
         assert_eq!(scan.paths, [PathBuf::from("a.json"), PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn a_home_is_enough_to_check() {
+        let Ok(Command::Rules(RulesCommand::Check { paths, home, .. })) = parse("rules check --home h")
+        else {
+            panic!()
+        };
+        assert_eq!((paths, home), (Vec::new(), Some(PathBuf::from("h"))));
     }
 
     #[test]

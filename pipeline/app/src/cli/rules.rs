@@ -11,9 +11,12 @@ pub(crate) enum RulesCommand {
     /// Report every fault in rule files, with line, column and what to do
     #[command(after_help = "Exit codes: 0 without errors (warnings are shown), 2 with.")]
     Check {
-        /// Rule files, or folders whose *.xml are checked
-        #[arg(required = true, value_name = "PATH")]
+        /// Rule and decoder files, or folders whose *.xml are checked
+        #[arg(required_unless_present = "home", value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// Folder of a Wazuh installation, or a copy, whose rules, decoders and lists are checked
+        #[arg(long, value_name = "DIR")]
+        home: Option<PathBuf>,
         /// Check without the built-in rules beside them
         #[arg(long)]
         no_builtin: bool,

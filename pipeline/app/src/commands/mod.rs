@@ -2,6 +2,7 @@
 
 mod compiled;
 mod config_check;
+mod home;
 mod logtest;
 mod rule_set;
 mod rules;

@@ -12,8 +12,8 @@ use crate::cli::RulesCommand;
 
 pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RulesCommand::Check { paths, no_builtin } => {
-            check::execute(Selection { paths, builtin: !no_builtin, compiled: None })
+        RulesCommand::Check { paths, home, no_builtin } => {
+            check::execute(Selection { paths, home: home.as_deref(), builtin: !no_builtin, compiled: None })
         }
         RulesCommand::List(args) => list::execute(args),
         RulesCommand::Test(args) => test::execute(args),

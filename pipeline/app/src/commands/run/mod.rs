@@ -58,11 +58,8 @@ const IDLE_LOOKS: u32 = 3;
 pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = settings::settle(args)?;
     telemetry::start(&config.log);
-    let program = rule_set::program(Selection {
-        paths: &config.rules.paths,
-        builtin: config.rules.builtin,
-        compiled: args.rules.compiled.as_deref(),
-    })?;
+    let selection = Selection { compiled: args.rules.compiled.as_deref(), ..(&config.rules).into() };
+    let program = rule_set::program(selection)?;
     let listener = bind(&config)?;
     let health = Arc::new(Health::default());
     let stop = StopRequest::default();
