@@ -89,8 +89,15 @@ impl<'s> Explainer<'s> {
     pub fn explain(&mut self, verdict: &Verdict<'_>, received: Millis) -> Explanation {
         let event = Event::new(self.set, verdict, received);
         let result = verdict.rule_index().and_then(|at| u32::try_from(at).ok());
-        let explanation = self.explain_event(&event, result);
-        self.history.remember(self.set, event, result);
+        let mut explanation = self.explain_event(&event, result);
+        if verdict.counts() {
+            self.history.remember(self.set, event, result);
+        } else if explanation.fired {
+            let seconds = self.set.tree.rules[self.target as usize].ignore_seconds;
+            explanation
+                .reason
+                .push_str(&format!(", without an alert: it is ignored for {seconds} s after one"));
+        }
         explanation
     }
 
