@@ -83,6 +83,12 @@ impl<'v> Verdict<'v> {
         self.facts.decoded.decoder_name(self.facts.program)
     }
 
+    /// Which root the event belongs to: the decoder's type; that of events without a decoder is syslog.
+    #[must_use]
+    pub fn category(&self) -> Option<crate::ir::Category> {
+        self.facts.decoded.category
+    }
+
     /// Name of the decoder's parent.
     #[must_use]
     pub fn decoder_parent(&self) -> Option<&'v str> {

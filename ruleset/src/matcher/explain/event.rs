@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 use threatlockdown_event::Millis;
 
-use crate::ir::{Category, RuleSet, StaticField, Subject};
+use crate::ir::{Category, StaticField, Subject};
 use crate::matcher::Verdict;
 
 /// An event as rules see it.
@@ -24,16 +24,15 @@ pub(super) struct Event {
 }
 
 impl Event {
-    pub(super) fn new(set: &RuleSet, verdict: &Verdict<'_>, received: Millis) -> Self {
+    pub(super) fn new(verdict: &Verdict<'_>, received: Millis) -> Self {
         let decoder = verdict.decoder().map(str::to_owned);
-        let known = set.decoders.decoders.iter().find(|known| Some(&known.name) == decoder.as_ref());
         let [_, hostname, program] = verdict.header().map(|value| value.map(<[u8]>::to_vec));
         let mut fields = FxHashMap::default();
         verdict.for_each_field(|name, value| {
             fields.entry(name.to_ascii_lowercase()).or_insert_with(|| value.to_owned());
         });
         Self {
-            category: known.map_or(Some(Category::Syslog), |known| known.category),
+            category: verdict.category(),
             decoder,
             log: verdict.log().to_vec(),
             received,

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use rustc_hash::FxHashSet;
+
 use super::event::Event;
 use crate::expr::OsRegex;
 use crate::ir::{Correlation, CorrelationSource, RuleIndex, RuleSet};
@@ -13,8 +15,9 @@ use crate::ir::{Correlation, CorrelationSource, RuleIndex, RuleSet};
 const MAX_EVENTS: usize = 8192;
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct History {
+    /// Ids of rules whose events stand in a list of their own, and so in no other.
+    targets: FxHashSet<u32>,
     /// Oldest first; only those whose result is remembered.
     events: VecDeque<Past>,
 }
@@ -36,6 +39,14 @@ pub(super) struct Count {
 }
 
 impl History {
+    pub(super) fn new(set: &RuleSet) -> Self {
+        let targets = set.tree.rules.iter().filter_map(|rule| match rule.correlation.as_ref()?.source {
+            CorrelationSource::Sid(id) => Some(id),
+            _ => None,
+        });
+        Self { targets: targets.collect(), events: VecDeque::new() }
+    }
+
     /// How many earlier events `rule` counts for `event`.
     pub(super) fn count(&self, set: &RuleSet, rule: RuleIndex, event: &Event) -> Count {
         let mut count = Count::default();
@@ -47,7 +58,7 @@ impl History {
         };
         let needed = correlation.frequency.saturating_sub(1);
         for (at, past) in self.events.iter().enumerate().rev() {
-            let times = times(set, rule, &correlation.source, past, regex.as_ref(), event);
+            let times = self.times(set, rule, &correlation.source, past, regex.as_ref(), event);
             if times == 0 {
                 continue;
             }
@@ -70,8 +81,33 @@ impl History {
         count
     }
 
-    /// Adds an event with its result.
-    pub(super) fn remember(&mut self, set: &RuleSet, event: Event, result: Option<RuleIndex>) {
+    /// How often an earlier event stands in the list that a correlation looks through.
+    fn times(
+        &self,
+        set: &RuleSet,
+        rule: RuleIndex,
+        source: &CorrelationSource,
+        past: &Past,
+        regex: Option<&OsRegex>,
+        event: &Event,
+    ) -> u32 {
+        let Some(decided) = set.tree.rules.get(past.rule as usize) else { return 0 };
+        match source {
+            CorrelationSource::Sid(id) => u32::from(decided.id == *id),
+            CorrelationSource::Group if self.targets.contains(&decided.id) => 0,
+            CorrelationSource::Group => {
+                let feeds = decided.feeds.iter().filter(|feed| feed.correlation == rule);
+                feeds.map(|feed| feed.times).sum()
+            }
+            CorrelationSource::Regex(_) => {
+                let same_type = past.event.category == event.category;
+                u32::from(same_type && regex.is_some_and(|regex| regex.is_match(&past.event.log)))
+            }
+        }
+    }
+
+    /// Adds an event with its result; one whose result does not count (its rule is ignored) ends a count all the same.
+    pub(super) fn remember(&mut self, set: &RuleSet, event: Event, result: Option<RuleIndex>, counts: bool) {
         let Some(rule) = result else { return };
         let Some(known) = set.tree.rules.get(rule as usize).filter(|rule| rule.level > 0) else { return };
         let mut mark = 0;
@@ -82,33 +118,13 @@ impl History {
                 past.mark = known.level;
             }
         }
+        if !counts {
+            return;
+        }
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(Past { event, rule, mark });
-    }
-}
-
-/// How often an earlier event stands in the list that a correlation looks through.
-fn times(
-    set: &RuleSet,
-    rule: RuleIndex,
-    source: &CorrelationSource,
-    past: &Past,
-    regex: Option<&OsRegex>,
-    event: &Event,
-) -> u32 {
-    let Some(decided) = set.tree.rules.get(past.rule as usize) else { return 0 };
-    match source {
-        CorrelationSource::Sid(id) => u32::from(decided.id == *id),
-        CorrelationSource::Group => {
-            let feeds = decided.feeds.iter().filter(|feed| feed.correlation == rule);
-            feeds.map(|feed| feed.times).sum()
-        }
-        CorrelationSource::Regex(_) => {
-            let same_type = past.event.category == event.category;
-            u32::from(same_type && regex.is_some_and(|regex| regex.is_match(&past.event.log)))
-        }
     }
 }
 

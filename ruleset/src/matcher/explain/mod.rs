@@ -80,17 +80,23 @@ impl<'s> Explainer<'s> {
             set,
             target: u32::try_from(at).ok()?,
             judge: Judge::new(set),
-            history: History::default(),
+            history: History::new(set),
             paths: FxHashMap::default(),
         })
     }
 
     /// Explains the verdict on the next event of the session.
     pub fn explain(&mut self, verdict: &Verdict<'_>, received: Millis) -> Explanation {
-        let event = Event::new(self.set, verdict, received);
+        let event = Event::new(verdict, received);
         let result = verdict.rule_index().and_then(|at| u32::try_from(at).ok());
-        let explanation = self.explain_event(&event, result);
-        self.history.remember(self.set, event, result);
+        let mut explanation = self.explain_event(&event, result);
+        self.history.remember(self.set, event, result, verdict.counts());
+        let seconds = self.set.tree.rules[self.target as usize].ignore_seconds;
+        if explanation.fired && !verdict.counts() && seconds > 0 {
+            explanation
+                .reason
+                .push_str(&format!(", without an alert: it is ignored for {seconds} s after one"));
+        }
         explanation
     }
 

@@ -11,9 +11,9 @@ use threatlockdown_ruleset::write_json_string;
 
 use crate::telemetry::plain;
 
-/// Whether the reference would write an alert.
+/// Whether the reference would write an alert: not for a rule that is ignored at the moment.
 fn is_alert(verdict: &Verdict<'_>) -> bool {
-    verdict.rule().is_some_and(|rule| rule.level > 0 && !rule.options.no_log)
+    verdict.counts() && verdict.rule().is_some_and(|rule| rule.level > 0 && !rule.options.no_log)
 }
 
 /// One line of JSON.
