@@ -10,29 +10,68 @@ use super::paths::{Derive, PathNode, PathTree, ROOT, Wrap};
 use super::statics::is_dstuser_taken_before;
 use super::text::span;
 
-/// Where the value of a slot stands on the tape, and how its text is made.
+/// Where the value of a slot stands, and how its text is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Found(u32);
-
-const PYTHON: u32 = 1 << 31;
+pub(crate) enum Found {
+    /// No value.
+    #[default]
+    None,
+    /// At this position of the tape.
+    Tape {
+        /// The position.
+        at: u32,
+    },
+    /// At this position of the tape, with the text that Python gives it.
+    Python {
+        /// The position.
+        at: u32,
+    },
+    /// The text is this range of the record.
+    Bytes {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+    },
+    /// This range of the record is a JSON value whose text has to be made.
+    Json {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+        /// Whether it is the text that Python gives it.
+        python: bool,
+    },
+    /// The text is this range of the worker's arena.
+    #[allow(dead_code)] // for values that are neither in the record nor on the tape
+    Arena {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+    },
+}
 
 impl Found {
     /// No value.
-    pub(crate) const NONE: Found = Found(0);
+    pub(crate) const NONE: Found = Found::None;
 
     fn plain(at: usize) -> Self {
-        Self(u32::try_from(at + 1).unwrap_or(0) & !PYTHON)
+        u32::try_from(at).map_or(Self::None, |at| Self::Tape { at })
     }
 
     fn python(at: usize) -> Self {
-        Self(Self::plain(at).0 | PYTHON)
+        u32::try_from(at).map_or(Self::None, |at| Self::Python { at })
     }
 
     /// Position on the tape, and whether the text is Python's.
     #[inline]
     pub(crate) fn get(self) -> Option<(usize, bool)> {
-        let at = self.0 & !PYTHON;
-        (at != 0).then(|| (at as usize - 1, self.0 & PYTHON != 0))
+        match self {
+            Self::Tape { at } => Some((at as usize, false)),
+            Self::Python { at } => Some((at as usize, true)),
+            Self::None | Self::Bytes { .. } | Self::Json { .. } | Self::Arena { .. } => None,
+        }
     }
 }
 
@@ -161,7 +200,7 @@ pub(crate) fn is_bare(value: Option<&Node<'_>>) -> bool {
 }
 
 /// The first value in document order counts.
-fn set(slots: &mut [Found], slot: u32, found: Found) {
+pub(super) fn set(slots: &mut [Found], slot: u32, found: Found) {
     if let Some(place) = slots.get_mut(slot as usize)
         && *place == Found::NONE
     {
@@ -170,8 +209,8 @@ fn set(slots: &mut [Found], slot: u32, found: Found) {
 }
 
 /// Four groups of one to three digits with dots between them.
-pub(crate) fn starts_with_ipv4(text: &str) -> bool {
-    let mut rest = text.as_bytes();
+pub(crate) fn starts_with_ipv4(text: impl AsRef<[u8]>) -> bool {
+    let mut rest = text.as_ref();
     for group in 0..4 {
         let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
