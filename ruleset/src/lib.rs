@@ -35,6 +35,8 @@ pub mod naive;
 pub mod program;
 pub mod wazuh;
 
+#[doc(hidden)]
+pub use decode::reader::bench_api;
 pub use decode::write_json_string;
 pub use load::{Loaded, load};
 pub use wazuh::{ListText, Origin, RuleText, Texts};
