@@ -5,7 +5,7 @@ pub(crate) mod extract;
 pub mod header;
 pub mod mapping;
 pub(crate) mod paths;
-pub mod reader;
+pub(crate) mod reader;
 pub(crate) mod statics;
 pub(crate) mod text;
 

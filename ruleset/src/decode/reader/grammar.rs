@@ -32,6 +32,7 @@ pub(super) struct Key {
 }
 
 /// A member `"key":"text"` that was stepped over.
+#[derive(Clone, Copy)]
 pub(super) struct TextMember {
     /// The closing quote of the key; that which opens the value is the second byte behind it.
     pub(super) key_end: usize,
