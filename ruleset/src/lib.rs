@@ -37,6 +37,8 @@ pub mod program;
 pub mod testing;
 pub mod wazuh;
 
+#[doc(hidden)]
+pub use decode::reader::bench_api;
 pub use decode::write_json_string;
 pub use load::{Loaded, build, builtin_tests, load};
 pub use wazuh::{ListText, Origin, RuleText, Texts};

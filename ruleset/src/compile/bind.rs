@@ -31,7 +31,10 @@ pub(super) fn bind(
         .envelope_form
         .as_ref()
         .map(|form| enveloped_view(&mapping, &form.below, &names, subjects.len()));
-    Binding { mapping, decoder, raw, enveloped }
+    let is_plain = matches!(mapping.normalise, Normalise::None | Normalise::AwsBucket)
+        && mapping.wrapper.is_none()
+        && mapping.last_of.is_empty();
+    Binding { mapping, is_plain, decoder, raw, enveloped }
 }
 
 type Field = (String, u32, Derive);

@@ -107,13 +107,6 @@ impl Lists {
         false
     }
 
-    /// How many events the list for this one holds that still count, for explanations.
-    pub(crate) fn count(&self, reader: &Reader, sight: &Sight<'_>, events: &Events) -> usize {
-        let mut counted = Vec::new();
-        self.fires(reader, sight, events, &mut counted);
-        counted.len()
-    }
-
     fn sweep(&mut self, reader: &Reader, now: i64, events: &Events) {
         self.by_key.retain(|_, list| list.back().is_some_and(|last| !is_gone(last, reader, now, events)));
         self.sweep_at = (self.by_key.len() * 2).max(SWEEP_FROM);

@@ -111,11 +111,6 @@ impl Store {
         true
     }
 
-    /// How many events count for the reader so far.
-    pub(crate) fn count(&self, list: usize, reader: &Reader, sight: &Sight<'_>) -> usize {
-        self.lists.get(list).map_or(0, |lists| lists.count(reader, sight, &self.events))
-    }
-
     /// A match of a rule that is ignored for some seconds after each.
     pub(crate) fn stamp(&mut self, rule: u32, seconds: u32, now: i64) -> Stamp {
         match self.stamps.get(&rule).copied() {

@@ -61,6 +61,14 @@ impl Found {
         Self::Python { at: u32::try_from(at).unwrap_or(u32::MAX) }
     }
 
+    /// Moves a range of a part of the record to where it is in the whole.
+    pub(crate) fn shift(&mut self, by: usize) {
+        if let Self::Bytes { start, end } | Self::Json { start, end, .. } = self {
+            let by = u32::try_from(by).unwrap_or(u32::MAX);
+            (*start, *end) = (start.saturating_add(by), end.saturating_add(by));
+        }
+    }
+
     /// Whether there is none.
     #[inline]
     pub(crate) fn is_none(self) -> bool {
@@ -91,6 +99,19 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// As it stands.
+    #[cfg(test)]
+    pub(crate) const AS_IS: Self = Self {
+        normalise: false,
+        keeps_lists: false,
+        cloudtrail: false,
+        discard_null: false,
+        csv: false,
+        graph: false,
+        place: Place { root: 0, shown: None },
+        left_out: None,
+    };
+
     /// What stands for the value at `at`, and whether what is inside it is left as it is. `unwrapped`: it is itself
     /// inside of such a value.
     #[inline]
@@ -234,7 +255,7 @@ pub(crate) fn is_bare(value: Option<&Node<'_>>) -> bool {
 }
 
 /// The first value in document order counts.
-fn set(slots: &mut [Found], slot: u32, found: Found) {
+pub(super) fn set(slots: &mut [Found], slot: u32, found: Found) {
     if let Some(place) = slots.get_mut(slot as usize)
         && place.is_none()
     {
@@ -243,8 +264,8 @@ fn set(slots: &mut [Found], slot: u32, found: Found) {
 }
 
 /// Four groups of one to three digits with dots between them.
-pub(crate) fn starts_with_ipv4(text: &str) -> bool {
-    let mut rest = text.as_bytes();
+pub(crate) fn starts_with_ipv4(text: impl AsRef<[u8]>) -> bool {
+    let mut rest = text.as_ref();
     for group in 0..4 {
         let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
@@ -285,16 +306,7 @@ mod tests {
         slots.iter().map(text).collect()
     }
 
-    const AS_IS: Reading = Reading {
-        normalise: false,
-        keeps_lists: false,
-        cloudtrail: false,
-        discard_null: false,
-        csv: false,
-        graph: false,
-        place: Place { root: 0, shown: None },
-        left_out: None,
-    };
+    const AS_IS: Reading = Reading::AS_IS;
     const AWS: Reading = Reading { normalise: true, cloudtrail: true, ..AS_IS };
 
     #[test]

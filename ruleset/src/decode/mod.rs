@@ -7,6 +7,7 @@ pub(crate) mod header_time;
 pub mod mapping;
 pub(crate) mod paths;
 pub(crate) mod place;
+pub(crate) mod reader;
 pub(crate) mod statics;
 pub(crate) mod text;
 pub(crate) mod tree;

@@ -89,7 +89,13 @@ impl PathTree {
     /// The node below `node` for a key of the record.
     #[inline]
     pub(crate) fn child(&self, node: PathNode, key: &str) -> Option<PathNode> {
-        self.nodes[node as usize].table.get(key.as_bytes())
+        self.keys(node).get(key.as_bytes())
+    }
+
+    /// What lies below `node`, for whoever asks for many keys.
+    #[inline(always)]
+    pub(crate) fn keys(&self, node: PathNode) -> Keys<'_> {
+        Keys(&self.nodes[node as usize].table.places)
     }
 
     /// The slots that a value at `node` fills.
@@ -163,12 +169,81 @@ impl Builder {
     }
 }
 
-/// Keys of one node: open addressing over length, first and last byte, which tells nearly all keys of cloud logs apart
-/// and costs less than hashing them whole.
+/// Keys of one node: open addressing over length and both ends, which tells nearly all keys of cloud logs apart. Keys
+/// are compared eight bytes at a time.
 #[derive(Debug, Clone, Default)]
 struct Table {
-    places: Vec<Option<(Box<[u8]>, PathNode)>>,
+    places: Vec<Option<Entry>>,
     len: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    ends: Ends,
+    /// Set in the bytes of `ends` that are letters: with that bit, both cases of a letter are its lower case.
+    letters: Ends,
+    node: PathNode,
+    key: Box<[u8]>,
+}
+
+/// The first and the last eight bytes of a key, which overlap in keys of less than 16; shorter ones than eight are in the
+/// first word.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    first: u64,
+    last: u64,
+}
+
+const CASE_BITS: u64 = 0x2020_2020_2020_2020;
+
+impl Ends {
+    #[inline(always)]
+    fn of(key: &[u8]) -> Self {
+        if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            return Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last) };
+        }
+        let first = if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        } else {
+            let byte = |at: usize| key.get(at).map_or(0, |byte| u64::from(*byte));
+            byte(0) | byte(1) << 8 | byte(2) << 16
+        };
+        Self { first, last: 0 }
+    }
+
+    fn letters(self) -> Self {
+        let letters = |word: u64| {
+            u64::from_le_bytes(
+                word.to_le_bytes().map(|byte| if byte.is_ascii_alphabetic() { 0x20 } else { 0 }),
+            )
+        };
+        Self { first: letters(self.first), last: letters(self.last) }
+    }
+
+    /// The same for keys that differ in letter case alone.
+    #[inline(always)]
+    fn hash(self, len: usize) -> u64 {
+        let last = (self.last | CASE_BITS).rotate_left(27);
+        ((self.first | CASE_BITS) ^ last ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Entry {
+    /// Whether this is the entry of `key`, letter case aside.
+    #[inline(always)]
+    fn is_of(&self, key: &[u8], ends: Ends) -> bool {
+        self.key.len() == key.len()
+            && ends.first | self.letters.first == self.ends.first
+            && ends.last | self.letters.last == self.ends.last
+            && (key.len() <= 16 || self.is_of_long(key))
+    }
+}
+
+impl Entry {
+    #[inline(never)]
+    fn is_of_long(&self, key: &[u8]) -> bool {
+        self.key.eq_ignore_ascii_case(key)
+    }
 }
 
 impl Table {
@@ -179,26 +254,37 @@ impl Table {
         let len = edges.len();
         let mut places = vec![None; (len * 4).next_power_of_two()];
         for (key, node) in edges {
-            let mut at = place(&key, places.len());
+            let key = key.to_ascii_lowercase().into_boxed_slice();
+            let ends = Ends::of(&key);
+            let mut at = place(&key, ends, places.len());
             while places[at].is_some() {
                 at = (at + 1) & (places.len() - 1);
             }
-            places[at] = Some((key.into_boxed_slice(), node));
+            places[at] = Some(Entry { ends, letters: ends.letters(), node, key });
         }
         Self { places, len }
     }
+}
 
-    #[inline]
-    fn get(&self, key: &[u8]) -> Option<PathNode> {
-        if self.places.is_empty() {
+/// The keys below one node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keys<'t>(&'t [Option<Entry>]);
+
+impl Keys<'_> {
+    /// The node for a key.
+    #[inline(always)]
+    pub(crate) fn get(self, key: &[u8]) -> Option<PathNode> {
+        let places = self.0;
+        if places.is_empty() {
             return None;
         }
-        let mut at = place(key, self.places.len());
-        while let Some((known, node)) = &self.places[at] {
-            if known.len() == key.len() && known.eq_ignore_ascii_case(key) {
-                return Some(*node);
+        let ends = Ends::of(key);
+        let mut at = place(key, ends, places.len());
+        while let Some(entry) = places.get(at)? {
+            if entry.is_of(key, ends) {
+                return Some(entry.node);
             }
-            at = (at + 1) & (self.places.len() - 1);
+            at = (at + 1) & (places.len() - 1);
         }
         None
     }
@@ -207,18 +293,16 @@ impl Table {
 /// From this size on a table holds so many keys that those of equal length and ends would pile up.
 const HASHED_WHOLE_FROM: usize = 1_024;
 
-#[inline]
-fn place(key: &[u8], size: usize) -> usize {
-    let hash = if size < HASHED_WHOLE_FROM {
-        let first = key.first().map_or(0, |byte| usize::from(byte | 0x20));
-        let last = key.last().map_or(0, |byte| usize::from(byte | 0x20));
-        let middle = key.get(key.len() / 2).map_or(0, |byte| usize::from(byte | 0x20));
-        key.len().wrapping_mul(7) ^ first.wrapping_mul(31) ^ last.wrapping_mul(5) ^ middle.wrapping_mul(13)
-    } else {
-        let step = |hash: u32, byte: &u8| (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193);
-        key.iter().fold(0x811c_9dc5_u32, step) as usize
-    };
-    hash & (size - 1)
+#[inline(always)]
+fn place(key: &[u8], ends: Ends, size: usize) -> usize {
+    let hash = if size < HASHED_WHOLE_FROM { ends.hash(key.len()) >> 32 } else { whole(key) };
+    hash as usize & (size - 1)
+}
+
+#[inline(never)]
+fn whole(key: &[u8]) -> u64 {
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193);
+    u64::from(key.iter().fold(0x811c_9dc5_u32, step))
 }
 
 #[cfg(test)]
@@ -254,6 +338,28 @@ mod tests {
             PathTree::new(names.iter().zip(0..).map(|(name, slot)| (name.as_str(), slot, Derive::Plain)));
         assert_eq!(walk(&tree, &["F19999X"]), [19_999]);
         assert!(walk(&tree, &["f20000x"]).is_empty());
+    }
+
+    #[test]
+    fn keys_of_every_length_are_found_in_either_case_and_nothing_else_is() {
+        let name = |len: usize| -> String {
+            ('a'..='z').chain('0'..='9').chain(['-', '@', '[']).take(len).collect()
+        };
+        for len in 1..=39 {
+            let key = name(len);
+            let tree = PathTree::new([(key.as_str(), 3, Derive::Plain)]);
+            assert_eq!(walk(&tree, &[&key]), [3]);
+            assert_eq!(walk(&tree, &[&key.to_ascii_uppercase()]), [3]);
+            assert!(walk(&tree, &[&name(len - 1)]).is_empty());
+            for at in 0..len {
+                for flip in [0x01, 0x20] {
+                    let mut other = key.clone().into_bytes();
+                    other[at] ^= flip;
+                    let other = String::from_utf8(other).unwrap();
+                    assert_eq!(walk(&tree, &[&other]).len(), usize::from(other.eq_ignore_ascii_case(&key)));
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,14 +3,14 @@
 //! Enters: an event whose decoder accumulates. Leaves: the fields that it lacks and that an earlier event with the same
 //! host, decoder and id had; what it has itself is kept for later ones.
 
-use super::facts::Facts;
+use super::facts::{Facts, TextRoom};
 use crate::correlate::Memory;
 use crate::program::SubjectIndex;
 
 /// The values to fill in; nothing when the event has no id.
 pub(super) fn accumulate(facts: &Facts<'_>, memory: &Memory) -> Vec<(SubjectIndex, Box<[u8]>)> {
     let Some((id, subjects)) = facts.program.accumulated.split_last() else { return Vec::new() };
-    let mut buffer = String::new();
+    let mut buffer = TextRoom::default();
     let Some(id) = facts.text(*id, &mut buffer).map(<[u8]>::to_vec) else { return Vec::new() };
     let mut key = Vec::new();
     let host = facts.decoded.header.hostname.unwrap_or_else(|| memory.options().host.as_bytes());

@@ -10,12 +10,13 @@ use memchr::memmem::Finder;
 use simd_json::{Buffers, ErrorType, Node, Tape};
 
 use super::fields::{Collector, Fields};
-use super::{Fault, overflow};
+use super::{Fault, Input, overflow};
 use crate::decode::extract::Reading;
 use crate::decode::header::{self, Header};
+use crate::decode::mapping::Format;
 use crate::decode::tree::Work;
 use crate::ir::{Category, DecoderIndex};
-use crate::program::{DecoderId, Program};
+use crate::program::{Binding, DecoderId, Program};
 
 /// Copies of a record that the parser may write into.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Decoded<'a> {
     /// Its type; nothing for types that no rule root takes.
     pub(crate) category: Option<Category>,
     pub(crate) header: Header<'a>,
+    /// The record is JSON, whatever its decoder.
+    pub(crate) is_json: bool,
     /// How the record's JSON is read.
     pub(crate) reading: Reading,
     /// Id of the rule that the event itself names.
@@ -87,6 +90,7 @@ impl Decoding<'_, '_> {
             decoder_id: decoder.map(|decoder| self.program.decoders.get(decoder).id),
             category: Some(Category::Syslog),
             header,
+            is_json: true,
             reading,
             rule: None,
             relocated: None,
@@ -120,6 +124,7 @@ impl Decoding<'_, '_> {
             decoder_id: result.decoder.map(|decoder| decoders.get(decoder).id),
             category: result.category,
             header,
+            is_json: false,
             reading: Reading { discard_null, csv, ..Reading::default() },
             rule: result.rule,
             relocated,
@@ -136,6 +141,24 @@ pub(super) fn parse_record<'t>(
     tape: &mut Tape<'t>,
 ) -> Result<Parsed, Fault> {
     parse(record, Tail::Refused, room, buffers, tape)
+}
+
+/// The tape of a record that the reader has taken, or of the JSON in its text.
+pub(super) fn show<'t>(
+    binding: &Binding,
+    input: &Input<'_>,
+    text: &[u8],
+    room: &'t mut Room,
+    buffers: &mut Buffers,
+    tape: &mut Tape<'t>,
+) {
+    match binding.mapping.format {
+        // It was valid, so there is no fault.
+        Format::Json => drop(parse_record(input.record, room, buffers, tape)),
+        Format::Text => {
+            parse_text(text, room, buffers, tape);
+        }
+    }
 }
 
 /// Parses the JSON at the start of a text; without any the tape stays empty. True when its bytes were not UTF-8.

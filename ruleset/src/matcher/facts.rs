@@ -10,6 +10,7 @@ use super::fields::Fields;
 use super::{Input, output_slots};
 use crate::correlate::{Clock, Memory};
 use crate::decode::extract::{Found, Reading, extract};
+use crate::decode::reader::{self, JsonTexts};
 use crate::decode::{header_time, text};
 use crate::ir::OrderField;
 use crate::matcher::decode::Decoded;
@@ -27,10 +28,24 @@ pub(crate) struct Facts<'a> {
     pub(crate) input: &'a Input<'a>,
     pub(crate) decoded: &'a Decoded<'a>,
     pub(crate) fields: &'a Fields,
+    pub(crate) beside: Beside<'a>,
+}
+
+/// What is known of an event beside its record.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) location: &'a str,
     /// The service that the record's wrapper names.
     pub(crate) service: Option<&'a str>,
+}
+
+/// Room for texts that do not stand in the record.
+#[derive(Default)]
+pub(crate) struct TextRoom {
+    text: String,
+    /// Made for the first value that needs it.
+    json: Option<Box<JsonTexts>>,
 }
 
 impl<'a> Facts<'a> {
@@ -44,23 +59,23 @@ impl<'a> Facts<'a> {
             SubjectPlace::Slot { .. } => match &self.view.given[subject as usize] {
                 Given::Constant(_) => true,
                 Given::Fact(fact) if self.input.context.envelope(fact).is_some() => true,
-                Given::Service if self.service.is_some() => true,
+                Given::Service if self.beside.service.is_some() => true,
                 Given::Fact(_) | Given::Service | Given::No => !self.fields.slots[subject as usize].is_none(),
             },
         }
     }
 
     /// The text of a subject; made in `buffer` where it does not stand in the record as it is.
-    pub(crate) fn text<'b>(&self, subject: SubjectIndex, buffer: &'b mut String) -> Option<&'b [u8]>
+    pub(crate) fn text<'b>(&self, subject: SubjectIndex, buffer: &'b mut TextRoom) -> Option<&'b [u8]>
     where
         'a: 'b,
     {
         let header = &self.decoded.header;
         match self.program.subjects[subject as usize].place {
             SubjectPlace::Log => Some(header.log),
-            SubjectPlace::Location => Some(self.location.as_bytes()),
+            SubjectPlace::Location => Some(self.beside.location.as_bytes()),
             SubjectPlace::Hostname => {
-                Some(header.hostname.unwrap_or_else(|| self.memory.options().host.as_bytes()))
+                Some(header.hostname.unwrap_or_else(|| self.beside.memory.options().host.as_bytes()))
             }
             SubjectPlace::ProgramName => header.program_name,
             SubjectPlace::Either(first, second) => {
@@ -71,7 +86,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn slot_text<'b>(&self, subject: SubjectIndex, buffer: &'b mut String) -> Option<&'b [u8]>
+    fn slot_text<'b>(&self, subject: SubjectIndex, buffer: &'b mut TextRoom) -> Option<&'b [u8]>
     where
         'a: 'b,
     {
@@ -83,7 +98,7 @@ impl<'a> Facts<'a> {
                 }
             }
             Given::Service => {
-                if let Some(value) = self.service {
+                if let Some(value) = self.beside.service {
                     return Some(value.as_bytes());
                 }
             }
@@ -93,7 +108,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The text of what a slot holds.
-    pub(crate) fn found_text<'b>(&self, found: Found, buffer: &'b mut String) -> Option<&'b [u8]>
+    pub(crate) fn found_text<'b>(&self, found: Found, buffer: &'b mut TextRoom) -> Option<&'b [u8]>
     where
         'a: 'b,
     {
@@ -101,29 +116,33 @@ impl<'a> Facts<'a> {
             Found::None => return None,
             Found::Bytes { start, end } => return self.input.record.get(start as usize..end as usize),
             Found::Arena { start, end } => return self.fields.arena.get(start as usize..end as usize),
+            Found::Json { start, end, python } => {
+                let json = self.input.record.get(start as usize..end as usize)?;
+                buffer.text.clear();
+                buffer.json.get_or_insert_default().write(json, python, &mut buffer.text);
+            }
             Found::Tape { at } => {
                 if let Some(TapeNode::String(value)) = self.tape.get(at as usize) {
                     return Some(value.as_bytes());
                 }
-                buffer.clear();
+                buffer.text.clear();
                 match self.decoded.reading.csv {
-                    true => text::write_csv(self.tape, at as usize, buffer),
-                    false => text::write_value(self.tape, at as usize, buffer),
+                    true => text::write_csv(self.tape, at as usize, &mut buffer.text),
+                    false => text::write_value(self.tape, at as usize, &mut buffer.text),
                 }
             }
             Found::Python { at } => {
-                buffer.clear();
-                text::write_python(self.tape, at as usize, buffer);
+                buffer.text.clear();
+                text::write_python(self.tape, at as usize, &mut buffer.text);
             }
-            Found::Json { .. } => return None,
         }
-        Some(buffer.as_bytes())
+        Some(buffer.text.as_bytes())
     }
 
     /// When the event happened, by the memory's clock: seconds since 1970.
     pub(crate) fn seconds(&self) -> i64 {
         let received = self.input.received;
-        let own = match self.memory.options().clock {
+        let own = match self.beside.memory.options().clock {
             Clock::Received => None,
             Clock::Event => self.own_time(),
         };
@@ -135,7 +154,14 @@ impl<'a> Facts<'a> {
 
     /// Fills the slots that only alerts and identity need.
     pub(crate) fn extract_outputs(&self, slots: &mut [Found]) {
-        extract(self.tape, &self.view.outputs, self.decoded.reading, slots);
+        let reading = self.decoded.reading;
+        if self.tape.is_empty() && (self.fields.json.is_some() || self.decoded.is_json) {
+            // The reader has taken it, so it takes it again.
+            let mut work = reader::Work::default();
+            reader::read(self.input.record, &self.view.outputs, reading, None, &mut work, slots);
+            return;
+        }
+        extract(self.tape, &self.view.outputs, reading, slots);
         if let Some(outside) = &self.view.outside {
             extract(self.tape, outside, Reading::default(), slots);
         }
@@ -149,7 +175,7 @@ impl<'a> Facts<'a> {
         let mut slots = vec![Found::None; output_slots(self.program)];
         self.extract_outputs(&mut slots);
         let first = self.program.subjects.len() + self.program.outputs.len() + Extra::Time as usize;
-        let mut buffer = String::new();
+        let mut buffer = TextRoom::default();
         slots[first..first + ALTERNATIVES].iter().find_map(|found| {
             let text = self.found_text(*found, &mut buffer)?;
             std::str::from_utf8(text).ok().and_then(Millis::parse)
@@ -166,11 +192,14 @@ impl<'a> Facts<'a> {
     pub(crate) fn has_dynamic(&self) -> bool {
         let is_dynamic =
             |field: u32| matches!(self.program.decoders.fields()[field as usize], OrderField::Dynamic(_));
-        !self.tape.is_empty() || self.fields.captured.iter().any(|(field, _)| is_dynamic(*field))
+        !self.tape.is_empty()
+            || self.decoded.is_json
+            || self.fields.json.is_some()
+            || self.fields.captured.iter().any(|(field, _)| is_dynamic(*field))
     }
 
     /// The text of a part of a key; empty where the event lacks it.
-    pub(crate) fn key_text<'b>(&self, part: KeySubject, buffer: &'b mut String) -> &'b [u8]
+    pub(crate) fn key_text<'b>(&self, part: KeySubject, buffer: &'b mut TextRoom) -> &'b [u8]
     where
         'a: 'b,
     {

@@ -3,6 +3,7 @@
 //! Enters: results of tests. Leaves: the same when they are asked for again. Everything is stamped with the number of the
 //! event, so that beginning a new one costs nothing, however many rules there are.
 
+use super::facts::TextRoom;
 use crate::program::{Hit, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
 
 /// What is known of a predicate.
@@ -16,7 +17,7 @@ pub(super) enum Known {
 }
 
 /// See the module's comment.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Marks {
     /// The event's number, times four.
     epoch: u32,
@@ -33,7 +34,7 @@ pub(crate) struct Marks {
     /// Stack of positions of children that come into question.
     pub(super) candidates: Vec<u32>,
     /// Text of a value that does not stand in the record.
-    pub(super) text: String,
+    pub(super) text: TextRoom,
     /// A second one, for keys.
     pub(super) key: Vec<u8>,
     /// Values that must differ.

@@ -11,11 +11,13 @@ pub mod explain;
 mod facts;
 mod fields;
 mod marks;
+mod open;
 mod overflow;
 mod past;
 mod verdict;
 mod walk;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use simd_json::{Buffers, Tape};
@@ -23,19 +25,17 @@ use thiserror::Error;
 use threatlockdown_event::{Context, Millis};
 
 use self::accumulate::accumulate;
-use self::decode::{Decoded, Decoding};
-use self::facts::Facts;
+use self::decode::Decoding;
+use self::facts::{Beside, Facts};
 use self::fields::Fields;
 use self::marks::Marks;
 use self::past::Past;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
-use crate::decode::extract::{Reading, extract};
-use crate::decode::mapping::{Format, Normalise};
-use crate::decode::place::{self, Place};
-use crate::decode::text;
+use crate::decode::mapping::Format;
 use crate::decode::tree::Work;
-use crate::program::{Binding, EXTRAS, Program};
+use crate::decode::{place, reader};
+use crate::program::{EXTRAS, Program};
 
 pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
@@ -73,9 +73,12 @@ pub struct Scratch {
     /// The lists of each of the program's readers in the memory.
     lists: Vec<usize>,
     room: decode::Room,
+    /// For records that the reader took and that are shown all the same.
+    shown: decode::Room,
     buffers: Buffers,
     tape: Tape<'static>,
     work: Work,
+    reader: reader::Work,
     fields: Fields,
     marks: Marks,
 }
@@ -96,9 +99,11 @@ impl Scratch {
             memory,
             lists,
             room: decode::Room::default(),
+            shown: decode::Room::default(),
             buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
             tape: Tape(Vec::new()),
             work: Work::default(),
+            reader: reader::Work::default(),
             fields: Fields::new(subjects),
             marks: Marks::new(program.predicates.len(), subjects),
         }
@@ -106,7 +111,8 @@ impl Scratch {
 }
 
 impl Program {
-    /// Judges one record and hands the verdict to `then`, whose result is returned.
+    /// Judges one record and hands the verdict to `then`, whose result is returned. A verdict that is no alert
+    /// ([`Verdict::counts`]) knows rule and decoder only; [`Program::examine`] shows all.
     ///
     /// # Errors
     /// When the record cannot be read.
@@ -116,131 +122,84 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        let Scratch { memory, lists, room, buffers, tape: kept, work, fields, marks } = scratch;
+        self.judge(scratch, input, false, then)
+    }
+
+    /// As [`Program::evaluate`], and every verdict shows fields, description and data.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn examine<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        then: impl FnOnce(&Verdict<'_>) -> R,
+    ) -> Result<R, Fault> {
+        self.judge(scratch, input, true, then)
+    }
+
+    fn judge<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        whole: bool,
+        then: impl FnOnce(&Verdict<'_>) -> R,
+    ) -> Result<R, Fault> {
+        let Scratch { memory, lists, room, shown, buffers, tape: kept, work, reader, fields, marks } =
+            scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
         let binding = &self.bindings[input.binding.0];
         fields.clear();
         let mut decoding = Decoding { program: self, work, fields };
-        let (decoded, enveloped) = match binding.mapping.format {
-            Format::Json => match decode::parse_record(input.record, room, buffers, &mut tape) {
-                Ok(parsed) => {
-                    let enveloped = is_enveloped(binding, &tape.0);
-                    if parsed.has_infinities && binding.mapping.printed && !enveloped {
-                        overflow::forget(&mut tape.0);
-                    }
-                    let as_text = enveloped || binding.mapping.adds_nothing();
-                    let reading = match enveloped {
-                        true => Reading::default(),
-                        false => self.reading(binding, &tape.0),
-                    };
-                    let decoded = decoding.json(input.record, binding.decoder, as_text, reading);
-                    if as_text && decoding.fields.json.is_none() {
-                        tape.0.clear();
-                    }
-                    (Decoded { lossy: parsed.lossy, ..decoded }, enveloped)
-                }
-                Err(fault) => {
-                    *kept = tape.reset();
-                    return Err(fault);
-                }
-            },
-            Format::Text => {
-                let mut decoded = decoding.text(input.record);
-                if let Some(json) = decoding.fields.json {
-                    let text = decoded.header.log.get(json.start..).unwrap_or_default();
-                    decoded.lossy = decode::parse_text(text, room, buffers, &mut tape);
-                }
-                (decoded, false)
+        let read = if whole { None } else { decoding.open_by_reader(binding, input, reader) };
+        let by_reader = read.is_some();
+        let opened = match read {
+            Some(opened) => Ok(opened),
+            None => decoding.open_by_tape(binding, input, room, buffers, &mut tape),
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                *kept = tape.reset();
+                return Err(fault);
             }
         };
-        let view = match &binding.enveloped {
-            Some(view) if enveloped => view,
-            _ => &binding.raw,
-        };
+        let decoded = &opened.decoded;
+        let json_at = fields.json.map(|json| json.start);
         let service = match &binding.mapping.wrapper {
             Some(wrapper) if wrapper.service.is_some() && decoded.reading.place.root > 0 => {
-                place::service(&tape.0)
+                place::service(&tape.0).map(Cow::into_owned)
             }
             _ => None,
         };
-        let service = service.as_deref();
-        fields.place_first(self);
-        extract(&tape.0, &view.tests, decoded.reading, &mut fields.slots);
-        fields.place_rest(self);
         let location = binding.mapping.location.as_deref().unwrap_or(&input.context.location);
         let relocated = decoded.relocated.map(|part| format!("{location}|{}", String::from_utf8_lossy(part)));
-        let location = relocated.as_deref().unwrap_or(location);
+        let beside = Beside {
+            memory,
+            location: relocated.as_deref().unwrap_or(location),
+            service: service.as_deref(),
+        };
+        let view = opened.view(binding);
         if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
-            let facts = Facts {
-                program: self,
-                view,
-                tape: &tape.0,
-                input,
-                decoded: &decoded,
-                fields,
-                memory,
-                location,
-                service,
-            };
+            let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
             let filled = accumulate(&facts, memory);
             fields.fill(filled);
         }
-        let facts = Facts {
-            program: self,
-            view,
-            tape: &tape.0,
-            input,
-            decoded: &decoded,
-            fields,
-            memory,
-            location,
-            service,
-        };
+        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         let conclusion = Walk { facts, marks, past: Past::new(memory, lists) }.judge();
-        let verdict = Verdict::new(facts, binding, enveloped, conclusion);
+        if by_reader && conclusion.counts {
+            let text = json_at.and_then(|start| decoded.header.log.get(start..));
+            if binding.mapping.format == Format::Json || text.is_some() {
+                decode::show(binding, input, text.unwrap_or_default(), shown, buffers, &mut tape);
+            }
+        }
+        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
+        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion);
         let result = then(&verdict);
         drop(verdict);
         *kept = tape.reset();
         Ok(result)
     }
-}
-
-impl Program {
-    /// How a record as the provider sends it is read.
-    fn reading(&self, binding: &Binding, tape: &[simd_json::Node<'_>]) -> Reading {
-        let mapping = &binding.mapping;
-        let place = Place::of(tape, mapping);
-        let is_macie = mapping.wrapper.as_ref().is_some_and(|wrapper| wrapper.service.is_some())
-            && place.root > 0
-            && place::service(tape).as_deref() == Some("macie");
-        let kind = mapping.normalise;
-        Reading {
-            normalise: matches!(kind, Normalise::AwsBucket | Normalise::AwsEvent | Normalise::AwsSubscriber),
-            keeps_lists: kind == Normalise::AwsSubscriber || place.shown.is_some(),
-            cloudtrail: kind == Normalise::AwsBucket,
-            discard_null: binding.decoder.is_some_and(|decoder| self.decoders.get(decoder).discards_null()),
-            graph: kind == Normalise::AzureGraph,
-            place,
-            left_out: is_macie.then_some("trigger"),
-            ..Reading::default()
-        }
-    }
-}
-
-/// A member at the top of the envelope tells, mostly the first.
-fn is_enveloped(binding: &Binding, tape: &[simd_json::Node<'_>]) -> bool {
-    use simd_json::Node;
-    let (Some(form), Some(Node::Object { len, .. })) = (binding.envelope_form(), tape.first()) else {
-        return false;
-    };
-    let mut at = 1;
-    for _ in 0..*len {
-        if matches!(tape.get(at), Some(Node::String(member)) if *member == form.member) {
-            return matches!(tape.get(at + 1), Some(Node::String(value)) if *value == form.value);
-        }
-        at += 1 + text::span(tape, at + 1);
-    }
-    false
 }
 
 /// How many slots the outputs of `program` take.

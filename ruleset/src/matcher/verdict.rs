@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::facts::Facts;
+use super::facts::{Facts, TextRoom};
 use super::output_slots;
 use super::past::Conclusion;
 use crate::decode::data::{self, Members};
@@ -125,7 +125,7 @@ impl<'v> Verdict<'v> {
     /// The location that rules and alerts show.
     #[must_use]
     pub fn location(&self) -> &'v str {
-        self.facts.location
+        self.facts.beside.location
     }
 
     /// Name of the cloud provider.
@@ -163,7 +163,7 @@ impl<'v> Verdict<'v> {
 
     fn identity(&self, extras: &[Found]) -> Identity {
         let text = |slot: usize| {
-            let mut buffer = String::new();
+            let mut buffer = TextRoom::default();
             let text = self.facts.found_text(*extras.get(slot)?, &mut buffer)?;
             (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
         };
@@ -199,13 +199,13 @@ impl<'v> Verdict<'v> {
                 }
             }
             Given::Service => {
-                if let Some(value) = self.facts.service {
+                if let Some(value) = self.facts.beside.service {
                     return out.push_str(value);
                 }
             }
             Given::No => {}
         }
-        let mut buffer = String::new();
+        let mut buffer = TextRoom::default();
         let found = self.captured(name).unwrap_or(slots[slot]);
         if let Some(text) = self.facts.found_text(found, &mut buffer) {
             out.push_str(&String::from_utf8_lossy(text));
@@ -237,7 +237,7 @@ impl<'v> Verdict<'v> {
     fn captured_fields(&self) -> Vec<(String, String)> {
         let program = self.facts.program;
         let fields = &self.facts.fields;
-        let mut buffer = String::new();
+        let mut buffer = TextRoom::default();
         let mut shown: Vec<(String, String)> = Vec::new();
         let mut text = |found| {
             let text = self.facts.found_text(found, &mut buffer).unwrap_or_default();
@@ -278,7 +278,7 @@ impl<'v> Verdict<'v> {
             .iter()
             .filter_map(|(name, fact)| Some((name.as_str(), self.facts.input.context.envelope(fact)?)));
         let service = mapping.wrapper.as_ref().and_then(|wrapper| wrapper.service.as_deref());
-        let service = service.zip(self.facts.service);
+        let service = service.zip(self.facts.beside.service);
         let given = if self.enveloped { Vec::new() } else { constants.chain(service).chain(facts).collect() };
         let captured = captured.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         Members {

@@ -297,6 +297,8 @@ pub(crate) struct Pivots {
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) mapping: Mapping,
+    /// The reader knows all that the mapping does to a record.
+    pub(crate) is_plain: bool,
     /// The decoder of records that are JSON as the provider sends them.
     pub(crate) decoder: Option<DecoderIndex>,
     /// For records as the provider sends them.

@@ -95,6 +95,7 @@ impl PatternSet {
     }
 }
 
+#[cfg(test)]
 impl PatternCache {
     /// Bytes of memory, roughly.
     pub(crate) fn memory_usage(&self) -> usize {

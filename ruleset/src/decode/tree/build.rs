@@ -177,7 +177,6 @@ fn compiled<'t>(decoder: &'t Decoder, ids: &mut FxHashMap<&'t str, u32>) -> Comp
         id: *ids.entry(&decoder.name).or_insert(next),
         parent: decoder.parent.clone(),
         category: decoder.category,
-        fts: decoder.fts.clone(),
         fts_comment: decoder.fts_comment.clone(),
         accumulate: decoder.accumulate,
         json: JsonOptions { discard_null: decoder.discard_null, csv_arrays: decoder.csv_arrays },

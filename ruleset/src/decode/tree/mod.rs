@@ -19,7 +19,7 @@ use self::needles::{Found, Needles};
 use self::plugins::SonicWall;
 use self::programs::Programs;
 use self::trial::Trial;
-use crate::ir::{Category, DecoderIndex, KeyPart, Offset, OrderField, Plugin, StaticField};
+use crate::ir::{Category, DecoderIndex, Offset, OrderField, Plugin, StaticField};
 
 /// Index into [`Decoders::fields`]. The static fields come first, in the order of [`StaticField::ALL`].
 pub(crate) type FieldId = u32;
@@ -59,8 +59,6 @@ pub(crate) struct Compiled {
     pub(crate) parent: Option<String>,
     /// Which rules its events belong to.
     pub(crate) category: Option<Category>,
-    /// What makes an event seen for the first time.
-    pub(crate) fts: Vec<KeyPart>,
     /// Text for alerts.
     pub(crate) fts_comment: Option<String>,
     /// Fills missing fields from earlier events.

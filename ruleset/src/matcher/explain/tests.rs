@@ -50,7 +50,7 @@ impl<'s> Session<'s> {
         let input = Input { binding, record: event.as_bytes(), context: &context, received };
         let explainer = &mut self.explainer;
         self.program
-            .evaluate(&mut self.scratch, &input, |verdict| explainer.explain(verdict, received))
+            .examine(&mut self.scratch, &input, |verdict| explainer.explain(verdict, received))
             .unwrap()
     }
 }

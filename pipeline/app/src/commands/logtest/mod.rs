@@ -106,7 +106,7 @@ impl Bench<'_> {
         let Known { binding, context, .. } = &self.known[at];
         let input = Input { binding: *binding, record, context, received };
         let (format, explainer) = (self.format, &mut self.explainer);
-        let judged = self.program.evaluate(&mut self.scratch, &input, |verdict| match (explainer, format) {
+        let judged = self.program.examine(&mut self.scratch, &input, |verdict| match (explainer, format) {
             (Some(explainer), _) => {
                 explain::write(&explainer.explain(verdict, received), record, format, out)
             }
