@@ -54,6 +54,20 @@ impl Matcher {
         })
     }
 
+    /// Whether [`Matcher::new`] takes a test, without the cost of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(test: &Test) -> Result<(), ExprError> {
+        match test {
+            Test::OsMatch(pattern) => OsMatch::check(pattern),
+            Test::OsRegex(pattern) => OsRegex::check(pattern),
+            Test::Pcre2(pattern) => Pcre2::check(pattern),
+            Test::Equals(_) | Test::Networks(_) => Ok(()),
+            Test::List(_) => Self::new(test).map(|_| ()),
+        }
+    }
+
     /// Whether the text satisfies the test.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {

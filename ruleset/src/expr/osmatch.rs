@@ -23,6 +23,16 @@ impl OsMatch {
     /// # Errors
     /// The pattern is longer than 20480 bytes; every other text is one.
     pub fn new(pattern: &str) -> Result<Self, ExprError> {
+        Self::check(pattern)?;
+        let (inverted, choice) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
+        Ok(Self { inverted, literals: Literals::new(choice.split('|').map(part).collect()) })
+    }
+
+    /// Whether [`OsMatch::new`] takes a pattern.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(pattern: &str) -> Result<(), ExprError> {
         if pattern.len() > LONGEST {
             return Err(ExprError::new(
                 LONGEST,
@@ -30,8 +40,7 @@ impl OsMatch {
                 "put some of the alternatives into another rule, or use a list",
             ));
         }
-        let (inverted, choice) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
-        Ok(Self { inverted, literals: Literals::new(choice.split('|').map(part).collect()) })
+        Ok(())
     }
 
     /// Whether the text satisfies the pattern, the leading `!` included.

@@ -43,6 +43,15 @@ impl Pcre2 {
         Ok(Self { regex, spare: Mutex::default() })
     }
 
+    /// Whether [`Pcre2::new`] takes a pattern; only its syntax is looked at, no machine code is made.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(pattern: &str) -> Result<(), ExprError> {
+        let built = RegexBuilder::new().build(&format!("{LIMITS}{pattern}"));
+        built.map(|_| ()).map_err(|error| refused(&error))
+    }
+
     /// Whether the text has a match.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::json::Json;
 use super::*;
 use crate::wazuh::tests::compat;
-use crate::wazuh::{Origin, RuleText, load};
+use crate::wazuh::{Names, Origin, RuleText, load};
 
 const DECODERS: &[&str] = &["json", "json-msgraph", "azure-storage"];
 const ROOTS: &str = include_str!("../../rules/0010-roots.xml");
@@ -19,7 +19,7 @@ fn tree(files: &[(&str, String)]) -> RuleTree {
     let roots = [file("0010-roots.xml", ROOTS)];
     let files: Vec<RuleText> =
         roots.into_iter().chain(files.iter().map(|(path, text)| file(path, text))).collect();
-    let loaded = load(&files, DECODERS);
+    let loaded = load(&files, &Names { decoders: DECODERS, lists: &[] });
     assert_eq!(loaded.diagnostics, []);
     loaded.tree
 }
@@ -260,7 +260,8 @@ fn cloud_verdicts_are_those_of_the_reference() {
         text: std::fs::read(path).unwrap(),
         origin: Origin::User,
     };
-    let tree = load(&paths.iter().map(text).collect::<Vec<_>>(), DECODERS).tree;
+    let tree =
+        load(&paths.iter().map(text).collect::<Vec<_>>(), &Names { decoders: DECODERS, lists: &[] }).tree;
     let naive = Naive::new(&tree);
     let is_loaded = |id: u32| tree.rules.iter().any(|rule| rule.id == id);
     let (mut agreeing, mut left_out) = (0, 0);

@@ -28,7 +28,7 @@ mod xml;
 
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
 use lower::{Broken, Pending};
 use source::{Faults, Source};
@@ -54,6 +54,17 @@ pub enum Origin {
     Home,
     /// The user named it.
     User,
+}
+
+impl Origin {
+    /// What is said of a rule that the reference leaves out with a warning.
+    fn left_out(self, fault: Diagnostic) -> Diagnostic {
+        if self == Self::User {
+            return fault;
+        }
+        let message = format!("{}; the rule is left out", fault.message);
+        Diagnostic { severity: Severity::Warning, message, ..fault }
+    }
 }
 
 /// A list file.
@@ -90,8 +101,18 @@ pub struct LoadedSet {
 /// Loads decoders, lists and rules, each in the order given.
 #[must_use]
 pub fn load_set(texts: &Texts) -> LoadedSet {
-    let Loaded { tree, diagnostics } = load(&texts.rules, crate::program::DECODERS);
+    let Loaded { tree, diagnostics } =
+        load(&texts.rules, &Names { decoders: crate::program::DECODERS, lists: &[] });
     LoadedSet { set: RuleSet { tree, ..RuleSet::default() }, diagnostics }
+}
+
+/// Names that rules may use for what other files define.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// Decoders, for `<decoded_as>`.
+    pub decoders: &'a [&'a str],
+    /// Lists, in the order of the set's lists.
+    pub lists: &'a [&'a str],
 }
 
 /// What became of the rule files.
@@ -103,26 +124,26 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Loads rule files, in the order given: parents must come before their children. `decoders` are the names that
-/// `<decoded_as>` may use. Rules with faults are left out, whether to go on without them is for the caller to decide.
+/// Loads rule files, in the order given: parents must come before their children. Rules with faults are left out,
+/// whether to go on without them is for the caller to decide.
 ///
 /// ```
-/// use threatlockdown_ruleset::wazuh::{Origin, RuleText, load};
+/// use threatlockdown_ruleset::wazuh::{Names, Origin, RuleText, load};
 /// let text = br#"<group name="own,"><rule id="100000" level="3">
 ///     <match>denied</match><description>Access denied</description></rule></group>"#;
 /// let file = RuleText { path: "own.xml".into(), text: text.to_vec(), origin: Origin::User };
-/// let loaded = load(&[file], &["json"]);
+/// let loaded = load(&[file], &Names { decoders: &["json"], lists: &[] });
 /// assert!(loaded.diagnostics.is_empty());
 /// // The roots of the seven categories were missing and have been added.
 /// assert_eq!(loaded.tree.rules.len(), 7 + 1);
 /// ```
 #[must_use]
-pub fn load(files: &[RuleText], decoders: &[&str]) -> Loaded {
+pub fn load(files: &[RuleText], names: &Names<'_>) -> Loaded {
     let mut pending = Vec::new();
     let mut broken = Vec::new();
     let mut diagnostics = Vec::new();
     for file in files {
-        let (rules, unusable, faults) = read(file, decoders);
+        let (rules, unusable, faults) = read(file, names);
         pending.extend(rules);
         broken.extend(unusable);
         diagnostics.extend(faults);
@@ -133,15 +154,15 @@ pub fn load(files: &[RuleText], decoders: &[&str]) -> Loaded {
 }
 
 /// Everything that can be done with one file alone.
-fn read(file: &RuleText, decoders: &[&str]) -> (Vec<Pending>, Vec<Broken>, Vec<Diagnostic>) {
+fn read(file: &RuleText, names: &Names<'_>) -> (Vec<Pending>, Vec<Broken>, Vec<Diagnostic>) {
     let source = match Source::new(&file.path, &file.text) {
         Ok(source) => source,
         Err(fault) => return (Vec::new(), Vec::new(), vec![fault]),
     };
-    let mut faults = Faults::new(&source);
+    let mut faults = Faults::new(&source, file.origin);
     let mut elements = xml::parse(&source, &mut faults);
     variables::apply(&mut elements, &mut faults);
     let syntax = parse::parse(&elements, &mut faults);
-    let (pending, broken) = lower::lower(syntax, decoders, file.origin == Origin::Builtin, &mut faults);
+    let (pending, broken) = lower::lower(syntax, names, &mut faults);
     (pending, broken, faults.into_diagnostics())
 }

@@ -1,8 +1,8 @@
 //! Parents that are not there: where they would come from.
 //!
 //! The reference leaves a rule without its parent out, with a line in a log that nobody reads, and the rule never
-//! fires. Here it is an error, and it says what to do: load the file in another order, mend the parent first, or
-//! bring the file that defines it.
+//! fires. Here it is told, as an error where the user named the file, and with what to do: load the file in another
+//! order, mend the parent first, or bring the file that defines it.
 
 use rustc_hash::FxHashMap;
 
@@ -69,12 +69,28 @@ impl Definitions {
 
 /// The parent `id` of `rule` is not in the tree.
 pub(super) fn missing(rule: &Rule, id: u32, place: &Place, definitions: &Definitions) -> Diagnostic {
+    not_there(rule, id, "parent rule", "names itself as its parent", place, definitions)
+}
+
+/// The rule `id` whose events `rule` counts is not in the tree.
+pub(super) fn missing_target(rule: &Rule, id: u32, place: &Place, definitions: &Definitions) -> Diagnostic {
+    not_there(rule, id, "counted rule", "names itself as the rule it counts", place, definitions)
+}
+
+fn not_there(
+    rule: &Rule,
+    id: u32,
+    what: &str,
+    itself: &str,
+    place: &Place,
+    definitions: &Definitions,
+) -> Diagnostic {
     let (message, help) = if id == rule.id {
-        (format!("rule {id} names itself as its parent"), "write the id of the rule it refines".to_owned())
+        (format!("rule {id} {itself}"), "write the id of the rule it refines".to_owned())
     } else if let Some(later) = definitions.later(id) {
         let (file, line) = (&later.file, later.line);
         let message =
-            format!("the parent rule {id} is loaded later than rule {}: it stands at {file}:{line}", rule.id);
+            format!("the {what} {id} is loaded later than rule {}: it stands at {file}:{line}", rule.id);
         let help = if *file == place.file {
             "parents must be loaded first: put this rule after it".to_owned()
         } else {
@@ -86,11 +102,11 @@ pub(super) fn missing(rule: &Rule, id: u32, place: &Place, definitions: &Definit
     } else if let Some(broken) = definitions.broken.get(&id) {
         let (file, line) = (&broken.file, broken.line);
         (
-            format!("the parent rule {id} could not be loaded"),
+            format!("the {what} {id} could not be loaded"),
             format!("mend the fault of rule {id} at {file}:{line}, and this one goes too"),
         )
     } else {
-        (format!("the parent rule {id} is not loaded"), topics::origin(id))
+        (format!("the {what} {id} is not loaded"), topics::origin(id))
     };
     Diagnostic::error(place.clone(), id.to_string(), message, help)
 }
@@ -101,7 +117,16 @@ pub(super) fn one_of_several(fault: Diagnostic) -> Diagnostic {
     Diagnostic { severity: Severity::Warning, message, ..fault }
 }
 
-/// `<if_sid>` without an id; the syntax has refused it already.
-pub(super) fn no_ids(rule: &Rule) -> Diagnostic {
-    Diagnostic::error(rule.place.clone(), "", "<if_sid> names no rule", "write the id of the parent rule")
+/// None of the parents is there: one fault for the rule, which names the first and counts the others.
+pub(super) fn none_of(rule: &Rule, missing: Vec<Diagnostic>) -> Diagnostic {
+    let others = missing.len().saturating_sub(1);
+    let Some(first) = missing.into_iter().next() else {
+        // The syntax has refused it already.
+        let help = "write the id of the parent rule";
+        return Diagnostic::error(rule.place.clone(), "", "<if_sid> names no rule", help);
+    };
+    if others == 0 {
+        return first;
+    }
+    Diagnostic { message: format!("{}, nor are the {others} others that it names", first.message), ..first }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::Place;
+use crate::wazuh::Origin;
 
 /// A file may be this long; a rule set of that size would be a mistake.
 pub(super) const MAX_FILE_BYTES: usize = 16 << 20;
@@ -111,13 +112,14 @@ fn not_utf8(path: &Arc<str>, bytes: &[u8], valid: usize) -> Diagnostic {
 /// Collects the faults of one file.
 pub(super) struct Faults<'s> {
     source: &'s Source<'s>,
+    origin: Origin,
     found: Vec<Diagnostic>,
     errors: usize,
 }
 
 impl<'s> Faults<'s> {
-    pub(super) fn new(source: &'s Source<'s>) -> Self {
-        Self { source, found: Vec::new(), errors: 0 }
+    pub(super) fn new(source: &'s Source<'s>, origin: Origin) -> Self {
+        Self { source, origin, found: Vec::new(), errors: 0 }
     }
 
     /// The file can or could not be used at `offset`.
@@ -133,6 +135,34 @@ impl<'s> Faults<'s> {
         self.push(Diagnostic::error(place, shorten(text), message, help));
     }
 
+    /// The reference leaves the rule out and goes on: how bad that is depends on whose file it is.
+    pub(super) fn left_out(
+        &mut self,
+        offset: usize,
+        text: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.errors += 1;
+        let place = self.source.place(offset);
+        let fault = Diagnostic::error(place, shorten(text), message, help);
+        self.push(self.origin.left_out(fault));
+    }
+
+    /// It works as it is written, but it may be a slip of the pen. Only for those who can mend it: an installation's
+    /// files are taken as they lie.
+    pub(super) fn advice(
+        &mut self,
+        offset: usize,
+        text: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        if self.origin == Origin::User {
+            self.warning(offset, text, message, help);
+        }
+    }
+
     /// It works, but probably not as meant.
     pub(super) fn warning(
         &mut self,
@@ -145,7 +175,7 @@ impl<'s> Faults<'s> {
         self.push(Diagnostic::warning(place, shorten(text), message, help));
     }
 
-    /// How many errors there were so far: what grew it is broken.
+    /// How many faults there were so far that leave something out: what grew it is broken.
     pub(super) fn errors(&self) -> usize {
         self.errors
     }
@@ -153,6 +183,11 @@ impl<'s> Faults<'s> {
     /// Whether there are so many that going on makes no sense.
     pub(super) fn is_full(&self) -> bool {
         self.found.len() > MAX_FAULTS
+    }
+
+    /// Whose file it is.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The file the faults are in.

@@ -2,10 +2,12 @@
 //!
 //! Between the XML elements, which could say anything, and the intermediate form, which no longer knows how it was
 //! written. Repeated elements are already joined here, since that is part of what the text says; names of parents,
-//! decoders and fields are still only names.
+//! decoders, lists and rules are still only names.
+
+use std::collections::BTreeMap;
 
 use super::source::Text;
-use crate::ir::{Category, Options};
+use crate::ir::{BuiltinCheck, Category, KeyPart, Lookup, Network, Options, Subject, TimeOfDay, Weekdays};
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -18,7 +20,7 @@ pub(super) struct RuleFile {
 }
 
 /// One `<rule>`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RuleSyntax {
     /// Offset of its `<`.
     pub(super) at: usize,
@@ -34,24 +36,50 @@ pub(super) struct RuleSyntax {
     pub(super) overwrite: bool,
     /// Attribute `accuracy` is 0: tried after all siblings with another accuracy.
     pub(super) tried_last: bool,
+    /// Attribute `ignore`.
+    pub(super) ignore_seconds: u32,
     /// Which elements say where the rule hangs.
     pub(super) parents: Parents,
+    /// What it demands of earlier events.
+    pub(super) counting: Counting,
     /// `<decoded_as>`.
     pub(super) decoded_as: Option<Text>,
     /// `<category>`.
-    pub(super) category: Category,
-    /// `<match>`.
-    pub(super) log_match: Option<Pattern>,
-    /// `<regex>`.
-    pub(super) log_regex: Option<Pattern>,
+    pub(super) category: Option<Category>,
+    /// Elements with one joined pattern, by their number in the vocabulary.
+    pub(super) patterns: BTreeMap<usize, Pattern>,
     /// `<field>`, in order.
     pub(super) fields: Vec<(String, Pattern)>,
+    /// `<srcip>`.
+    pub(super) srcip: Option<Addresses>,
+    /// `<dstip>`.
+    pub(super) dstip: Option<Addresses>,
+    /// `<list>`, in order.
+    pub(super) lists: Vec<ListSyntax>,
+    /// `<compiled_rule>`.
+    pub(super) builtin_check: Option<BuiltinCheck>,
+    /// `<time>`.
+    pub(super) time: Option<TimeOfDay>,
+    /// `<weekday>`.
+    pub(super) weekdays: Option<Weekdays>,
+    /// `<check_diff>`.
+    pub(super) check_diff: bool,
+    /// `<if_fts>`.
+    pub(super) if_fts: bool,
+    /// `<ignore>`.
+    pub(super) ignore: Vec<KeyPart>,
+    /// `<check_if_ignored>`.
+    pub(super) check_if_ignored: Vec<KeyPart>,
     /// Names of the outer group and of `<group>`, joined as the reference does it.
     pub(super) group: String,
     /// `<description>`.
     pub(super) description: String,
     /// Technique ids of `<mitre>`.
     pub(super) mitre: Vec<String>,
+    /// The tactic of each technique, where tactics are given.
+    pub(super) mitre_tactics: Vec<String>,
+    /// `<cve>`.
+    pub(super) cve: Option<String>,
     /// `<info>`: text and type.
     pub(super) info: Vec<(String, String)>,
     /// `<options>`.
@@ -69,6 +97,29 @@ pub(super) struct Parents {
     pub(super) group: Option<Text>,
 }
 
+/// What makes a rule count events.
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    /// `<if_matched_sid>`.
+    pub(super) sid: Option<Text>,
+    /// `<if_matched_group>`.
+    pub(super) group: Option<Text>,
+    /// `<if_matched_regex>`.
+    pub(super) regex: Option<Text>,
+    /// Attribute `frequency`.
+    pub(super) frequency: Option<u32>,
+    /// Attribute `timeframe`.
+    pub(super) timeframe: Option<u32>,
+    /// `<global_frequency>`.
+    pub(super) global: bool,
+    /// `<same_…>`.
+    pub(super) same: Vec<Subject>,
+    /// `<different_…>`.
+    pub(super) different: Vec<Subject>,
+    /// What means something only beside one of the first three: its place, and how it is written.
+    pub(super) needs_source: Option<(usize, String)>,
+}
+
 /// A pattern in one of the matching languages.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
@@ -82,12 +133,36 @@ pub(super) struct Pattern {
     pub(super) negate: bool,
 }
 
+/// Addresses and networks, one of which must hold the value.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    /// In order.
+    pub(super) networks: Vec<Network>,
+    /// None of them may hold it.
+    pub(super) negate: bool,
+}
+
+/// `<list>`.
+#[derive(Debug)]
+pub(super) struct ListSyntax {
+    /// Name of the list.
+    pub(super) name: Text,
+    /// What is looked up.
+    pub(super) subject: Subject,
+    /// How.
+    pub(super) lookup: Lookup,
+    /// Pattern for the entry's value.
+    pub(super) check_value: Option<Text>,
+}
+
 /// The matching languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     OsMatch,
     OsRegex,
     Pcre2,
+    /// The same bytes; only where an element has it by default.
+    Exact,
 }
 
 impl Language {

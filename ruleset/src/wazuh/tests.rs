@@ -6,7 +6,10 @@ use super::*;
 use crate::diagnostic::Severity;
 use crate::ir::{NodeIndex, Part, Subject, Test};
 
-const DECODERS: &[&str] = &["json", "json-msgraph", "azure-storage"];
+const NAMES: Names<'_> = Names {
+    decoders: &["json", "json-msgraph", "azure-storage"],
+    lists: &["etc/lists/bad", "etc/lists/good"],
+};
 
 /// The tests' rules inside one group.
 fn rules(body: &str) -> String {
@@ -18,7 +21,7 @@ fn file(path: &str, text: impl Into<Vec<u8>>) -> RuleText {
 }
 
 fn load_one(body: &str) -> Loaded {
-    load(&[file("t.xml", rules(body))], DECODERS)
+    load(&[file("t.xml", rules(body))], &NAMES)
 }
 
 /// Messages as people see them, one line each: `file:line:column: severity: message`.
@@ -115,7 +118,7 @@ fn one_run_shows_the_faults_of_all_files() {
                 rules("<rule id='100002' level='3'><if_sid>5710</if_sid><description>d</description></rule>"),
             ),
         ],
-        DECODERS,
+        &NAMES,
     );
     assert_eq!(
         lines(&loaded),
@@ -170,7 +173,7 @@ fn unknown_decoders_name_the_nearest() {
 
 #[test]
 fn a_file_that_is_too_long_is_refused() {
-    let loaded = load(&[file("big.xml", vec![b' '; (16 << 20) + 1])], DECODERS);
+    let loaded = load(&[file("big.xml", vec![b' '; (16 << 20) + 1])], &NAMES);
     assert_eq!(lines(&loaded).len(), 1);
     assert!(lines(&loaded)[0].contains("16777217 bytes"));
 }
@@ -187,7 +190,7 @@ fn six_rules_on_an_azure_parent_load_as_they_are() {
     };
     let own: String = (100_200..100_206).map(|id| child(id, "Microsoft.ContainerService|cluster")).collect();
     let builtin = RuleText { origin: Origin::Builtin, ..file("0555-azure.xml", rules(parent)) };
-    let loaded = load(&[builtin, file("own.xml", rules(&own))], DECODERS);
+    let loaded = load(&[builtin, file("own.xml", rules(&own))], &NAMES);
     assert_eq!(lines(&loaded), [] as [&str; 0]);
     assert_eq!(shape(&loaded), "1[87801[100200 100201 100202 100203 100204 100205]]");
     assert!(loaded.tree.rules.iter().find(|rule| rule.id == 87801).unwrap().builtin);
@@ -216,7 +219,7 @@ fn damaged_files_never_panic() {
                 _ => bytes.extend_from_within(at..end),
             }
         }
-        let loaded = load(&[file("t.xml", bytes)], DECODERS);
+        let loaded = load(&[file("t.xml", bytes)], &NAMES);
         let _shown = lines(&loaded);
     }
 }
@@ -233,7 +236,7 @@ fn the_public_rule_set_has_no_unknown_words() {
     let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
     let files: Vec<RuleText> =
         paths.iter().map(|path| file(&name(path), std::fs::read(path).unwrap())).collect();
-    let loaded = load(&files, DECODERS);
+    let loaded = load(&files, &NAMES);
     let is_expected = |fault: &&Diagnostic| {
         let known = [
             "is not supported by this version",
@@ -256,7 +259,7 @@ fn a_rule_with_a_fault_is_checked_to_its_end() {
     let rule = "<group name='t,'><rule id='100300' level='99'><if_sid>5716</if_sid><regex>\\q</regex><feild name='x'>y</feild><description>d</description></rule></group>";
     let file = RuleText { path: "t".into(), text: rule.as_bytes().to_vec(), origin: Origin::User };
     let faults: Vec<String> =
-        load(&[file], &[]).diagnostics.iter().map(|fault| fault.message.clone()).collect();
+        load(&[file], &Names::default()).diagnostics.iter().map(|fault| fault.message.clone()).collect();
     for expected in ["level is not a number", "no element <feild>", "5716", "\\q"] {
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
     }

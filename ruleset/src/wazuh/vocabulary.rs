@@ -1,12 +1,10 @@
-//! The words of the rule language: which exist, which of them this version understands, and what a wrong one was
-//! probably meant to be.
+//! The words of the rule language: which exist, and what a wrong one was probably meant to be.
 
-/// Attributes of `<rule>` that are understood.
-pub(super) const RULE_ATTRIBUTES: &[&str] = &["id", "level", "maxsize", "noalert", "overwrite", "accuracy"];
-/// Attributes of `<rule>` that the language has, but not this version.
-pub(super) const LATER_RULE_ATTRIBUTES: &[&str] = &["frequency", "timeframe", "ignore"];
+/// Attributes of `<rule>`.
+pub(super) const RULE_ATTRIBUTES: &[&str] =
+    &["id", "level", "maxsize", "noalert", "overwrite", "accuracy", "frequency", "timeframe", "ignore"];
 
-/// Elements of a rule that are understood.
+/// Elements of a rule.
 pub(super) const RULE_ELEMENTS: &[&str] = &[
     "if_sid",
     "if_group",
@@ -21,9 +19,6 @@ pub(super) const RULE_ELEMENTS: &[&str] = &[
     "mitre",
     "info",
     "options",
-];
-/// Elements of a rule that the language has, but not this version.
-pub(super) const LATER_RULE_ELEMENTS: &[&str] = &[
     "program_name",
     "hostname",
     "location",
@@ -104,6 +99,24 @@ pub(super) const LATER_RULE_ELEMENTS: &[&str] = &[
     "not_same_agent",
 ];
 
+/// Elements of a rule whose names are compared with case, as are all that begin with `different_` but
+/// `different_field`; the others are not.
+const WITH_CASE: &[&str] = &[
+    "same_id",
+    "same_url",
+    "same_data",
+    "same_extra_data",
+    "same_status",
+    "same_system_name",
+    "same_srcgeoip",
+    "same_dstgeoip",
+];
+
+/// Whether the element of that name (in lower case) exists in lower case only.
+pub(super) fn minds_case(name: &str) -> bool {
+    WITH_CASE.contains(&name) || (name.starts_with("different_") && name != "different_field")
+}
+
 /// Values of `<options>`.
 pub(super) const OPTIONS: &[&str] =
     &["alert_by_email", "no_email_alert", "log_alert", "no_log", "no_ar", "no_full_log", "no_counter"];
@@ -130,6 +143,25 @@ pub(super) const STATIC_FIELDS: &[&str] = &[
     "dstuser",
     "program_name",
     "hostname",
+];
+
+/// Names by which `<list field="…">` means something else than a dynamic field.
+pub(super) const LIST_FIELDS: &[&str] = &[
+    "srcip",
+    "srcport",
+    "dstip",
+    "dstport",
+    "user",
+    "url",
+    "id",
+    "hostname",
+    "program_name",
+    "status",
+    "action",
+    "protocol",
+    "system_name",
+    "data",
+    "extra_data",
 ];
 
 /// The known word that `word` was probably meant to be.
@@ -169,11 +201,11 @@ mod tests {
 
     #[test]
     fn knows_each_word_once() {
-        for list in [RULE_ELEMENTS, LATER_RULE_ELEMENTS] {
+        for list in [RULE_ELEMENTS, RULE_ATTRIBUTES, LIST_FIELDS] {
             for (at, word) in list.iter().enumerate() {
                 assert!(!list[..at].contains(word), "{word}");
             }
         }
-        assert!(RULE_ELEMENTS.iter().all(|word| !LATER_RULE_ELEMENTS.contains(word)));
+        assert!(WITH_CASE.iter().all(|word| RULE_ELEMENTS.contains(word)));
     }
 }

@@ -62,6 +62,14 @@ impl OsRegex {
         Ok(Self { alternatives, literals })
     }
 
+    /// Whether [`OsRegex::new`] takes a pattern.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(pattern: &str) -> Result<(), ExprError> {
+        parse::parse(pattern).map(|_| ())
+    }
+
     /// Whether the text matches.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {

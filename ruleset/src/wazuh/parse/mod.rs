@@ -3,6 +3,14 @@
 //! Enters: the elements of a file. Leaves: its rules, and all faults in them. A rule with a fault is left out, but
 //! read to its end, and the rules after it too, so that one run of the check shows everything there is to mend.
 
+mod addresses;
+mod attributes;
+mod clock;
+mod counting;
+mod keys;
+mod lists;
+mod mitre;
+pub(super) mod patterns;
 mod rule;
 #[cfg(test)]
 mod tests;

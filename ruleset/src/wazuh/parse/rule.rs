@@ -1,30 +1,42 @@
-//! One `<rule>`: its attributes and elements.
+//! One `<rule>`: its elements.
 
-use super::super::source::Faults;
-use super::super::syntax::{Language, Parents, RuleFile, RuleSyntax};
+use super::super::source::{Faults, Text};
+use super::super::syntax::{Language, RuleFile, RuleSyntax};
 use super::super::vocabulary as words;
-use super::super::xml::{Attribute, Element};
+use super::super::xml::Element;
+use super::patterns::{self, PATTERNS};
 use super::texts::{check_length, field_pattern, join, no_attributes, pattern, text_of};
-use super::{is, tag};
-use crate::ir::{Category, Options};
+use super::{addresses, attributes, clock, counting, is, keys, lists, mitre, tag};
+use crate::ir::{BuiltinCheck, Category};
 
 /// Fields tested by one rule.
 const MAX_FIELDS: usize = 256;
 
+/// Values of `<compiled_rule>`.
+const COMPILED: [(&str, BuiltinCheck); 5] = [
+    ("check_id_size", BuiltinCheck::CheckIdSize),
+    ("comp_srcuser_dstuser", BuiltinCheck::SrcuserDstuser),
+    ("comp_mswin_targetuser_calleruser_diff", BuiltinCheck::TargetuserCalleruserDiff),
+    ("is_simple_http_request", BuiltinCheck::SimpleHttpRequest),
+    ("is_valid_crawler", BuiltinCheck::ValidCrawler),
+];
+
 /// Reads `element` into `file`; `group` is the name of the group around it.
 pub(super) fn parse(element: &Element<'_>, group: &str, file: &mut RuleFile, faults: &mut Faults<'_>) {
     let errors = faults.errors();
-    let mut rule =
-        Reader { id: None, level: None, has_description: false, rule: empty(element.at, group), faults };
-    rule.attributes(element);
+    let mut rule = RuleSyntax { at: element.at, group: group.to_owned(), ..RuleSyntax::default() };
+    let id = attributes::read(&mut rule, element, faults);
+    let mut reader = Reader { has_description: false, rule, faults };
     for child in &element.children {
         // What a fault of the XML did to the rest of the rule was told with that fault.
         if !(element.broken && is(child, "rule")) {
-            rule.element(child);
+            reader.element(child);
         }
     }
-    rule.check_complete(element);
-    let Reader { id, rule, .. } = rule;
+    if !element.broken {
+        reader.check_complete(element, id);
+    }
+    let Reader { rule, .. } = reader;
     if faults.errors() == errors && !element.broken && element.children.iter().all(|child| !child.broken) {
         file.rules.push(rule);
     } else {
@@ -32,152 +44,110 @@ pub(super) fn parse(element: &Element<'_>, group: &str, file: &mut RuleFile, fau
     }
 }
 
-fn empty(at: usize, group: &str) -> RuleSyntax {
-    RuleSyntax {
-        at,
-        id: 0,
-        level: 0,
-        maxsize: None,
-        noalert: false,
-        overwrite: false,
-        tried_last: false,
-        parents: Parents::default(),
-        decoded_as: None,
-        category: Category::Syslog,
-        log_match: None,
-        log_regex: None,
-        fields: Vec::new(),
-        group: group.to_owned(),
-        description: String::new(),
-        mitre: Vec::new(),
-        info: Vec::new(),
-        options: Options::default(),
-    }
-}
-
 struct Reader<'f, 's> {
-    id: Option<u32>,
-    level: Option<u8>,
     has_description: bool,
     rule: RuleSyntax,
     faults: &'f mut Faults<'s>,
 }
 
 impl Reader<'_, '_> {
-    fn attributes(&mut self, element: &Element<'_>) {
-        for attribute in &element.attributes {
-            let name = attribute.name.to_ascii_lowercase();
-            match name.as_str() {
-                "id" => {
-                    self.id = self.number(attribute, "a number of at most six digits", |id| id <= 999_999);
-                }
-                "level" => {
-                    let level = self.number(attribute, "a number from 0 to 16", |level| level <= 16);
-                    self.level = level.and_then(|level| u8::try_from(level).ok());
-                }
-                "maxsize" => self.maxsize(attribute),
-                "noalert" => {
-                    self.rule.noalert = self.number(attribute, "0 or 1", |value| value <= 1) == Some(1);
-                }
-                "accuracy" => {
-                    self.rule.tried_last = self.number(attribute, "a number", |_| true) == Some(0);
-                }
-                "overwrite" => self.overwrite(attribute),
-                _ => self.unknown_attribute(attribute, &name),
-            }
-        }
-        self.rule.id = self.id.unwrap_or_default();
-        self.rule.level = self.level.unwrap_or_default();
-    }
-
-    fn number(&mut self, attribute: &Attribute<'_>, wanted: &str, fits: impl Fn(u32) -> bool) -> Option<u32> {
-        let text = attribute.value.value.as_str();
-        let is_digits = (1..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse().ok().filter(|number| is_digits && fits(*number));
-        if number.is_none() {
-            let name = attribute.name;
-            let message = format!("the attribute {name} is not {wanted}");
-            self.faults.error(attribute.at, text, message, format!("write {name}=\"…\" with {wanted}"));
-        }
-        number
-    }
-
-    /// The reference cuts longer numbers, here they are refused: what a cut number does is never what was meant.
-    fn maxsize(&mut self, attribute: &Attribute<'_>) {
-        self.rule.maxsize = self.number(attribute, "a number of at most four digits", |size| size <= 9999);
-    }
-
-    fn overwrite(&mut self, attribute: &Attribute<'_>) {
-        let value = attribute.value.value.as_str();
-        self.rule.overwrite = value.eq_ignore_ascii_case("yes");
-        if !self.rule.overwrite && !value.eq_ignore_ascii_case("no") {
-            self.faults.error(
-                attribute.at,
-                value,
-                "the attribute overwrite is neither yes nor no",
-                "write yes or no",
-            );
-        }
-    }
-
-    fn unknown_attribute(&mut self, attribute: &Attribute<'_>, name: &str) {
-        let (message, help) = if words::LATER_RULE_ATTRIBUTES.contains(&name) {
-            let message = format!("the attribute {name} of <rule> is not supported by this version");
-            (
-                message,
-                "take the rule out, or leave the attribute away if the rule makes sense without it"
-                    .to_owned(),
-            )
-        } else {
-            let known: Vec<&str> =
-                words::RULE_ATTRIBUTES.iter().chain(words::LATER_RULE_ATTRIBUTES).copied().collect();
-            (format!("<rule> has no attribute {name}"), words::suggest(name, &known))
-        };
-        self.faults.error(attribute.at, attribute.name, message, help);
-    }
-
     fn element(&mut self, element: &Element<'_>) {
         let name = element.name.to_ascii_lowercase();
-        if name != "mitre" && words::RULE_ELEMENTS.contains(&name.as_str()) {
+        if !words::RULE_ELEMENTS.contains(&name.as_str())
+            || (words::minds_case(&name) && name != element.name)
+        {
+            self.unknown_element(element, &name);
+            return;
+        }
+        if name != "mitre" {
             self.no_children(element);
         }
+        if let Some(number) = patterns::number(&name) {
+            self.pattern(number, element);
+            return;
+        }
+        let (rule, faults) = (&mut self.rule, &mut *self.faults);
         match name.as_str() {
-            "if_sid" => {
-                self.check_glued(element);
-                join(&mut self.rule.parents.sid, self.faults, element, &[]);
-            }
-            "if_level" => join(&mut self.rule.parents.level, self.faults, element, &[]),
-            "if_group" => join(&mut self.rule.parents.group, self.faults, element, &[]),
+            "if_sid" | "if_level" | "if_group" => self.parent(element, &name),
+            "if_matched_sid" | "if_matched_group" | "if_matched_regex" => self.counted(element, &name),
             "decoded_as" => self.decoded_as(element),
             "category" => self.category(element),
-            "match" => pattern(&mut self.rule.log_match, self.faults, element, Language::OsMatch),
-            "regex" => pattern(&mut self.rule.log_regex, self.faults, element, Language::OsRegex),
             "field" => self.field(element),
+            "srcip" => addresses::read(&mut rule.srcip, element, faults),
+            "dstip" => addresses::read(&mut rule.dstip, element, faults),
+            "list" => rule.lists.extend(lists::read(element, rule.lists.len(), faults)),
+            "compiled_rule" | "time" | "weekday" => self.one_of_a_kind(element, &name),
+            "if_fts" => (no_attributes(faults, element, &[]), rule.if_fts = true).1,
+            "check_diff" => (no_attributes(faults, element, &[]), rule.check_diff = true).1,
+            "ignore" => keys::read(&mut rule.ignore, element, faults),
+            "check_if_ignored" => keys::read(&mut rule.check_if_ignored, element, faults),
             "group" => self.group(element),
             "description" => self.description(element),
-            "mitre" => self.mitre(element),
+            "mitre" => mitre::read(rule, element, faults),
+            "cve" => rule.cve = Some(element.content.value.clone()),
             "info" => self.info(element),
             "options" => self.options(element),
-            _ => self.unknown_element(element, &name),
+            name => counting::read(&mut rule.counting, element, name, faults),
         }
     }
 
     fn unknown_element(&mut self, element: &Element<'_>, name: &str) {
-        let (message, help) = if words::LATER_RULE_ELEMENTS.contains(&name) {
-            let message = format!("<{name}> is not supported by this version");
-            (message, "take the rule out; without this element it would match other events".to_owned())
-        } else {
-            let known: Vec<&str> =
-                words::RULE_ELEMENTS.iter().chain(words::LATER_RULE_ELEMENTS).copied().collect();
-            (format!("a rule has no element <{}>", element.name), words::suggest(name, &known))
+        let help = match words::minds_case(name) {
+            true => format!("this name is compared with case: write <{name}>"),
+            false => words::suggest(name, words::RULE_ELEMENTS),
         };
+        let message = format!("a rule has no element <{}>", element.name);
         self.faults.error(element.at, &tag(element), message, help);
     }
 
+    /// The reference takes the text after the last element inside for the whole content.
     fn no_children(&mut self, element: &Element<'_>) {
         if let Some(child) = element.children.first().filter(|_| !element.broken) {
-            let message = format!("<{}> cannot hold elements", element.name);
-            self.faults.error(child.at, &tag(child), message, "write \\< for a < that belongs to the text");
+            let message = format!("<{}> cannot hold elements: only the text after them counts", element.name);
+            self.faults.warning(child.at, &tag(child), message, "write \\< for a < that belongs to the text");
+        }
+    }
+
+    fn pattern(&mut self, number: usize, element: &Element<'_>) {
+        let default = PATTERNS.get(number).map_or(Language::OsMatch, |(_, _, language)| *language);
+        let mut joined = self.rule.patterns.remove(&number);
+        pattern(&mut joined, self.faults, element, default);
+        if let Some(joined) = joined {
+            self.rule.patterns.insert(number, joined);
+        }
+    }
+
+    fn parent(&mut self, element: &Element<'_>, name: &str) {
+        if name == "if_sid" {
+            self.check_glued(element);
+        }
+        let parents = &mut self.rule.parents;
+        let text = match name {
+            "if_sid" => &mut parents.sid,
+            "if_level" => &mut parents.level,
+            _ => &mut parents.group,
+        };
+        join(text, self.faults, element, &[]);
+    }
+
+    /// What makes the rule count events. Only the sid is not joined, the last one counts.
+    fn counted(&mut self, element: &Element<'_>, name: &str) {
+        let counting = &mut self.rule.counting;
+        let text = match name {
+            "if_matched_sid" => &mut counting.sid,
+            "if_matched_group" => &mut counting.group,
+            _ => &mut counting.regex,
+        };
+        if name == "if_matched_sid" {
+            Self::only_one(text.take(), element, self.faults);
+        }
+        join(text, self.faults, element, &[]);
+    }
+
+    fn only_one(before: Option<Text>, element: &Element<'_>, faults: &mut Faults<'_>) {
+        if before.is_some() {
+            let message = format!("<{}> stands twice, the last one counts", element.name);
+            faults.warning(element.at, &element.content.value, message, "remove one of them");
         }
     }
 
@@ -188,38 +158,58 @@ impl Reader<'_, '_> {
         let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
         if is_digit(before.bytes().last()) && is_digit(next.bytes().next()) {
             let message = "repeated <if_sid> are joined without anything between, so two ids become one";
-            self.faults.error(
-                element.at,
-                next,
-                message,
-                "write all ids in one <if_sid>, with commas between",
-            );
+            let help = "write all ids in one <if_sid>, with commas between";
+            self.faults.warning(element.at, next, message, help);
         }
     }
 
     fn decoded_as(&mut self, element: &Element<'_>) {
         no_attributes(self.faults, element, &[]);
-        if self.rule.decoded_as.is_some() {
-            let message = "<decoded_as> stands twice, the last one counts";
-            self.faults.warning(element.at, &element.content.value, message, "remove one of them");
-        }
+        Self::only_one(self.rule.decoded_as.take(), element, self.faults);
         self.rule.decoded_as = Some(text_of(element));
     }
 
     fn category(&mut self, element: &Element<'_>) {
         no_attributes(self.faults, element, &[]);
         let name = element.content.value.as_str();
-        match Category::by_name(name) {
-            Some(category) => self.rule.category = category,
-            None => {
-                let known: Vec<&str> = Category::ALL.iter().map(|category| category.name()).collect();
-                let at = text_of(element).origin(0);
-                self.faults.error(
-                    at,
-                    name,
-                    format!("there is no category {name}"),
-                    words::suggest(name, &known),
-                );
+        self.rule.category = Category::by_name(name);
+        if self.rule.category.is_none() {
+            let known = Category::ALL.map(Category::name);
+            self.no_such(element, "category", &known);
+        }
+    }
+
+    fn no_such(&mut self, element: &Element<'_>, what: &str, known: &[&str]) {
+        let name = element.content.value.as_str();
+        let (at, help) = (text_of(element).origin(0), words::suggest(name.trim(), known));
+        self.faults.error(at, name, format!("there is no {what} {}", name.trim()), help);
+    }
+
+    fn one_of_a_kind(&mut self, element: &Element<'_>, name: &str) {
+        no_attributes(self.faults, element, &[]);
+        let text = element.content.value.as_str();
+        let at = text_of(element).origin(0);
+        match name {
+            "time" => {
+                self.rule.time = clock::time(text);
+                if self.rule.time.is_none() {
+                    let help = "write hh:mm - hh:mm, each with am or pm if you like, such as 6 pm - 8:30 am";
+                    self.faults.error(at, text, "this is no span of the day", help);
+                }
+            }
+            "weekday" => {
+                self.rule.weekdays = clock::weekday(text);
+                if self.rule.weekdays.is_none() {
+                    let help = "write names of days, weekdays or weekends, with commas between, without !";
+                    self.faults.error(at, text, "these are no days of the week", help);
+                }
+            }
+            _ => {
+                let found = COMPILED.iter().find(|(known, _)| *known == text);
+                self.rule.builtin_check = found.map(|(_, check)| *check);
+                if self.rule.builtin_check.is_none() {
+                    self.no_such(element, "compiled rule", &COMPILED.map(|(known, _)| known));
+                }
             }
         }
     }
@@ -231,8 +221,12 @@ impl Reader<'_, '_> {
             self.faults.error(element.at, &tag(element), "<field> has no name", "write <field name=\"…\">");
         } else if words::STATIC_FIELDS.contains(&name) {
             let message = format!("{name} is a static field, <field> looks at dynamic fields only");
-            let help =
-                format!("the language has an element for it, which this version does not support: <{name}>");
+            let help = match name {
+                "srcuser" | "dstuser" => {
+                    "use <user>, which looks at dstuser and, without one, at srcuser".to_owned()
+                }
+                _ => format!("use the element of its own: <{name}>…</{name}>"),
+            };
             self.faults.error(attribute.map_or(element.at, |attribute| attribute.at), name, message, help);
         } else if self.rule.fields.len() == MAX_FIELDS {
             let message = format!("the rule tests more than {MAX_FIELDS} fields");
@@ -252,7 +246,7 @@ impl Reader<'_, '_> {
             let glued = format!("{}{}", before.rsplit(',').next().unwrap_or_default(), names);
             let glued = glued.split(',').next().unwrap_or_default().to_owned();
             let message = format!("the group names before and here are joined to the one name {glued}");
-            self.faults.warning(element.at, &names, message, "end each list of groups with a comma");
+            self.faults.advice(element.at, &names, message, "end each list of groups with a comma");
         }
         before.push_str(&names);
     }
@@ -268,40 +262,8 @@ impl Reader<'_, '_> {
         check_length(self.faults, element);
     }
 
-    /// Technique ids; with pairs of tactic and technique, the technique.
-    fn mitre(&mut self, element: &Element<'_>) {
-        for child in &element.children {
-            let id = child.content.value.trim();
-            match child.name.to_ascii_lowercase().as_str() {
-                "id" | "techniqueid" => {
-                    let (head, digits) = id.split_at_checked(1).unwrap_or_default();
-                    let is_technique =
-                        head == "T" && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-                    if !is_technique || digits.is_empty() {
-                        let message = "this is not the id of an ATT&CK technique";
-                        self.faults.warning(child.at, id, message, "write an id like T1078 or T1098.004");
-                    }
-                    if !(id.is_empty() || self.rule.mitre.iter().any(|known| known == id)) {
-                        self.rule.mitre.push(id.to_owned());
-                    }
-                }
-                "tacticid" => {}
-                _ => {
-                    let message = format!("<mitre> has no element <{}>", child.name);
-                    let help = words::suggest(child.name, &["id", "tacticID", "techniqueID"]);
-                    self.faults.error(child.at, &tag(child), message, help);
-                }
-            }
-        }
-        if element.children.is_empty() {
-            let message = "<mitre> names no technique";
-            self.faults.warning(element.at, &tag(element), message, "write <mitre><id>T1078</id></mitre>");
-        }
-    }
-
     fn info(&mut self, element: &Element<'_>) {
         no_attributes(self.faults, element, &["type"]);
-        check_length(self.faults, element);
         let kind = element.attributes.iter().find(|attribute| attribute.name == "type");
         let mut name = "text";
         if let Some(kind) = kind {
@@ -329,39 +291,33 @@ impl Reader<'_, '_> {
             "no_ar" => {}
             "no_full_log" => options.no_full_log = true,
             "no_counter" => options.no_counter = true,
-            other => {
-                let at = text_of(element).origin(0);
-                let help = words::suggest(other.trim(), words::OPTIONS);
-                self.faults.error(at, other, format!("there is no option {}", other.trim()), help);
-            }
+            _ => self.no_such(element, "option", words::OPTIONS),
         }
     }
 
-    fn check_complete(&mut self, element: &Element<'_>) {
+    fn check_complete(&mut self, element: &Element<'_>, id: Option<u32>) {
         let has =
             |name: &str| element.attributes.iter().any(|attribute| attribute.name.eq_ignore_ascii_case(name));
-        if element.broken {
-            return;
-        }
         for (name, value) in [("id", "100000"), ("level", "3")] {
             if !has(name) {
-                let message = format!("the rule has no {name}");
-                self.faults.error(
-                    element.at,
-                    &tag(element),
-                    message,
-                    format!("write {name}=\"{value}\" into the tag"),
-                );
+                let help = format!("write {name}=\"{value}\" into the tag");
+                self.faults.error(element.at, &tag(element), format!("the rule has no {name}"), help);
             }
         }
         if !self.has_description {
-            let id = self.id.map_or_else(|| tag(element), |id| format!("rule {id}"));
+            let id = id.map_or_else(|| tag(element), |id| format!("rule {id}"));
             let help = "add <description>what happened</description>";
             self.faults.error(element.at, &id, "the rule has no description", help);
         }
-        if self.rule.tried_last && self.rule.level == 0 {
-            let message = "accuracy 0 together with level 0 makes a level-99 rule in the reference";
-            self.faults.error(element.at, &tag(element), message, "remove the attribute accuracy");
+        let counting = &self.rule.counting;
+        if let Some((at, written)) = &counting.needs_source
+            && counting.sid.is_none()
+            && counting.group.is_none()
+            && counting.regex.is_none()
+        {
+            let message = format!("{written} means nothing in a rule that counts no events");
+            let help = "add <if_matched_sid>, <if_matched_group> or <if_matched_regex>, or remove it";
+            self.faults.error(*at, written, message, help);
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The grammar: what is refused, what is warned about.
 
-use crate::wazuh::{Loaded, Origin, RuleText, load};
+use crate::wazuh::{Loaded, Names, Origin, RuleText, load};
 
 fn read(text: &str) -> Loaded {
-    load(&[RuleText { path: "t".into(), text: text.as_bytes().to_vec(), origin: Origin::User }], &["json"])
+    load(
+        &[RuleText { path: "t".into(), text: text.as_bytes().to_vec(), origin: Origin::User }],
+        &Names { decoders: &["json"], lists: &["etc/lists/bad"] },
+    )
 }
 
 /// Faults of one rule, as `column severity message`; the rule begins in column 1 of line 2.

@@ -42,7 +42,7 @@ pub(super) fn pattern(
     no_attributes(faults, element, &["type", "negate"]);
     check_length(faults, element);
     let language = language(faults, element).unwrap_or(default);
-    let negate = negate(faults, element);
+    let negate = is_negated(faults, element);
     match to {
         Some(pattern) => {
             pattern.text.append(&element.content);
@@ -56,7 +56,7 @@ pub(super) fn pattern(
 pub(super) fn field_pattern(faults: &mut Faults<'_>, element: &Element<'_>) -> Pattern {
     no_attributes(faults, element, &["name", "type", "negate"]);
     let language = language(faults, element).unwrap_or(Language::OsRegex);
-    let negate = negate(faults, element);
+    let negate = is_negated(faults, element);
     Pattern { text: text_of(element), at: element.at, language, negate }
 }
 
@@ -73,7 +73,8 @@ fn language(faults: &mut Faults<'_>, element: &Element<'_>) -> Option<Language> 
     language
 }
 
-fn negate(faults: &mut Faults<'_>, element: &Element<'_>) -> bool {
+/// The attribute `negate`.
+pub(super) fn is_negated(faults: &mut Faults<'_>, element: &Element<'_>) -> bool {
     let Some(attribute) = element.attributes.iter().find(|attribute| attribute.name == "negate") else {
         return false;
     };

@@ -4,6 +4,7 @@
 //! parents. One rule can hang at many places: below several ids, below everything of a level or group, and below every
 //! place of its parent. Since that multiplies, the number of places is bounded.
 
+mod feeds;
 mod find;
 mod overwrite;
 #[cfg(test)]
@@ -13,11 +14,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::lower::{Attach, Broken, Pending};
+use super::Origin;
+use super::lower::{Attach, AttachTo, Broken, Counts, Pending, blank};
 use super::parents::{self, Definitions};
 use super::vocabulary::nearest;
 use crate::diagnostic::Diagnostic;
-use crate::ir::{Category, Node, NodeIndex, Options, Place, Rule, RuleIndex, RuleTree, Template};
+use crate::ir::{Category, Node, NodeIndex, Place, Rule, RuleIndex, RuleTree};
 
 /// Places that all rules together may have.
 const MAX_NODES: usize = 1_000_000;
@@ -37,7 +39,7 @@ pub(super) fn build(pending: Vec<Pending>, broken: Vec<Broken>) -> (RuleTree, Ve
     // Rules with faults are not hung, but whether their parents are there is told with their other faults.
     for rest in broken.into_iter().filter_map(|broken| broken.rest) {
         if let Err(fault) = builder.parents(&rest) {
-            builder.diagnostics.push(fault);
+            builder.diagnostics.push(rest.origin.left_out(fault));
         }
     }
     (builder.tree, limit(builder.diagnostics))
@@ -65,39 +67,17 @@ fn roots() -> Vec<Pending> {
     let file: Arc<str> = Arc::from("(roots)");
     let root = |(id, category): (u32, Category)| Pending {
         rule: Rule {
-            id,
-            level: 0,
-            category,
             noalert: true,
-            maxsize: None,
-            decoded_as: None,
-            conditions: Vec::new(),
-            builtin_check: None,
-            time: None,
-            weekdays: None,
-            check_diff: false,
-            if_fts: false,
-            lists: Vec::new(),
-            correlation: None,
-            frequency: None,
-            ignore_seconds: 0,
-            ignore: Vec::new(),
-            check_if_ignored: Vec::new(),
-            feeds: Vec::new(),
-            cve: None,
-            description: Template::default(),
             groups: vec![category.name().to_owned()],
-            mitre: Vec::new(),
-            mitre_tactics: Vec::new(),
-            info: Vec::new(),
-            options: Options::default(),
-            place: Place::new(&file, 1, 1),
             builtin: true,
+            ..blank(id, 0, category, Place::new(&file, 1, 1))
         },
         group_text: format!("{},", category.name()),
         overwrite: false,
         tried_last: false,
-        attach: Attach::Category,
+        attach: Attach { to: AttachTo::Category, implied: false },
+        counts: None,
+        origin: Origin::Builtin,
     };
     (1..).zip(Category::ALL).map(root).collect()
 }
@@ -123,6 +103,8 @@ struct Builder {
     by_id: FxHashMap<u32, RuleIndex>,
     /// Nodes by the id of their rule.
     nodes_of: FxHashMap<u32, Vec<NodeIndex>>,
+    /// How many feeds all rules have together.
+    feeds: usize,
     definitions: Definitions,
     diagnostics: Vec<Diagnostic>,
 }
@@ -132,6 +114,7 @@ struct Facts {
     group_text: String,
     tried_last: bool,
     attach: Attach,
+    counts: Option<Counts>,
 }
 
 /// Siblings are tried in descending order of this.
@@ -181,21 +164,24 @@ impl Builder {
     }
 
     fn attach(&mut self, pending: Pending) {
-        let parents = match self.parents(&pending) {
+        let parents = match self.parents(&pending).and_then(|parents| {
+            self.check_target(&pending)?;
+            Ok(parents)
+        }) {
             Ok(parents) => parents,
             Err(fault) => {
-                self.diagnostics.push(fault);
+                self.diagnostics.push(pending.origin.left_out(fault));
                 self.definitions.mark_broken(pending.rule.id, pending.rule.place);
                 return;
             }
         };
-        let Pending { mut rule, group_text, tried_last, attach, .. } = pending;
+        let Pending { mut rule, group_text, tried_last, attach, counts, .. } = pending;
         if let Some(root) = parents.first().and_then(|parent| self.root_of(*parent)) {
             rule.category = root;
         }
         let (id, index) = (rule.id, self.tree.rules.len() as RuleIndex);
         self.tree.rules.push(rule);
-        self.facts.push(Facts { group_text, tried_last, attach });
+        self.facts.push(Facts { group_text, tried_last, attach, counts });
         self.by_id.insert(id, index);
         if parents.is_empty() {
             self.hang(index, id, None);
@@ -203,6 +189,7 @@ impl Builder {
         for parent in parents {
             self.hang(index, id, Some(parent));
         }
+        self.link_feeds(index);
     }
 
     /// The nodes below which a rule hangs; none for a root.
@@ -211,11 +198,11 @@ impl Builder {
         let parents = if rule.id < FIRST_CHILD_ID {
             Vec::new()
         } else {
-            match &pending.attach {
-                Attach::Sids(ids) => self.below_ids(rule, ids)?,
-                Attach::Level(level, place) => self.below_level(rule, *level, place)?,
-                Attach::Group(pattern, place) => self.below_group(rule, pattern, place)?,
-                Attach::Category => self.below_category(rule)?,
+            match &pending.attach.to {
+                AttachTo::Sids(ids) => self.below_ids(rule, ids)?,
+                AttachTo::Level(level, place) => self.below_level(rule, *level, place)?,
+                AttachTo::Group(pattern, place) => self.below_group(rule, pattern, place)?,
+                AttachTo::Category => self.below_category(rule)?,
             }
         };
         if self.tree.nodes.len() + parents.len().max(1) > MAX_NODES {
@@ -241,10 +228,7 @@ impl Builder {
             self.diagnostics.extend(missing.into_iter().map(parents::one_of_several));
             return Ok(parents);
         }
-        let mut faults = missing.into_iter();
-        let first = faults.next().unwrap_or_else(|| parents::no_ids(rule));
-        self.diagnostics.extend(faults);
-        Err(first)
+        Err(parents::none_of(rule, missing))
     }
 
     fn below_level(&self, rule: &Rule, level: u32, place: &Place) -> Result<Vec<NodeIndex>, Diagnostic> {

@@ -1,7 +1,7 @@
 //! Attachment, order of siblings, duplicates, overwriting.
 
 use crate::ir::{NodeIndex, RuleTree};
-use crate::wazuh::{Loaded, Origin, RuleText, load};
+use crate::wazuh::{Loaded, Names, Origin, RuleText, load};
 
 /// A rule from its attributes and elements.
 fn rule(attributes: &str, elements: &str) -> String {
@@ -25,7 +25,7 @@ fn read(files: &[&[String]]) -> Loaded {
         .zip(files)
         .map(|(path, rules)| RuleText { path: path.into(), text: text(rules), origin: Origin::User })
         .collect();
-    load(&files, &["json"])
+    load(&files, &Names { decoders: &["json"], lists: &["etc/lists/bad"] })
 }
 
 /// The children of root 1, as ids with their children in brackets.

@@ -8,7 +8,7 @@ use crate::wazuh::variables;
 /// Elements as text: `name(attribute=value)[children]{content}`, `!` before a broken one; then the faults.
 fn read(text: &str) -> (String, Vec<String>) {
     let source = Source::new(&Arc::from("f"), text.as_bytes()).unwrap();
-    let mut faults = Faults::new(&source);
+    let mut faults = Faults::new(&source, crate::wazuh::Origin::User);
     let mut roots = parse(&source, &mut faults);
     variables::apply(&mut roots, &mut faults);
     let shown = roots.iter().map(show).collect::<Vec<_>>().join(" ");
@@ -146,7 +146,7 @@ fn variables_are_put_in_after_their_definition() {
 fn an_unknown_variable_names_the_nearest_one() {
     let text = "<var name=\"SERVERS\">x</var><m>a(foo$)</m><m>$SERVRES</m>";
     let source = Source::new(&Arc::from("f"), text.as_bytes()).unwrap();
-    let mut faults = Faults::new(&source);
+    let mut faults = Faults::new(&source, crate::wazuh::Origin::User);
     let mut roots = parse(&source, &mut faults);
     variables::apply(&mut roots, &mut faults);
     let faults = faults.into_diagnostics();
