@@ -4,7 +4,9 @@
 
 use super::event::Event;
 use crate::expr::{Matcher, OsMatch};
-use crate::ir::{BuiltinCheck, Condition, List, ListTest, Lookup, Rule, StaticField, Test, TimeOfDay, Weekdays};
+use crate::ir::{
+    BuiltinCheck, Condition, List, ListTest, Lookup, Rule, StaticField, Test, TimeOfDay, Weekdays,
+};
 
 /// A condition that can be evaluated; one whose pattern does not compile never holds.
 pub(super) struct Compiled {
@@ -42,8 +44,9 @@ impl Compiled {
     }
 
     fn look_up(&self, test: &ListTest, list: &List, text: &[u8]) -> bool {
-        let value_fits =
-            |value: Option<&[u8]>| value.zip(self.check_value.as_ref()).is_some_and(|(value, pattern)| pattern.is_match(value));
+        let value_fits = |value: Option<&[u8]>| {
+            value.zip(self.check_value.as_ref()).is_some_and(|(value, pattern)| pattern.is_match(value))
+        };
         match test.lookup {
             Lookup::MatchKey => value_of(list, text).is_some(),
             Lookup::NotMatchKey => value_of(list, text).is_none(),
@@ -96,12 +99,10 @@ fn builtin(check: BuiltinCheck, event: &Event) -> bool {
     let fixed = |field| event.fields.fixed(field);
     match check {
         BuiltinCheck::CheckIdSize => fixed(StaticField::Id).is_some_and(|id| id.len() >= 10),
-        BuiltinCheck::SrcuserDstuser => {
-            match (fixed(StaticField::SrcUser), fixed(StaticField::DstUser)) {
-                (Some(source), Some(destination)) => source == destination,
-                _ => true,
-            }
-        }
+        BuiltinCheck::SrcuserDstuser => match (fixed(StaticField::SrcUser), fixed(StaticField::DstUser)) {
+            (Some(source), Some(destination)) => source == destination,
+            _ => true,
+        },
         BuiltinCheck::TargetuserCalleruserDiff => {
             let named = |label: &[u8]| {
                 let at = event.log.windows(label.len()).position(|window| window == label)?;

@@ -152,7 +152,8 @@ impl Event {
             line.extend(self.decoder_name.as_deref().unwrap_or_default().bytes());
         }
         for slot in &SLOTS {
-            let is_asked = parts.iter().any(|part| matches!(part, KeyPart::Subject(subject) if subject == slot));
+            let is_asked =
+                parts.iter().any(|part| matches!(part, KeyPart::Subject(subject) if subject == slot));
             line.push(b' ');
             line.extend(self.text(slot).filter(|_| is_asked).unwrap_or_default());
         }

@@ -261,8 +261,11 @@ mod tests {
     #[test]
     fn some_names_are_static_fields() {
         let text = r#"{"srcip":"1","Srcip":"2","a":{"id":"3"},"systemname":"4","system_name":"5","id":6}"#;
-        let expected =
-            [(StaticField::SrcIp, "1".into()), (StaticField::SystemName, "4".into()), (StaticField::Id, "6".into())];
+        let expected = [
+            (StaticField::SrcIp, "1".into()),
+            (StaticField::SystemName, "4".into()),
+            (StaticField::Id, "6".into()),
+        ];
         assert_eq!(fixed(text), expected);
         let names: Vec<String> = dynamic(text).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["Srcip", "a.id", "system_name"]);

@@ -137,12 +137,7 @@ impl<'s> Naive<'s> {
     }
 
     /// What comes of the rule that was found: the result, and whether it is an alert.
-    fn decide(
-        &self,
-        found: &Found,
-        event: Event,
-        memory: &mut NaiveMemory,
-    ) -> (Option<RuleIndex>, bool) {
+    fn decide(&self, found: &Found, event: Event, memory: &mut NaiveMemory) -> (Option<RuleIndex>, bool) {
         let Some(mut rule) = self.rule(found.rule) else { return (None, false) };
         let mut index = found.rule;
         if rule.level == 0 {

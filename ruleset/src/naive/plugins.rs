@@ -184,15 +184,21 @@ mod tests {
     #[test]
     fn packet_filter() {
         let (_, fields) = after("rule 4/(match) block in on lo0: 192.0.2.1.4 > 192.0.2.2: icmp", pf);
-        let expected =
-            [("action", "block"), ("srcip", "192.0.2.1"), ("srcport", "4"), ("dstip", "192.0.2.2"), ("protocol", "ICMP")];
+        let expected = [
+            ("action", "block"),
+            ("srcip", "192.0.2.1"),
+            ("srcport", "4"),
+            ("dstip", "192.0.2.2"),
+            ("protocol", "ICMP"),
+        ];
         assert_eq!(fields, pairs(&expected));
         assert_eq!(after("rule 4/(match) match in on lo0: 192.0.2.1 > 192.0.2.2: x", pf).1, []);
     }
 
     #[test]
     fn symantec() {
-        let (_, fields) = after("2007,1=5,11=192.0.2.4,60=http://a/,10=anna,11=no,2=27", symantec_web_security);
+        let (_, fields) =
+            after("2007,1=5,11=192.0.2.4,60=http://a/,10=anna,11=no,2=27", symantec_web_security);
         let expected = [("srcip", "192.0.2.4"), ("url", "http://a/"), ("dstuser", "anna"), ("id", "2=27")];
         assert_eq!(fields, pairs(&expected));
     }
@@ -200,7 +206,9 @@ mod tests {
     #[test]
     fn sonic_wall_sets_the_type() {
         let line = |category, id| {
-            format!("id=fw pri=6 c={category} m={id} msg=\"x\" n=2 src=192.0.2.2:36:WAN dst=192.0.2.1:443:LAN proto=tcp/https")
+            format!(
+                "id=fw pri=6 c={category} m={id} msg=\"x\" n=2 src=192.0.2.2:36:WAN dst=192.0.2.1:443:LAN proto=tcp/https"
+            )
         };
         let (category, fields) = after(&line(1024, 98), sonic_wall);
         assert_eq!(category, Some(Category::Firewall));
