@@ -1,7 +1,7 @@
 //! From rule texts to a program: the one way in.
 //!
-//! Enters: the user's rule files as texts (reading them is the caller's) and whether the built-in rules belong to the
-//! set. Leaves: the program, or all faults. Files are loaded in the order of their bare names, built-in and custom ones
+//! Enters: rule, decoder and list files as texts (reading them is the caller's), with the built-in ones where they belong
+//! to the set. Leaves: the program, or all faults. Files are loaded in the order of their bare names, built-in and custom ones
 //! together, because a parent must be loaded before its children and the reference orders them so.
 
 use std::sync::Arc;
@@ -13,13 +13,22 @@ use crate::decode::mapping;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{Place, RuleSet};
 use crate::program::Program;
-use crate::wazuh::{self, Origin, RuleText, Texts};
+use crate::wazuh::{self, ListText, Origin, RuleText, Texts};
 
-const BUILTIN: &[(&str, &str)] = &[
+const RULES: &[(&str, &str)] = &[
     ("0010-roots.xml", include_str!("../rules/0010-roots.xml")),
     ("0350-aws-cloudtrail.xml", include_str!("../rules/0350-aws-cloudtrail.xml")),
     ("0555-azure.xml", include_str!("../rules/0555-azure.xml")),
 ];
+
+const DECODERS: &[(&str, &str)] = &[
+    ("0006-json.xml", include_str!("../decoders/0006-json.xml")),
+    ("0465-azure.xml", include_str!("../decoders/0465-azure.xml")),
+];
+
+/// By the names that rules use, which are paths below the folder of an installation.
+const LISTS: &[(&str, &str)] =
+    &[("etc/lists/amazon/aws-eventnames", include_str!("../lists/amazon/aws-eventnames"))];
 
 /// What came of loading.
 #[derive(Debug)]
@@ -85,10 +94,21 @@ impl Texts {
     /// The rules, decoders and lists that ship with the product.
     #[must_use]
     pub fn builtin() -> Self {
-        Self { rules: builtin_rules(), decoders: Vec::new(), lists: Vec::new() }
+        Self { rules: builtin_files(RULES), ..Self::builtin_decoders() }
     }
 
-    /// The same, and these rule files.
+    /// The decoders and lists that ship with the product, without its rules.
+    #[must_use]
+    pub fn builtin_decoders() -> Self {
+        let list = |(name, text): &(&str, &str)| ListText {
+            name: Arc::from(*name),
+            path: Arc::from(format!("builtin/{name}")),
+            text: text.as_bytes().to_vec(),
+        };
+        Self { rules: Vec::new(), decoders: builtin_files(DECODERS), lists: LISTS.iter().map(list).collect() }
+    }
+
+    /// All that ships, and these rule files.
     #[must_use]
     pub fn builtin_and(rules: Vec<RuleText>) -> Self {
         let mut texts = Self::builtin();
@@ -96,20 +116,20 @@ impl Texts {
         texts
     }
 
-    /// These rule files alone.
+    /// These rule files as the only ones, with the decoders and lists that ship.
     #[must_use]
     pub fn rules_only(rules: Vec<RuleText>) -> Self {
-        Self { rules, ..Self::default() }
+        Self { rules, ..Self::builtin_decoders() }
     }
 }
 
-fn builtin_rules() -> Vec<RuleText> {
-    let rule = |(name, text): &(&str, &str)| RuleText {
+fn builtin_files(files: &[(&str, &str)]) -> Vec<RuleText> {
+    let file = |(name, text): &(&str, &str)| RuleText {
         path: Arc::from(format!("builtin/{name}")),
         text: text.as_bytes().to_vec(),
         origin: Origin::Builtin,
     };
-    BUILTIN.iter().map(rule).collect()
+    files.iter().map(file).collect()
 }
 
 fn bare_name(path: &str) -> &str {

@@ -20,6 +20,18 @@ pub struct DecoderTree {
     pub internal: Vec<String>,
 }
 
+impl DecoderTree {
+    /// All names that `<decoded_as>` may use, each once, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let own = self.decoders.iter().flat_map(|decoder| [decoder.name.as_str(), decoder.own_name.as_str()]);
+        let mut names: Vec<&str> = own.chain(self.internal.iter().map(String::as_str)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
 /// One decoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decoder {

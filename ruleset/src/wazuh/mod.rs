@@ -12,7 +12,13 @@
 //! | `parse` | elements → `syntax` |
 //! | `lower` | `syntax` → rules that wait for a parent |
 //! | `tree` | waiting rules → rule tree; `parents`, `topics`: what to say about a parent that is not there |
+//! | `decoders` | decoder files → decoder tree |
+//! | `lists` | list files → lists |
+//! | `home` | an installation's `ossec.conf` → which folders and files its rule set is made of |
 
+mod decoders;
+pub mod home;
+mod lists;
 mod lower;
 mod parents;
 mod parse;
@@ -30,6 +36,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
+pub use decoders::{INTERNAL, LoadedDecoders, is_decoder_file, load_decoders};
 use lower::{Broken, Pending};
 use source::{Faults, Source};
 
@@ -89,6 +96,16 @@ pub struct Texts {
     pub lists: Vec<ListText>,
 }
 
+impl Texts {
+    /// Takes a file that holds rules or decoders, whichever its first element says.
+    pub fn add(&mut self, file: RuleText) {
+        match is_decoder_file(&file.text) {
+            true => self.decoders.push(file),
+            false => self.rules.push(file),
+        }
+    }
+}
+
 /// What became of all texts.
 #[derive(Debug, Default)]
 pub struct LoadedSet {
@@ -101,9 +118,14 @@ pub struct LoadedSet {
 /// Loads decoders, lists and rules, each in the order given.
 #[must_use]
 pub fn load_set(texts: &Texts) -> LoadedSet {
-    let Loaded { tree, diagnostics } =
-        load(&texts.rules, &Names { decoders: crate::program::DECODERS, lists: &[] });
-    LoadedSet { set: RuleSet { tree, ..RuleSet::default() }, diagnostics }
+    let LoadedDecoders { tree: decoders, mut diagnostics } = load_decoders(&texts.decoders);
+    let (lists, faults) = lists::load(&texts.lists);
+    diagnostics.extend(faults);
+    let list_names: Vec<&str> = lists.iter().map(|list| list.name.as_str()).collect();
+    let names = Names { decoders: &decoders.names(), lists: &list_names };
+    let Loaded { tree, diagnostics: faults } = load(&texts.rules, &names);
+    diagnostics.extend(faults);
+    LoadedSet { set: RuleSet { tree, decoders, lists }, diagnostics }
 }
 
 /// Names that rules may use for what other files define.
