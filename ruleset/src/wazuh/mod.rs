@@ -18,10 +18,16 @@
 
 mod decoders;
 pub mod home;
+#[cfg(test)]
+mod home_tests;
 mod lists;
+#[cfg(test)]
+mod load_error_tests;
 mod lower;
 mod parents;
 mod parse;
+#[cfg(test)]
+mod reading_tests;
 mod source;
 mod syntax;
 #[cfg(test)]

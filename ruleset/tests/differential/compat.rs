@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use threatlockdown_ruleset::naive::json::Json;
 
-use crate::harness::{Engine, Oracle, file, tree};
+use crate::harness::{Engine, Oracle, file, set};
 
 /// The folder with the recorded results.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
     let folder = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, PathBuf::from);
     let found = folder.is_dir();
@@ -73,8 +73,8 @@ fn azure_records_and_envelopes_give_the_references_verdict() {
         file("0555-azure_rules.xml", read("homes/stock/ruleset/rules/0555-azure_rules.xml")),
         file("azure_posture.xml", read("cloud/azure_posture.xml")),
     ];
-    let tree = tree(&files).unwrap();
-    let oracle = Oracle::new(&tree);
+    let set = set(&files).unwrap();
+    let oracle = Oracle::new(&set);
     let mut engine = Engine::new(files, false);
     for suite in ["azure_log_analytics", "azure_posture", "azure_graph", "azure_storage"] {
         let cases = Case::all(&folder, suite);

@@ -18,6 +18,8 @@ mod hostile;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod rng;
 #[cfg(test)]
 mod rules;

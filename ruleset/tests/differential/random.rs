@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use threatlockdown_ruleset::naive::envelope;
 
 use crate::events::{Style, record};
-use crate::harness::{Engine, Oracle, Said, facts, file, tree, usual_facts};
+use crate::harness::{Engine, Oracle, Said, facts, file, set, usual_facts};
 use crate::rng::Rng;
 use crate::rules::{self, Shape};
 
@@ -55,11 +55,11 @@ fn for_each_rule_set(
         let mut rng = Rng::new((seed() << 32) + number);
         let text = rules::file(&mut rng, shape);
         let files = vec![file("t.xml", text.clone())];
-        let Ok(tree) = tree(&files) else {
+        let Ok(set) = set(&files) else {
             count.refused += 1;
             continue;
         };
-        let oracle = Oracle::new(&tree);
+        let oracle = Oracle::new(&set);
         let mut engine = Engine::new(files, false);
         let (pairs, matched) = compare(&mut rng, &mut engine, &oracle, &text);
         count.rule_sets += 1;
@@ -136,7 +136,7 @@ fn lines_of_text() {
                 _ => ("", format!("{{  {}", json.trim_start_matches('{'))),
             };
             let line = format!("{header}{log}");
-            let expected = oracle.say(log.as_bytes());
+            let expected = oracle.say(line.as_bytes());
             matched += u64::from(expected.rule.is_some());
             let own = engine.say("syslog", line.as_bytes(), &[]).unwrap();
             check(&own, &expected, "syslog", text, line.as_bytes());

@@ -69,6 +69,6 @@ fn check_id(element: &Element<'_>, id: &str, letters: &str, example: &str, fault
         } else {
             "this is not the id of an ATT&CK tactic"
         };
-        faults.warning(element.at, id, message, format!("write an id like {example}"));
+        faults.advice(element.at, id, message, format!("write an id like {example}"));
     }
 }

@@ -52,27 +52,46 @@ fn attributes_of_rules() {
     assert!(one("id='1234567' level='3'").contains("the attribute id is not a number of at most six digits"));
     assert!(one("id='11' level='17'").contains("level is not a number from 0 to 16"));
     assert!(one("id='11' level='+3'").contains("level is not a number"));
-    assert!(one("id='11' level='3' noalert='2'").contains("noalert is not 0 or 1"));
-    assert!(
-        one("id='11' level='3' maxsize='10000'").contains("maxsize is not a number of at most four digits")
-    );
+    assert!(one("id='11' level='3' noalert='2'").contains("Warning: the attribute noalert is not 0 or 1"));
+    assert!(one("id='11' level='3' noalert='no'").contains("Error: the attribute noalert is not a number"));
     assert!(one("id='11' level='3' overwrite='true'").contains("neither yes nor no"));
-    assert!(one("id='11' level='0' accuracy='0'").contains("accuracy 0"));
-    assert!(
-        one("id='11' level='3' frequency='8'")
-            .contains("the attribute frequency of <rule> is not supported by this version")
-    );
     assert!(
         one("id='11' level='3' lvel='3'").ends_with("<rule> has no attribute lvel | did you mean level?")
     );
 }
 
 #[test]
+fn long_numbers_are_cut_as_in_the_reference() {
+    let read = |attributes: &str| {
+        let loaded = read(&format!(
+            "<group name='t,'><rule id='11' level='3' {attributes}><if_matched_sid>1</if_matched_sid>
+            <description>d</description></rule></group>"
+        ));
+        let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        (loaded.tree.rules.last().unwrap().clone(), faults)
+    };
+    let (rule, faults) = read("maxsize='12345' timeframe='1234567' ignore='9999999' frequency='9999'");
+    assert_eq!((rule.maxsize, rule.ignore_seconds, rule.frequency), (Some(1234), 999_999, Some(9999)));
+    assert_eq!(rule.correlation.map(|correlation| correlation.timeframe), Some(12_345));
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.contains("warning") && fault.contains("is cut to its first")));
+    let (rule, faults) = read("maxsize='0000' timeframe='86400' ignore='000060'");
+    assert_eq!((rule.maxsize, rule.ignore_seconds, faults.len()), (Some(0), 60, 0));
+}
+
+#[test]
+fn level_zero_with_accuracy_zero_is_level_99() {
+    let rule = "<rule id='11' level='0' accuracy='0'><description>d</description></rule>";
+    let loaded = read(&format!("<group name='t,'>{rule}</group>"));
+    assert_eq!(loaded.tree.rules.last().unwrap().level, 99);
+    assert!(loaded.diagnostics[0].message.contains("level-99"));
+}
+
+#[test]
 fn elements_of_rules() {
     assert!(fault("<fild name='a'>b</fild>").ends_with("a rule has no element <fild> | did you mean field?"));
-    assert!(fault("<same_srcip/>").contains("<same_srcip> is not supported by this version"));
-    assert!(fault("<IF_FTS/>").contains("<if_fts> is not supported by this version"));
-    assert!(fault("<match><b>x</b></match>").contains("<match> cannot hold elements"));
+    assert!(fault("<Same_ID/>").ends_with("compared with case: write <same_id>"));
+    assert!(fault("<Different_url/>").ends_with("compared with case: write <different_url>"));
     assert!(fault("<field>x</field>").contains("<field> has no name"));
     assert!(fault("<field name='srcip'>x</field>").contains("srcip is a static field"));
     assert!(
@@ -87,7 +106,6 @@ fn elements_of_rules() {
     assert!(fault("<if_sid>, </if_sid>").contains("names no rule"));
     assert!(fault("<if_level>0</if_level>").contains("is not a level"));
     assert!(fault("<if_group></if_group>").contains("no rule loaded before"));
-    assert!(fault("<mitre><ids>T1</ids></mitre>").ends_with("did you mean id?"));
     assert!(fault("<regex>(a</regex>").contains("Error"));
     assert!(fault("<match type='pcre2'>[</match>").contains("Error"));
     assert!(faults("id='11' level='3'", "")[0].contains("no description"));
@@ -100,6 +118,9 @@ fn things_that_work_but_not_as_meant_are_warnings() {
         fault("<match negate='true'>x</match>")
             .contains("Warning: the attribute negate is neither yes nor no")
     );
+    assert!(fault("<match>a<b>x</b>c</match>").contains("Warning: <match> cannot hold elements"));
+    assert!(fault("<mitre><ids>T1</ids><id>T1</id></mitre>").ends_with("it is ignored | did you mean id?"));
+    assert!(fault("<mitre><tacticID>T1</tacticID><techniqueID>T1</techniqueID></mitre>").contains("tactic"));
     assert!(fault("<match typ='pcre2'>x</match>").ends_with("it is ignored | did you mean type?"));
     assert!(fault("<match></match>").contains("Warning: the pattern is empty"));
     assert!(fault("<info type='lnk'>x</info>").contains("Warning: <info> has no type lnk"));
@@ -121,8 +142,10 @@ fn repeated_elements_are_joined_and_the_last_language_counts() {
     assert_eq!((&condition.test, condition.negate), (&crate::ir::Test::Pcre2("x|y".into()), true));
     assert_eq!(rule.groups, ["aabb"]);
     assert_eq!(rule.description.parts, [crate::ir::Part::Text("a b\nc".into())]);
-    // Two ids glued together would silently be another rule.
-    assert!(fault("<if_sid>1</if_sid><if_sid>2</if_sid>").contains("so two ids become one"));
+    let glued =
+        faults("id='11' level='3'", "<description>d</description><if_sid>1</if_sid><if_sid>2</if_sid>");
+    assert!(glued.iter().any(|fault| fault.contains("Warning") && fault.contains("two ids become one")));
+    assert!(glued.iter().any(|fault| fault.contains("the parent rule 12 is not loaded")), "{glued:?}");
 }
 
 #[test]

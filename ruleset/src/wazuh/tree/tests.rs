@@ -1,6 +1,6 @@
 //! Attachment, order of siblings, duplicates, overwriting.
 
-use crate::ir::{NodeIndex, RuleTree};
+use crate::ir::{CorrelationSource, Feed, NodeIndex, Rule, RuleTree};
 use crate::wazuh::{Loaded, Names, Origin, RuleText, load};
 
 /// A rule from its attributes and elements.
@@ -174,6 +174,9 @@ fn what_fails_to_hang_is_told_once_for_itself_and_once_for_each_child() {
         ]
     );
     assert!(loaded.diagnostics[0].help.contains("own rules"));
+    let several = read(&[&[child(11, 3, "300000, 300001, 300002")]]);
+    let expected = "the parent rule 300000 is not loaded, nor are the 2 others that it names";
+    assert_eq!(messages(&several), [expected]);
 }
 
 #[test]
@@ -233,4 +236,130 @@ fn a_chain_of_rules_may_be_as_long_as_it_likes() {
     let loaded = read(&[&rules]);
     assert_eq!(loaded.diagnostics, []);
     assert_eq!(loaded.tree.rules.len(), 7 + 10_000);
+}
+
+/// The rule with that id.
+fn by_id(loaded: &Loaded, id: u32) -> &Rule {
+    loaded.tree.rules.iter().find(|rule| rule.id == id).unwrap()
+}
+
+fn index(loaded: &Loaded, id: u32) -> u32 {
+    loaded.tree.rules.iter().position(|rule| rule.id == id).unwrap() as u32
+}
+
+#[test]
+fn what_is_counted_stands_in_for_a_parent() {
+    let rules = [
+        top(11, 3, "alpha,"),
+        top(12, 3, "beta,"),
+        rule("id='13' level='9'", "<if_matched_sid>11</if_matched_sid>"),
+        rule("id='14' level='8'", "<if_matched_group>beta</if_matched_group>"),
+        rule("id='15' level='7'", "<if_matched_sid>12</if_matched_sid><if_sid>11</if_sid>"),
+        rule("id='16' level='6'", "<if_matched_sid>12</if_matched_sid><if_group>alpha</if_group>"),
+        rule("id='17' level='5'", "<if_matched_regex>x</if_matched_regex>"),
+        // The sid stands before the level, the group behind it.
+        rule(
+            "id='18' level='2'",
+            "<if_matched_group>beta</if_matched_group><if_level>9</if_level><category>ossec</category>",
+        ),
+    ];
+    let loaded = read(&[&rules]);
+    assert_eq!(messages(&loaded), [] as [&str; 0]);
+    assert_eq!(
+        list(&loaded.tree, &loaded.tree.roots),
+        "1[17 11[13[18] 15 16] 12[14] 18] 2[18] 3[18] 4[18] 5[18] 6[18] 7[18]"
+    );
+    assert_eq!(by_id(&loaded, 18).correlation.as_ref().unwrap().source, CorrelationSource::Group);
+}
+
+#[test]
+fn a_counted_sid_stands_before_a_level() {
+    let both = rule("id='12' level='3'", "<if_matched_sid>11</if_matched_sid><if_level>1</if_level>");
+    let loaded = read(&[&[top(11, 3, ""), both]]);
+    assert_eq!(below_syslog(&loaded.tree), "11[12]");
+    assert_eq!(messages(&loaded).len(), 1);
+    assert!(messages(&loaded)[0].contains("<if_level> beside <if_matched_sid> has no effect"));
+}
+
+#[test]
+fn the_counted_rule_must_be_loaded_before() {
+    let counting = rule("id='12' level='3'", "<if_sid>11</if_sid><if_matched_sid>13</if_matched_sid>");
+    let loaded = read(&[&[top(11, 3, ""), counting], &[top(13, 3, "")]]);
+    assert_eq!(messages(&loaded), ["the counted rule 13 is loaded later than rule 12: it stands at b.xml:2"]);
+    assert_eq!(below_syslog(&loaded.tree), "11 13");
+}
+
+#[test]
+fn all_rules_of_a_group_feed_its_counter_as_often_as_they_stand_in_the_tree() {
+    let rules = [
+        top(11, 3, "Attack,"),
+        top(12, 3, "no_attacks_here,"),
+        child(13, 3, "11,12"),
+        rule("id='14' level='3'", "<if_sid>11,12</if_sid><group>attack,</group>"),
+        rule("id='15' level='9'", "<if_matched_group>attack</if_matched_group><group>attack,</group>"),
+        rule("id='16' level='9'", "<if_sid>11</if_sid><if_matched_group>^t,attack,$</if_matched_group>"),
+        top(17, 3, "attack,"),
+    ];
+    let loaded = read(&[&rules]);
+    assert_eq!(messages(&loaded), [] as [&str; 0]);
+    let (counting, anchored) = (index(&loaded, 15), index(&loaded, 16));
+    let feed = |correlation: u32, times: u32| Feed { correlation, times };
+    // 15 hangs below 11, 12 and both places of 14.
+    assert_eq!(below_syslog(&loaded.tree), "11[15 16 13 14[15]] 12[15 13 14[15]] 17");
+    assert_eq!(by_id(&loaded, 11).feeds, [feed(counting, 1), feed(anchored, 1)]);
+    assert_eq!(by_id(&loaded, 12).feeds, [feed(counting, 1)]);
+    assert_eq!(by_id(&loaded, 13).feeds, []);
+    assert_eq!(by_id(&loaded, 14).feeds, [feed(counting, 2), feed(anchored, 2)]);
+    assert_eq!(by_id(&loaded, 15).feeds, [feed(counting, 4), feed(anchored, 4)]);
+    assert_eq!(by_id(&loaded, 17).feeds, [], "it came later");
+}
+
+#[test]
+fn links_of_counters_are_bounded() {
+    let mut rules: Vec<String> = (1000..2100).map(|id| top(id, 3, "")).collect();
+    rules.extend((2100..3100).map(|id| {
+        rule(&format!("id='{id}' level='3'"), "<if_sid>1000</if_sid><if_matched_group>t</if_matched_group>")
+    }));
+    let loaded = read(&[&rules]);
+    assert!(messages(&loaded)[0].contains("count more than 1000000 rules"), "{:?}", messages(&loaded)[0]);
+    assert!(loaded.tree.rules.iter().map(|rule| rule.feeds.len()).sum::<usize>() <= 1_000_000);
+}
+
+#[test]
+fn overwriting_keeps_what_is_counted_and_replaces_how() {
+    let count = |elements: &str| {
+        rule("id='13' level='9' frequency='3'", &format!("<if_matched_sid>11</if_matched_sid>{elements}"))
+    };
+    let over =
+        |elements: &str| rule("id='13' level='5' frequency='7' timeframe='9' overwrite='yes'", elements);
+    let rules = [top(11, 3, "alpha,"), top(12, 3, ""), count("<same_srcip/>")];
+    let loaded = read(&[&rules, &[over("<if_matched_sid>12</if_matched_sid><same_id/>")]]);
+    assert_eq!(messages(&loaded), ["overwriting cannot change which events rule 13 counts"]);
+    let counting = by_id(&loaded, 13).correlation.as_ref().unwrap();
+    assert_eq!(counting.source, CorrelationSource::Sid(11));
+    assert_eq!((counting.frequency, counting.timeframe, counting.same.len()), (7, 9, 1));
+    assert!(format!("{:?}", counting.same).contains("Id"));
+
+    let plain = rule("id='13' level='5' overwrite='yes'", "");
+    let stopped = read(&[&rules, &[plain]]);
+    assert_eq!(messages(&stopped), ["rule 13 counted events, and as it is overwritten it no longer does"]);
+    assert_eq!(by_id(&stopped, 13).correlation, None);
+
+    let begun = read(&[&[top(11, 3, ""), top(13, 3, "")], &[over("<if_matched_sid>11</if_matched_sid>")]]);
+    assert_eq!(messages(&begun), ["overwriting cannot make rule 13 count events: it holds for each of them"]);
+    assert_eq!(by_id(&begun, 13).correlation, None);
+    assert_eq!(by_id(&begun, 13).frequency, Some(7));
+}
+
+#[test]
+fn overwriting_keeps_the_links_of_counters() {
+    let counter = |id: u32| {
+        rule(&format!("id='{id}' level='9'"), "<if_sid>11</if_sid><if_matched_group>alpha</if_matched_group>")
+    };
+    let over = rule("id='11' level='3' overwrite='yes'", "<group>beta,</group>");
+    let loaded = read(&[&[top(11, 3, "alpha,"), counter(12)], &[over, counter(13)]]);
+    assert_eq!(by_id(&loaded, 11).groups, ["t", "beta"]);
+    // Rule 13 came when rule 11 was no longer in the group.
+    assert_eq!(by_id(&loaded, 11).feeds, [Feed { correlation: index(&loaded, 12), times: 1 }]);
+    assert_eq!(messages(&loaded), ["no rule loaded before this one is in a group alpha: it never fires"]);
 }
