@@ -12,7 +12,7 @@ use threatlockdown_ruleset::{Texts, load};
 
 use crate::builtin;
 use crate::events::{Style, record};
-use crate::harness::{Engine, Oracle, file, tree, usual_facts};
+use crate::harness::{Engine, Oracle, file, set, usual_facts};
 use crate::rng::Rng;
 use crate::rules::{self, Shape};
 
@@ -238,8 +238,8 @@ fn long_keys() {
 fn numbers() {
     let rules = r#"<group name="n,"><rule id="100000" level="3"><match>.</match><description>d</description></rule></group>"#;
     let files = vec![file("n.xml", rules)];
-    let tree = tree(&files).unwrap();
-    let (oracle, mut engine) = (Oracle::new(&tree), Engine::new(files, false));
+    let set = set(&files).unwrap();
+    let (oracle, mut engine) = (Oracle::new(&set), Engine::new(files, false));
     let long = "9".repeat(400);
     let decimals = format!("0.{}", "1234567890".repeat(100));
     for (number, text) in [
