@@ -56,9 +56,12 @@ pub(crate) enum Command {
 /// The rules of a command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RuleArgs {
-    /// Rule file, or folder whose *.xml are loaded in the order of their names; repeatable
+    /// Rule or decoder file, or folder whose *.xml are loaded in the order of their names; repeatable
     #[arg(id = "rules", long = "rules", value_name = "PATH", help_heading = "Rules")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Folder of a Wazuh installation, or a copy: its rules, decoders and lists, as etc/ossec.conf names them
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub(crate) home: Option<PathBuf>,
     /// Leave the built-in rules out
     #[arg(long, help_heading = "Rules")]
     pub(crate) no_builtin: bool,
@@ -184,9 +187,12 @@ pub(crate) enum RulesCommand {
     /// Report every fault in rule files, with line, column and what to do
     #[command(after_help = "Exit codes: 0 without errors (warnings are shown), 2 with.")]
     Check {
-        /// Rule files, or folders whose *.xml are checked
-        #[arg(required = true, value_name = "PATH")]
+        /// Rule and decoder files, or folders whose *.xml are checked
+        #[arg(required_unless_present = "home", value_name = "PATH")]
         paths: Vec<PathBuf>,
+        /// Folder of a Wazuh installation, or a copy, whose rules, decoders and lists are checked
+        #[arg(long, value_name = "DIR")]
+        home: Option<PathBuf>,
         /// Check without the built-in rules beside them
         #[arg(long)]
         no_builtin: bool,
@@ -312,7 +318,7 @@ mod tests {
     #[test]
     fn run_takes_inputs_of_several_sources() {
         let line = "run --input aws.cloudtrail=a/b=c --source json --input x.json --input ./k=v --input - --once \
-                    --workers 2 --listen localhost:0 --stdout none --rules a --rules b --no-builtin";
+                    --workers 2 --listen localhost:0 --stdout none --rules a --rules b --no-builtin --home h";
         let Ok(Command::Run(run)) = parse(line) else { panic!("{:?}", parse(line)) };
         let input =
             |source: Option<&str>, path: &str| Input { source: source.map(Into::into), path: path.into() };
@@ -329,6 +335,7 @@ mod tests {
         assert_eq!(run.stdout, Some(Stdout::None));
         assert_eq!(run.rules.paths, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(run.once && run.rules.no_builtin);
+        assert_eq!(run.rules.home, Some(PathBuf::from("h")));
     }
 
     #[test]
@@ -337,6 +344,15 @@ mod tests {
         assert_eq!((scan.level, scan.stats, scan.threads), (3, None, None));
         // `--rules` takes one path, so what follows is input.
         assert_eq!(scan.paths, [PathBuf::from("a.json"), PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn a_home_is_enough_to_check() {
+        let Ok(Command::Rules(RulesCommand::Check { paths, home, .. })) = parse("rules check --home h")
+        else {
+            panic!()
+        };
+        assert_eq!((paths, home), (Vec::new(), Some(PathBuf::from("h"))));
     }
 
     #[test]

@@ -254,4 +254,32 @@ mod tests {
         let (list, faults) = read(&text);
         assert_eq!((list.entries, faults), (vec![(b"\xff".to_vec(), b"\xfe".to_vec())], vec![]));
     }
+
+    /// The built-in list of calls that change something: a rule that hangs below the look-up must be able to match.
+    #[test]
+    fn the_built_in_event_names_cover_the_rules_below_them() {
+        use crate::expr::Matcher;
+        use crate::ir::{Node, Subject};
+
+        let set = crate::wazuh::load_set(&crate::wazuh::Texts::builtin()).set;
+        let list = set.lists.iter().find(|list| list.name == "etc/lists/amazon/aws-eventnames").unwrap();
+        let keys: Vec<&[u8]> = list.entries.iter().map(|(key, _)| key.as_slice()).collect();
+        assert!(keys.is_sorted() && keys.len() > 1000);
+        assert!(list.entries.iter().all(|(_, value)| value.is_empty()));
+        let rule = |node: &Node| &set.tree.rules[node.rule as usize];
+        let parent = set.tree.nodes.iter().find(|node| rule(node).id == 80202).unwrap();
+        let mut tested = 0;
+        for child in &parent.children {
+            let child = rule(&set.tree.nodes[*child as usize]);
+            let of_name = child.conditions.iter().filter(|condition| {
+                condition.subject == Subject::Field("aws.eventname".into()) && !condition.negate
+            });
+            for condition in of_name {
+                let matcher = Matcher::new(&condition.test).unwrap();
+                assert!(keys.iter().any(|key| matcher.is_match(key)), "{} {condition:?}", child.id);
+                tested += 1;
+            }
+        }
+        assert!(tested > 30, "{tested}");
+    }
 }

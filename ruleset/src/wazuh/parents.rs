@@ -55,10 +55,13 @@ impl Definitions {
         self.broken.entry(id).or_insert(place);
     }
 
-    /// A rule to come whose group text satisfies the test.
+    /// A rule to come whose group text, in lower case, satisfies the test.
     pub(super) fn later_group(&self, test: impl Fn(&str) -> bool) -> Option<(u32, &Place)> {
         let later = self.later.get(self.passed..).unwrap_or_default();
-        later.iter().find(|rule| test(&rule.group_text)).map(|rule| (rule.id, &rule.place))
+        later
+            .iter()
+            .find(|rule| test(&rule.group_text.to_ascii_lowercase()))
+            .map(|rule| (rule.id, &rule.place))
     }
 
     fn later(&self, id: u32) -> Option<&Place> {

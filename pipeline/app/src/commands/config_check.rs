@@ -28,7 +28,8 @@ fn summary(path: &Path, config: &Config) -> String {
     line("data_dir", config.data_dir.display().to_string());
     line("listen", config.listen.as_ref().map_or("off".into(), |listen| listen.address.to_string()));
     let builtin = if config.rules.builtin { "built-in" } else { "no built-in rules" };
-    let paths = config.rules.paths.iter().map(|path| format!(", {}", path.display()));
+    let paths =
+        config.rules.home.iter().chain(&config.rules.paths).map(|path| format!(", {}", path.display()));
     line("rules", std::iter::once(builtin.to_owned()).chain(paths).collect());
     for source in &config.sources {
         line("source", format!("{}: {}", source.name, describe_source(&source.kind)));

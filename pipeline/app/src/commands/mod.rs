@@ -1,6 +1,7 @@
 //! One file for each command. A command gives its exit code, or an error that ends with code 2.
 
 mod config_check;
+mod home;
 mod logtest;
 mod rule_set;
 mod rules;

@@ -1,6 +1,6 @@
 //! The rules of a command: files and folders on disk become texts, the texts a program.
 //!
-//! Enters: the paths of `--rules` or `rules.paths`. Leaves: the compiled program, with warnings on stderr; or all
+//! Enters: the paths of `--rules` or `rules.paths`, and the folder of an installation. Leaves: the compiled program, with warnings on stderr; or all
 //! faults on stderr and an error. Reading files is here and not in the ruleset crate, which does no input or output.
 
 use std::path::{Path, PathBuf};
@@ -8,27 +8,33 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
-use threatlockdown_ruleset::ir::Place;
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
+use super::home::{self, MAX_FILE_BYTES, place, unreadable};
 use super::{counted, report_faults};
 use crate::cli::RuleArgs;
-
-/// A rule file is text that people write; one beyond this is something else.
-const MAX_FILE_BYTES: u64 = 64 << 20;
+use crate::config::Rules;
 
 /// What rules a command works with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Selection<'a> {
     /// Files, or folders whose `*.xml` are taken.
     pub(super) paths: &'a [PathBuf],
+    /// Folder of an installation; the paths come on top of it.
+    pub(super) home: Option<&'a Path>,
     pub(super) builtin: bool,
 }
 
 impl<'a> From<&'a RuleArgs> for Selection<'a> {
     fn from(args: &'a RuleArgs) -> Self {
-        Self { paths: &args.paths, builtin: !args.no_builtin }
+        Self { paths: &args.paths, home: args.home.as_deref(), builtin: !args.no_builtin }
+    }
+}
+
+impl<'a> From<&'a Rules> for Selection<'a> {
+    fn from(rules: &'a Rules) -> Self {
+        Self { paths: &rules.paths, home: rules.home.as_deref(), builtin: rules.builtin }
     }
 }
 
@@ -40,14 +46,35 @@ pub(super) struct Loaded {
 
 /// Reads and compiles; every fault is in the result.
 pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
-    let (texts, mut diagnostics) = read(selection.paths);
-    let loaded = load(match selection.builtin {
-        true => Texts::builtin_and(texts),
-        false => Texts::rules_only(texts),
-    });
+    let (texts, mut diagnostics) = texts(selection);
+    let loaded = load(texts);
     diagnostics.extend(loaded.diagnostics);
     let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
     Loaded { program: loaded.program.filter(|_| !failed), diagnostics }
+}
+
+/// All texts of a selection, the product's own beneath the user's. An installation that brings the reference's rules and
+/// decoders stands alone, since both sets define the same names.
+pub(super) fn texts(selection: Selection<'_>) -> (Texts, Vec<Diagnostic>) {
+    let mut texts = match selection.builtin {
+        true => Texts::builtin(),
+        false => Texts::builtin_decoders(),
+    };
+    let mut diagnostics = Vec::new();
+    if let Some(folder) = selection.home {
+        let home = home::read(folder, &texts);
+        if home.is_complete {
+            texts = Texts::default();
+        }
+        texts.rules.extend(home.texts.rules);
+        texts.decoders.extend(home.texts.decoders);
+        texts.lists.extend(home.texts.lists);
+        diagnostics.extend(home.diagnostics);
+    }
+    let (files, faults) = read(selection.paths);
+    files.into_iter().for_each(|file| texts.add(file));
+    diagnostics.extend(faults);
+    (texts, diagnostics)
 }
 
 /// The program, or an error after the faults have been shown.
@@ -111,21 +138,9 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn read_file(path: &Path) -> std::io::Result<RuleText> {
-    use std::io::Read as _;
-    let mut text = Vec::new();
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(std::io::Error::other("the file is larger than 64 MiB"));
-    }
+    // What the user names may be a pipe.
+    let text = home::read_bounded(path, MAX_FILE_BYTES)?;
     Ok(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::User })
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
-    Diagnostic::error(place(path), "", format!("cannot read: {error}"), "check the path and its permissions")
-}
-
-fn place(path: &Path) -> Place {
-    Place::new(&Arc::from(path.to_string_lossy()), 1, 1)
 }
 
 #[cfg(test)]
@@ -157,5 +172,54 @@ mod tests {
         assert_eq!(faults.len(), 2);
         assert!(faults[0].to_string().contains("none.xml:1:1: error: cannot read"), "{}", faults[0]);
         assert!(faults[1].to_string().contains("empty:1:1: warning: no *.xml"), "{}", faults[1]);
+    }
+
+    fn write(folder: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    fn rule(id: u32, decoder: &str) -> String {
+        format!(
+            "<group name=\"own,\"><rule id=\"{id}\" level=\"3\"><decoded_as>{decoder}</decoded_as>\
+             <description>d</description></rule></group>"
+        )
+    }
+
+    const DECODER: &str = "<decoder name=\"shop\"><prematch>^shop: </prematch></decoder>";
+
+    #[test]
+    fn a_folder_may_hold_rules_and_decoders() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[("a.xml", &rule(100_001, "shop")), ("b.xml", DECODER)]);
+        let paths = [folder.path().to_path_buf()];
+        let loaded = load_all(Selection { paths: &paths, home: None, builtin: true });
+        assert!(loaded.program.is_some(), "{:?}", loaded.diagnostics);
+        let paths = [folder.path().join("a.xml")];
+        let loaded = load_all(Selection { paths: &paths, home: None, builtin: true });
+        assert!(loaded.program.is_none() && loaded.diagnostics[0].message.contains("no decoder shop"));
+    }
+
+    #[test]
+    fn an_installation_stands_alone_or_on_the_built_in_rules_and_paths_come_on_top() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, own) = (folder.path().join("home"), folder.path().join("own.xml"));
+        write(&home, &[("etc/rules/local.xml", &rule(100_001, "shop")), ("etc/decoders/d.xml", DECODER)]);
+        write(folder.path(), &[("own.xml", &rule(100_002, "shop"))]);
+        let paths = [own];
+        let ids = |paths: &[PathBuf], builtin: bool| {
+            let loaded = load_all(Selection { paths, home: Some(&home), builtin });
+            let program = loaded.program.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+            let ids: Vec<u32> = program.rules().iter().map(|rule| rule.id.parse().unwrap()).collect();
+            ids.into_iter().filter(|id| [80202, 100_001, 100_002].contains(id)).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&paths, true), [80202, 100_001, 100_002]);
+        assert_eq!(ids(&[], false), [100_001]);
+        // With the reference's own files nothing of the product's is beneath them.
+        std::fs::create_dir_all(home.join("ruleset/rules")).unwrap();
+        assert_eq!(ids(&paths, true), [100_001, 100_002]);
     }
 }

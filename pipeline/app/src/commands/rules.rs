@@ -13,7 +13,9 @@ use crate::cli::RulesCommand;
 
 pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RulesCommand::Check { paths, no_builtin } => check(Selection { paths, builtin: !no_builtin }),
+        RulesCommand::Check { paths, home, no_builtin } => {
+            check(Selection { paths, home: home.as_deref(), builtin: !no_builtin })
+        }
         RulesCommand::List { search, rules } => list(search.as_deref(), rules.into()),
     }
 }

@@ -84,6 +84,8 @@ pub(crate) struct Rules {
     pub(crate) builtin: bool,
     /// Files, or folders whose `*.xml` are taken.
     pub(crate) paths: Vec<PathBuf>,
+    /// Folder of a Wazuh installation.
+    pub(crate) home: Option<PathBuf>,
 }
 
 /// One connector instance.
@@ -181,7 +183,7 @@ impl Default for Config {
             workers: 0,
             listen: Some(Listen { address: SocketAddr::from(([127, 0, 0, 1], 7514)), place: None }),
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
-            rules: Rules { builtin: true, paths: Vec::new() },
+            rules: Rules { builtin: true, paths: Vec::new(), home: None },
             min_level: 3,
             sources: Vec::new(),
             sinks: Vec::new(),

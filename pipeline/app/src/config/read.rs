@@ -119,9 +119,14 @@ fn log(node: &Node, mut log: Log, faults: &mut Faults) -> Log {
 }
 
 fn rules(node: &Node, mut rules: Rules, faults: &mut Faults) -> Rules {
-    let Some(fields) = Fields::open(node, "rules", &["builtin", "paths"], faults) else { return rules };
+    let Some(fields) = Fields::open(node, "rules", &["builtin", "home", "paths"], faults) else {
+        return rules;
+    };
     if let Some(builtin) = fields.get("builtin").and_then(|node| boolean(node, faults)) {
         rules.builtin = builtin;
+    }
+    if let Some(home) = fields.get("home").and_then(|node| text(node, "a folder", faults)) {
+        rules.home = Some(PathBuf::from(home));
     }
     if let Some(node) = fields.get("paths") {
         rules.paths = texts(node, "files or folders", faults).into_iter().map(PathBuf::from).collect();

@@ -28,7 +28,7 @@ data_dir: /var/lib/tld
 workers: 4
 listen: 127.0.0.1:${env:PORT}
 log: {level: debug, format: json}
-rules: {builtin: false, paths: [etc/rules]}
+rules: {builtin: false, home: /srv/wazuh, paths: [etc/rules]}
 alerts: {min_level: 5}
 sources:
   - {name: trail, type: file, source: aws.cloudtrail, paths: ["/logs/**/*.json.gz"], start: beginning, envelope: {s3bucket: x}}
@@ -50,6 +50,7 @@ fn reads_every_key() {
     assert_eq!(config.listen.as_ref().unwrap().address.to_string(), "127.0.0.1:9000");
     assert_eq!(config.log.level, tracing::Level::DEBUG);
     assert!(!config.rules.builtin);
+    assert_eq!(config.rules.home.as_deref(), Some(std::path::Path::new("/srv/wazuh")));
     assert_eq!(config.min_level, 5);
     let SourceKind::File(file) = &config.sources[0].kind else { panic!("{config:?}") };
     assert_eq!(file.envelope, [("s3bucket".to_owned(), "x".to_owned())]);

@@ -425,6 +425,47 @@ fn built_in_decoders_load_and_are_told_apart() {
     assert_eq!(decoders.without_program, [0, 1, 2]);
 }
 
+/// The first built-in root that accepts a log without a program name, and what its regex captures.
+#[test]
+fn built_in_decoders_accept_json_and_azure_lines() {
+    use crate::expr::Matcher;
+
+    let tree = load_set(&Texts::builtin()).set.decoders;
+    let decode = |log: &str| {
+        let roots = tree.without_program.iter().map(|root| &tree.decoders[*root as usize]);
+        let mut accepted = roots.filter_map(|root| {
+            let (test, offset) = root.prematch.as_ref().unwrap();
+            assert_eq!(*offset, Offset::Log);
+            let rest = Matcher::new(test).unwrap().rest(log.as_bytes())?;
+            Some((root, &log[rest..]))
+        });
+        let (root, rest) = accepted.next()?;
+        let field = root.regex.as_ref().and_then(|(test, offset)| {
+            assert_eq!(
+                (*offset, &root.order),
+                (Offset::AfterParent, &vec![OrderField::Dynamic("tag".into())])
+            );
+            let mut groups = Vec::new();
+            Matcher::new(test).unwrap().captures(rest.as_bytes(), &mut groups)?;
+            groups.first().map(|(start, end)| rest[*start..*end].to_owned())
+        });
+        Some((root.name.clone(), field))
+    };
+    let named = |name: &str| Some((name.to_owned(), None));
+    assert_eq!(decode(r#"{"a":1}"#), named("json"));
+    assert_eq!(decode(r#"{  "a":1} trailing"#), named("json"));
+    assert_eq!(decode("{a}"), None);
+    assert_eq!(decode(r#" {"a":1}"#), None);
+    assert_eq!(decode("{\t\"a\":1}"), None);
+    assert_eq!(decode(r#"{"Integration":"MS-Graph","a":1}"#), named("json-msgraph"));
+    assert_eq!(decode(r#"{"integration": "ms-graph"}"#), named("json"));
+    let tagged = "azure_tag: azure-storage. azure_storage_tag: logs. 2018/03/30 x";
+    assert_eq!(decode(tagged), Some(("azure-storage".to_owned(), Some("logs.".to_owned()))));
+    assert_eq!(decode("AZURE_TAG: azure-storage. x"), named("azure-storage"));
+    let discards: Vec<bool> = tree.decoders.iter().map(|decoder| decoder.discard_null).collect();
+    assert_eq!(discards, [true, false, false]);
+}
+
 #[test]
 fn no_number_of_decoders_exhausts_memory() {
     let roots = "<decoder name=\"r\"><prematch>r</prematch></decoder>\n".repeat(3000);

@@ -61,8 +61,8 @@ pub(super) fn lists(lists: Vec<ListSyntax>, names: &Names<'_>, faults: &mut Faul
 fn look_up(list: ListSyntax, names: &Names<'_>, faults: &mut Faults<'_>) -> Option<Condition> {
     let ListSyntax { name, subject, lookup, check_value } = list;
     let written = name.value.as_str();
-    let is_it = |known: &&str| written == *known || written.strip_suffix(".cdb") == Some(known);
-    let Some(index) = names.lists.iter().position(|known| is_it(&known)) else {
+    let is_it = |known: &&str| written == *known || written.strip_suffix(".cdb") == Some(*known);
+    let Some(index) = names.lists.iter().position(is_it) else {
         let help = match nearest(written, names.lists.iter().copied()) {
             Some(nearest) => format!("did you mean {nearest}?"),
             None => {

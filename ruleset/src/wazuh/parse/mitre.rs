@@ -33,7 +33,8 @@ pub(super) fn read(rule: &mut RuleSyntax, element: &Element<'_>, faults: &mut Fa
     if (is_pair && !ids.is_empty()) || mixes_with_before {
         let message = "<mitre> holds <id> as well as pairs of tactic and technique: none of them is used";
         faults.warning(element.at, &tag(element), message, "write either only <id> or only pairs");
-        (rule.mitre.clear(), rule.mitre_tactics.clear());
+        rule.mitre.clear();
+        rule.mitre_tactics.clear();
         return;
     }
     match (tactics.as_slice(), techniques.as_slice()) {

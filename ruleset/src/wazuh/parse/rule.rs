@@ -1,6 +1,6 @@
 //! One `<rule>`: its elements.
 
-use super::super::source::{Faults, Text};
+use super::super::source::Faults;
 use super::super::syntax::{Language, RuleFile, RuleSyntax};
 use super::super::vocabulary as words;
 use super::super::xml::Element;
@@ -77,8 +77,8 @@ impl Reader<'_, '_> {
             "dstip" => addresses::read(&mut rule.dstip, element, faults),
             "list" => rule.lists.extend(lists::read(element, rule.lists.len(), faults)),
             "compiled_rule" | "time" | "weekday" => self.one_of_a_kind(element, &name),
-            "if_fts" => (no_attributes(faults, element, &[]), rule.if_fts = true).1,
-            "check_diff" => (no_attributes(faults, element, &[]), rule.check_diff = true).1,
+            "if_fts" => rule.if_fts = true,
+            "check_diff" => rule.check_diff = true,
             "ignore" => keys::read(&mut rule.ignore, element, faults),
             "check_if_ignored" => keys::read(&mut rule.check_if_ignored, element, faults),
             "group" => self.group(element),
@@ -139,13 +139,13 @@ impl Reader<'_, '_> {
             _ => &mut counting.regex,
         };
         if name == "if_matched_sid" {
-            Self::only_one(text.take(), element, self.faults);
+            Self::only_one(text.take().is_some(), element, self.faults);
         }
         join(text, self.faults, element, &[]);
     }
 
-    fn only_one(before: Option<Text>, element: &Element<'_>, faults: &mut Faults<'_>) {
-        if before.is_some() {
+    fn only_one(stood_before: bool, element: &Element<'_>, faults: &mut Faults<'_>) {
+        if stood_before {
             let message = format!("<{}> stands twice, the last one counts", element.name);
             faults.warning(element.at, &element.content.value, message, "remove one of them");
         }
@@ -165,7 +165,7 @@ impl Reader<'_, '_> {
 
     fn decoded_as(&mut self, element: &Element<'_>) {
         no_attributes(self.faults, element, &[]);
-        Self::only_one(self.rule.decoded_as.take(), element, self.faults);
+        Self::only_one(self.rule.decoded_as.is_some(), element, self.faults);
         self.rule.decoded_as = Some(text_of(element));
     }
 

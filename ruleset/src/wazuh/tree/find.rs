@@ -1,19 +1,19 @@
 //! Finding parents in the tree as far as it is built.
 
+use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::{Builder, Facts, MAX_NODES};
 use crate::ir::{Category, NodeIndex, Rule};
 
 /// The pattern of `<if_group>` as a test on a rule's whole group text: alternatives, each a substring or, after `^`,
-/// a prefix, compared without case.
+/// a prefix, compared without case. The text must be in lower case already: many rules are tested with many patterns.
 pub(super) fn word_pattern(pattern: &str) -> impl Fn(&str) -> bool {
-    let words: Vec<String> = pattern.split('|').map(str::to_ascii_lowercase).collect();
+    let pattern = pattern.to_ascii_lowercase();
     move |text| {
-        let text = text.to_ascii_lowercase();
-        words.iter().any(|word| match word.strip_prefix('^') {
+        pattern.split('|').any(|word| match word.strip_prefix('^') {
             Some(prefix) => text.starts_with(prefix),
-            None => text.contains(word.as_str()),
+            None => memmem::find(text.as_bytes(), word.as_bytes()).is_some(),
         })
     }
 }

@@ -111,6 +111,7 @@ struct Builder {
 
 /// What only the building of the tree needs of a rule.
 struct Facts {
+    /// In lower case.
     group_text: String,
     tried_last: bool,
     attach: Attach,
@@ -179,6 +180,7 @@ impl Builder {
         if let Some(root) = parents.first().and_then(|parent| self.root_of(*parent)) {
             rule.category = root;
         }
+        let group_text = group_text.to_ascii_lowercase();
         let (id, index) = (rule.id, self.tree.rules.len() as RuleIndex);
         self.tree.rules.push(rule);
         self.facts.push(Facts { group_text, tried_last, attach, counts });

@@ -41,6 +41,7 @@ impl Builder {
         rule.correlation = correlation(old.correlation.take(), rule.correlation.take());
         rule.feeds = std::mem::take(&mut old.feeds);
         *old = rule;
+        let group_text = group_text.to_ascii_lowercase();
         let (attach, counts) = (facts.attach.clone(), facts.counts.take());
         *facts = Facts { group_text, tried_last, attach, counts };
     }

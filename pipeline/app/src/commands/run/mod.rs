@@ -36,7 +36,7 @@ use threatlockdown_topics::{
 use self::sinks::Deliveries;
 use self::sources::Sources;
 use self::target::LogTarget;
-use super::rule_set::{self, Selection};
+use super::rule_set;
 use super::{host_name, report};
 use crate::cli::RunArgs;
 use crate::config::Config;
@@ -58,7 +58,7 @@ const IDLE_LOOKS: u32 = 3;
 pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = settings::settle(args)?;
     telemetry::start(&config.log);
-    let program = rule_set::program(Selection { paths: &config.rules.paths, builtin: config.rules.builtin })?;
+    let program = rule_set::program((&config.rules).into())?;
     let listener = bind(&config)?;
     let health = Arc::new(Health::default());
     let stop = StopRequest::default();

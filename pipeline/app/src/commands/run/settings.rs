@@ -70,6 +70,9 @@ fn apply(args: &RunArgs, config: &mut Config) -> anyhow::Result<()> {
     if !args.rules.paths.is_empty() {
         config.rules.paths.clone_from(&args.rules.paths);
     }
+    if args.rules.home.is_some() {
+        config.rules.home.clone_from(&args.rules.home);
+    }
     config.rules.builtin &= !args.rules.no_builtin;
     if !args.inputs.is_empty() {
         config.sources.retain(|source| matches!(source.kind, SourceKind::Http(_)));

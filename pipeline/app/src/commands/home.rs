@@ -1,0 +1,447 @@
+//! The folder of an installation as it lies on disk: its rules, decoders and lists become texts.
+//!
+//! Enters: the folder, or a copy of it. Leaves: the texts that its `etc/ossec.conf` names, or those in the usual folders
+//! where it has none, and faults. What is missing is a warning, as there; what is there but cannot be read is an error.
+//! Only regular files are opened, no folder is read twice and everything has a limit, so that nothing on disk can hang
+//! the start.
+
+use std::collections::HashSet;
+use std::io::{Error, ErrorKind, Read as _};
+use std::path::{Component, Path, PathBuf};
+
+use threatlockdown_ruleset::diagnostic::Diagnostic;
+use threatlockdown_ruleset::ir::Place;
+use threatlockdown_ruleset::wazuh::home::{Folder, Ruleset};
+use threatlockdown_ruleset::{ListText, Origin, RuleText, Texts};
+
+/// Where installations lie; paths below it mean the folder that is read.
+const PREFIX: &str = "/var/ossec";
+const CONFIGURATION: &str = "etc/ossec.conf";
+const LISTS: &str = "etc/lists";
+
+/// A rule or decoder file may be this long.
+pub(super) const MAX_FILE_BYTES: u64 = 64 << 20;
+const MAX_LIST_BYTES: u64 = 256 << 20;
+/// Entries of one folder.
+const MAX_ENTRIES: usize = 20_000;
+/// Folders inside each other below the folder of the lists.
+const MAX_DEPTH: usize = 8;
+
+/// What a folder holds.
+pub(super) struct Home {
+    /// What is to be loaded; without what ships with the product.
+    pub(super) texts: Texts,
+    /// It has rules and decoders of the reference itself: nothing of the product's is wanted beneath.
+    pub(super) is_complete: bool,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a folder; `beneath` is what is loaded with it when it is not complete.
+pub(super) fn read(folder: &Path, beneath: &Texts) -> Home {
+    let is_complete = folder.join("ruleset").is_dir();
+    let mut reader =
+        Reader { folder, is_complete, taken: HashSet::new(), texts: Texts::default(), faults: Vec::new() };
+    if let Err(error) = std::fs::read_dir(folder) {
+        reader.unreadable(folder, &error);
+    } else if !(is_complete || folder.join("etc").is_dir()) {
+        let help = "name the folder that holds etc/ and ruleset/, mostly /var/ossec, or a copy of it";
+        reader.faults.push(Diagnostic::error(
+            place(folder),
+            "",
+            "there is neither etc/ nor ruleset/ in it",
+            help,
+        ));
+    } else {
+        let set = reader.configuration();
+        reader.decoders(&set);
+        reader.lists(set.lists.as_deref(), if is_complete { &[] } else { &beneath.lists });
+        reader.rules(&set);
+    }
+    let Reader { texts, faults, .. } = reader;
+    Home { texts, is_complete, diagnostics: faults }
+}
+
+struct Reader<'f> {
+    folder: &'f Path,
+    is_complete: bool,
+    /// Files that belong to the set already: a file can be named besides its folder.
+    taken: HashSet<PathBuf>,
+    texts: Texts,
+    faults: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn configuration(&mut self) -> Ruleset {
+        let path = self.folder.join(CONFIGURATION);
+        match read_file(&path, MAX_FILE_BYTES) {
+            Ok(text) => {
+                let (set, faults) = Ruleset::read(&path.to_string_lossy().into(), &text);
+                self.faults.extend(faults);
+                return set;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.unreadable(&path, &error),
+        }
+        Ruleset::conventional()
+    }
+
+    fn decoders(&mut self, set: &Ruleset) {
+        let leaves_out = |path: &str| set.leaves_out_decoders(path);
+        let files = self.files(&set.decoder_folders, &set.decoder_files, &leaves_out);
+        self.texts.decoders = files;
+    }
+
+    fn rules(&mut self, set: &Ruleset) {
+        let leaves_out = |path: &str| set.leaves_out_rules(path);
+        let files = self.files(&set.rule_folders, &set.rule_files, &leaves_out);
+        self.texts.rules = files;
+    }
+
+    /// The files of some folders, and some more.
+    fn files(
+        &mut self,
+        folders: &[Folder],
+        more: &[String],
+        leaves_out: &dyn Fn(&str) -> bool,
+    ) -> Vec<RuleText> {
+        let mut texts = Vec::new();
+        for folder in folders {
+            let written = folder.path.trim_end_matches('/');
+            for name in self.names(&self.locate(written), written) {
+                let path = format!("{written}/{name}");
+                if folder.takes(&path) && !leaves_out(&path) {
+                    texts.extend(self.file(&self.locate(&path)));
+                }
+            }
+        }
+        for written in more.iter().filter(|path| !leaves_out(path)) {
+            texts.extend(self.file(&self.locate(written)));
+        }
+        texts
+    }
+
+    /// A path of the configuration on this disk.
+    fn locate(&self, written: &str) -> PathBuf {
+        let path = Path::new(written);
+        if path.starts_with(self.folder) && path.is_absolute() {
+            return path.to_path_buf();
+        }
+        match path.strip_prefix(PREFIX) {
+            Ok(below) => self.folder.join(below),
+            // An absolute path stays as it is.
+            Err(_) => self.folder.join(path),
+        }
+    }
+
+    /// The names of a folder's entries in order.
+    fn names(&mut self, path: &Path, written: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A home without the stock files is one whose owner wants the built-in ones.
+                let is_stock =
+                    written.trim_start_matches(PREFIX).trim_start_matches('/').starts_with("ruleset");
+                let conventional = !self.folder.join(CONFIGURATION).exists();
+                if !(conventional || is_stock && !self.is_complete) {
+                    self.missing(path, "the folder is not there, its files are left out");
+                }
+                return names;
+            }
+            Err(error) => {
+                self.unreadable(path, &error);
+                return names;
+            }
+        };
+        for entry in entries {
+            match entry {
+                Ok(_) if names.len() == MAX_ENTRIES => {
+                    self.unreadable(
+                        path,
+                        &Error::other(format!("the folder has more than {MAX_ENTRIES} entries")),
+                    );
+                    break;
+                }
+                Ok(entry) => names.push(entry.file_name().to_string_lossy().into_owned()),
+                Err(error) => self.unreadable(path, &error),
+            }
+        }
+        names.sort();
+        names
+    }
+
+    fn file(&mut self, path: &Path) -> Option<RuleText> {
+        if path.is_dir() || !self.taken.insert(normal(path)) {
+            return None;
+        }
+        match read_file(path, MAX_FILE_BYTES) {
+            Ok(text) => Some(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::Home }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.missing(path, "the file is not there, it is left out");
+                None
+            }
+            Err(error) => {
+                self.unreadable(path, &error);
+                None
+            }
+        }
+    }
+
+    fn lists(&mut self, written: Option<&[String]>, beneath: &[ListText]) {
+        let found = match written {
+            Some(names) => names.to_vec(),
+            None => self.all_lists(),
+        };
+        for name in found {
+            let path = self.locate(&name);
+            match read_file(&path, MAX_LIST_BYTES) {
+                Ok(text) => {
+                    let path = path.to_string_lossy().into();
+                    self.texts.lists.push(ListText { name: name.as_str().into(), path, text });
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    if !beneath.iter().any(|list| *list.name == *name) {
+                        self.missing(&path, "the list is not there: rules that look into it are left out");
+                    }
+                }
+                Err(error) => self.unreadable(&path, &error),
+            }
+        }
+    }
+
+    /// All files below the folder of the lists but compiled ones, by the names that rules use.
+    fn all_lists(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut waiting = vec![(LISTS.to_owned(), 0)];
+        while let Some((written, depth)) = waiting.pop() {
+            let path = self.folder.join(&written);
+            // Links can form a ring: each folder is read once, whatever leads to it.
+            if depth > MAX_DEPTH
+                || !seen.insert(std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()))
+            {
+                continue;
+            }
+            for name in self.names(&path, &written) {
+                let written = format!("{written}/{name}");
+                let path = self.folder.join(&written);
+                let is_list = path.is_file() && !name.ends_with(".cdb") && !name.starts_with('.');
+                if path.is_dir() {
+                    waiting.push((written, depth + 1));
+                } else if is_list && found.len() < MAX_ENTRIES {
+                    found.push(written);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    fn missing(&mut self, path: &Path, message: &str) {
+        let help = format!("put it there, or take it out of <ruleset> in {CONFIGURATION}");
+        self.faults.push(Diagnostic::warning(place(path), "", message, help));
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &Error) {
+        self.faults.push(unreadable(path, error));
+    }
+}
+
+/// The whole of a regular file; pipes and devices are refused before they are opened.
+fn read_file(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(Error::other("it is not a regular file"));
+    }
+    read_bounded(path, limit)
+}
+
+/// The whole of a file, whatever it is.
+pub(super) fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > limit {
+        return Err(Error::other(format!("the file is larger than {} MiB", limit >> 20)));
+    }
+    Ok(text)
+}
+
+pub(super) fn unreadable(path: &Path, error: &Error) -> Diagnostic {
+    Diagnostic::error(place(path), "", format!("cannot read: {error}"), "check the path and its permissions")
+}
+
+pub(super) fn place(path: &Path) -> Place {
+    Place::new(&path.to_string_lossy().into(), 1, 1)
+}
+
+/// The path without `.` in it, for comparison.
+fn normal(path: &Path) -> PathBuf {
+    path.components().filter(|part| !matches!(part, Component::CurDir)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with files in it.
+    fn home(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn bare(files: &[RuleText]) -> Vec<&str> {
+        files.iter().map(|file| file.path.rsplit('/').next().unwrap()).collect()
+    }
+
+    fn lists(home: &Home) -> Vec<&str> {
+        home.texts.lists.iter().map(|list| &*list.name).collect()
+    }
+
+    /// Severity and message of the faults, with the last two parts of their path.
+    fn shown(home: &Home) -> Vec<String> {
+        let short = |fault: &Diagnostic| {
+            let line = fault.to_string().lines().next().unwrap().to_owned();
+            let parts: Vec<&str> = line.splitn(2, ":1:1: ").collect();
+            format!("{}: {}", parts[0].rsplit('/').next().unwrap(), parts[1])
+        };
+        home.diagnostics.iter().map(short).collect()
+    }
+
+    const RULES: &str = "<group></group>";
+
+    #[test]
+    fn without_a_configuration_the_usual_folders_are_read() {
+        let folder = home(&[
+            ("ruleset/rules/0020-b.xml", RULES),
+            ("ruleset/rules/0215-policy_rules.xml", RULES),
+            ("ruleset/rules/readme.txt", RULES),
+            ("ruleset/decoders/0005-d.xml", ""),
+            ("etc/rules/local.xml", RULES),
+            ("etc/rules/deeper.xml/x.xml", RULES),
+            ("etc/decoders/local_d.xml", ""),
+            ("etc/lists/audit-keys", "a:1"),
+            ("etc/lists/audit-keys.cdb", "\0"),
+            ("etc/lists/amazon/aws-eventnames", "b:"),
+        ]);
+        let home = read(folder.path(), &Texts::default());
+        assert_eq!(shown(&home), Vec::<String>::new());
+        assert!(home.is_complete);
+        assert_eq!(bare(&home.texts.rules), ["0020-b.xml", "local.xml"]);
+        assert_eq!(bare(&home.texts.decoders), ["0005-d.xml", "local_d.xml"]);
+        assert_eq!(lists(&home), ["etc/lists/amazon/aws-eventnames", "etc/lists/audit-keys"]);
+        assert!(home.texts.rules.iter().all(|file| file.origin == Origin::Home));
+    }
+
+    #[test]
+    fn the_configuration_says_what_is_read() {
+        let configuration = r#"<ossec_config><ruleset><rule_dir>/var/ossec/ruleset/rules</rule_dir>
+            <rule_dir pattern="own_\w+.xml$">etc/rules/</rule_dir><rule_exclude>0020-b.xml</rule_exclude>
+            <rule_include>extra/more.xml</rule_include><rule_include>extra/none.xml</rule_include>
+            <rule_include>./etc/rules/own_a.xml</rule_include><decoder_dir>etc/decoders</decoder_dir>
+            <decoder_dir>etc/no</decoder_dir><decoder_exclude>etc/decoders/old.xml</decoder_exclude>
+            <list>etc/lists/a</list><list>etc/lists/none</list></ruleset></ossec_config>"#;
+        let folder = home(&[
+            ("etc/ossec.conf", configuration),
+            ("ruleset/rules/0010-a.xml", RULES),
+            ("ruleset/rules/0020-b.xml", RULES),
+            ("etc/rules/own_a.xml", RULES),
+            ("etc/rules/other.xml", RULES),
+            ("extra/more.xml", RULES),
+            ("etc/decoders/old.xml", ""),
+            ("etc/decoders/new.xml", ""),
+            ("etc/lists/a", "k:"),
+            ("etc/lists/not-named", "k:"),
+        ]);
+        let home = read(folder.path(), &Texts::default());
+        assert_eq!(bare(&home.texts.rules), ["0010-a.xml", "own_a.xml", "more.xml"]);
+        assert_eq!(bare(&home.texts.decoders), ["new.xml"]);
+        assert_eq!(lists(&home), ["etc/lists/a"]);
+        let warnings = [
+            "no: warning: the folder is not there, its files are left out",
+            "none: warning: the list is not there: rules that look into it are left out",
+            "none.xml: warning: the file is not there, it is left out",
+        ];
+        assert_eq!(shown(&home), warnings);
+    }
+
+    #[test]
+    fn a_home_of_own_files_alone_is_not_complete() {
+        let configuration = "<ossec_config><ruleset><rule_dir>ruleset/rules</rule_dir><rule_dir>etc/rules</rule_dir>\
+            <list>etc/lists/amazon/aws-eventnames</list></ruleset></ossec_config>";
+        let folder = home(&[("etc/ossec.conf", configuration), ("etc/rules/local.xml", RULES)]);
+        let home = read(folder.path(), &Texts::builtin());
+        assert_eq!((home.is_complete, bare(&home.texts.rules)), (false, vec!["local.xml"]));
+        assert_eq!(shown(&home), Vec::<String>::new());
+        // Without the built-in list nothing stands in for it.
+        assert_eq!(read(folder.path(), &Texts::default()).diagnostics.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_installation_is_an_error() {
+        let folder = home(&[("rules/a.xml", RULES)]);
+        let error = |path: &Path| shown(&read(path, &Texts::default())).join("; ");
+        assert!(error(folder.path()).contains("error: there is neither etc/ nor ruleset/"));
+        assert!(error(&folder.path().join("none")).starts_with("none: error: cannot read"));
+        assert!(error(&folder.path().join("rules/a.xml")).starts_with("a.xml: error: cannot read"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_on_disk_hangs_the_reader() {
+        use std::os::unix::fs::symlink;
+        use std::os::unix::net::UnixListener;
+        let folder = home(&[("etc/rules/a.xml", RULES), ("etc/lists/l", "a:"), ("etc/lists/in/m", "b:")]);
+        let etc = folder.path().join("etc");
+        symlink("../..", etc.join("lists/in/up")).unwrap();
+        symlink(".", etc.join("lists/self")).unwrap();
+        symlink("b.xml", etc.join("rules/b.xml")).unwrap();
+        symlink("/dev/zero", etc.join("rules/c.xml")).unwrap();
+        let _socket = UnixListener::bind(etc.join("rules/d.xml")).unwrap();
+        let home = read(folder.path(), &Texts::default());
+        assert_eq!(bare(&home.texts.rules), ["a.xml"]);
+        let said = shown(&home);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].starts_with("b.xml: error: cannot read"), "{said:?}");
+        assert_eq!(
+            said[1..],
+            [
+                "c.xml: error: cannot read: it is not a regular file",
+                "d.xml: error: cannot read: it is not a regular file"
+            ]
+        );
+        let names = lists(&home);
+        assert!(names.contains(&"etc/lists/l") && names.contains(&"etc/lists/in/m"), "{names:?}");
+        assert!(names.len() < 100, "{names:?}");
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_refused() {
+        let folder = home(&[("x", "12345")]);
+        let path = folder.path().join("x");
+        assert_eq!(read_file(&path, 5).unwrap(), b"12345");
+        assert!(read_file(&path, 4).unwrap_err().to_string().contains("larger than"));
+    }
+
+    /// The reference's own folders, where a copy of them is at hand.
+    #[test]
+    fn the_references_homes_are_read() {
+        let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/compat");
+        let compat = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, PathBuf::from);
+        if !compat.is_dir() {
+            println!("skipped: there is no folder {}", compat.display());
+            return;
+        }
+        // The stock files, the local files that every installation has, and the tests' own.
+        for (name, rules, decoders) in [("stock", 167 + 1, 120 + 1), ("test", 167 + 1 + 10, 120 + 1 + 7)] {
+            let home = read(&compat.join("homes").join(name), &Texts::default());
+            assert_eq!(shown(&home), Vec::<String>::new());
+            assert!(home.is_complete);
+            assert_eq!((home.texts.rules.len(), home.texts.decoders.len()), (rules, decoders), "{name}");
+            assert_eq!(home.texts.lists.len(), 6);
+        }
+    }
+}
