@@ -316,7 +316,7 @@ fn mutated_rule_files() {
     let mut refused = 0;
     for round in 0..400 {
         let mut bytes = match round % 2 {
-            0 => rules::file(&mut rng, Shape { on_log: true, aws: false }).into_bytes(),
+            0 => rules::file(&mut rng, Shape { on_log: true, aws: false, stateful: false }).into_bytes(),
             _ => {
                 let original = &originals[rng.below(originals.len())];
                 let start = rng.below(original.len());

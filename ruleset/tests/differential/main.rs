@@ -10,11 +10,15 @@ mod builtin;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod elements;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod lines;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
@@ -23,5 +27,7 @@ mod reference;
 mod rng;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod sequences;
 #[cfg(test)]
 mod shown;

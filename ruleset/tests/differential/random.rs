@@ -96,7 +96,7 @@ fn check(own: &Said, expected: &Said, source: &str, text: &str, event: &[u8]) {
 
 #[test]
 fn records_that_rules_see_as_they_are() {
-    let shape = Shape { on_log: true, aws: false };
+    let shape = Shape { on_log: true, aws: false, stateful: false };
     for_each_rule_set("plain", shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
@@ -117,7 +117,7 @@ fn records_that_rules_see_as_they_are() {
 
 #[test]
 fn lines_of_text() {
-    let shape = Shape { on_log: true, aws: false };
+    let shape = Shape { on_log: true, aws: false, stateful: false };
     for_each_rule_set("lines", shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
@@ -147,7 +147,7 @@ fn lines_of_text() {
 
 #[test]
 fn cloudtrail_records() {
-    let shape = Shape { on_log: false, aws: true };
+    let shape = Shape { on_log: false, aws: true, stateful: false };
     for_each_rule_set("cloudtrail", shape, |rng, engine, oracle, text| {
         let facts = usual_facts("aws.cloudtrail");
         let mut matched = 0;
@@ -169,7 +169,7 @@ fn cloudtrail_records() {
 
 #[test]
 fn azure_records() {
-    let shape = Shape { on_log: false, aws: false };
+    let shape = Shape { on_log: false, aws: false, stateful: false };
     for_each_rule_set("azure", shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
