@@ -38,34 +38,34 @@ pub(super) struct Style {
 pub(super) fn flatten(json: &Json, style: Style, fields: &mut Fields) {
     if let Json::Object(members) = json {
         for (key, value) in members {
-            add(until_nul(key).to_owned(), value, style, fields);
+            add(until_nul(key), value, style, fields);
         }
     }
 }
 
-fn add(name: String, value: &Json, style: Style, fields: &mut Fields) {
+fn add(name: &str, value: &Json, style: Style, fields: &mut Fields) {
     match value {
         Json::Null if style.discard_null => {}
         Json::Array(items) if style.csv_arrays => {
             let scalars: Vec<String> = items.iter().filter_map(scalar).collect();
             let text = scalars.join(",");
             if !text.is_empty() {
-                fill(&name, &text, fields);
+                fill(name, &text, fields);
             }
         }
         Json::Array(_) => {
             let mut text = String::new();
             print(value, 0, &mut text);
-            fill(&name, &text, fields);
+            fill(name, &text, fields);
         }
         Json::Object(members) => {
             for (key, value) in members {
-                add(format!("{name}.{}", until_nul(key)), value, style, fields);
+                add(&format!("{name}.{}", until_nul(key)), value, style, fields);
             }
         }
         value => {
             if let Some(text) = scalar(value) {
-                fill(&name, &text, fields);
+                fill(name, &text, fields);
             }
         }
     }

@@ -194,13 +194,12 @@ fn child(rng: &mut Rng, parent: &str, number: usize, out: &mut String) {
                 out.push_str("<use_own_name>true</use_own_name>\n");
             }
         }
-        match (first, prematch) {
-            (true, true) => {
-                captures(rng, &["", " offset=\"after_parent\"", " offset=\"after_prematch\""], out)
-            }
-            (true, false) => captures(rng, &["", " offset=\"after_parent\""], out),
-            (false, _) => captures(rng, &["", " offset=\"after_parent\"", " offset=\"after_regex\""], out),
-        }
+        let offsets = match (first, prematch) {
+            (true, true) => &["", " offset=\"after_parent\"", " offset=\"after_prematch\""][..],
+            (true, false) => &["", " offset=\"after_parent\""],
+            (false, _) => &["", " offset=\"after_parent\"", " offset=\"after_regex\""],
+        };
+        captures(rng, offsets, out);
         out.push_str("</decoder>\n");
     }
 }

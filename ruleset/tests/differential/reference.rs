@@ -50,7 +50,7 @@ fn items<'j>(json: &'j Json, name: &str) -> &'j [Json] {
     }
 }
 
-fn members<'j>(json: Option<&'j Json>) -> &'j [(String, Json)] {
+fn members(json: Option<&Json>) -> &[(String, Json)] {
     match json {
         Some(Json::Object(members)) => members,
         _ => &[],
