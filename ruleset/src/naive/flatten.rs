@@ -3,96 +3,94 @@
 //! Enters: a value. Leaves: dynamic fields, and the static ones that a few names are set aside for. The texts are
 //! what rules are matched against, so how numbers and arrays are written matters.
 
+use super::event::Fields;
 use super::json::{Json, write_text};
-
-/// Dynamic fields of one event; what comes after is lost.
-const MAX_FIELDS: usize = 256;
+use crate::ir::StaticField;
 
 /// Names that fill static fields, and those fields.
-const STATIC: &[(&str, &str)] = &[
-    ("srcip", "srcip"),
-    ("dstip", "dstip"),
-    ("srcport", "srcport"),
-    ("dstport", "dstport"),
-    ("protocol", "protocol"),
-    ("action", "action"),
-    ("srcuser", "srcuser"),
-    ("dstuser", "dstuser"),
-    ("id", "id"),
-    ("status", "status"),
-    ("url", "url"),
-    ("data", "data"),
-    ("extra_data", "extra_data"),
-    ("systemname", "system_name"),
+const STATIC: &[(&str, StaticField)] = &[
+    ("srcip", StaticField::SrcIp),
+    ("dstip", StaticField::DstIp),
+    ("srcport", StaticField::SrcPort),
+    ("dstport", StaticField::DstPort),
+    ("protocol", StaticField::Protocol),
+    ("action", StaticField::Action),
+    ("srcuser", StaticField::SrcUser),
+    ("dstuser", StaticField::DstUser),
+    ("id", StaticField::Id),
+    ("status", StaticField::Status),
+    ("url", StaticField::Url),
+    ("data", StaticField::Data),
+    ("extra_data", StaticField::ExtraData),
+    ("systemname", StaticField::SystemName),
 ];
 
-/// What an event decoded to.
-#[derive(Debug, Default)]
-pub(super) struct Fields {
-    /// Dynamic fields in order, repeats included.
-    pub(super) dynamic: Vec<(String, String)>,
-    /// Static fields that have a value.
-    pub(super) fixed: Vec<(&'static str, String)>,
+/// How a decoder wants its JSON.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Style {
+    /// Members that are null are left out.
+    pub(super) discard_null: bool,
+    /// Arrays become comma-separated texts of their scalars.
+    pub(super) csv_arrays: bool,
 }
 
-impl Fields {
-    /// The dynamic field that a rule sees: the first of that name, letter case aside.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.dynamic
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-
-    fn set(&mut self, field: &'static str, value: String) {
-        match self.fixed.iter_mut().find(|(known, _)| *known == field) {
-            Some((_, old)) => *old = value,
-            None => self.fixed.push((field, value)),
-        }
-    }
-
-    fn fill(&mut self, name: String, value: &str) {
-        // The reference keeps texts up to their first NUL.
-        let value = until_nul(value).to_owned();
-        if let Some((_, field)) = STATIC.iter().find(|(key, _)| *key == name) {
-            self.set(field, value);
-        } else if name == "user" && !self.fixed.iter().any(|(known, _)| *known == "dstuser") {
-            self.set("dstuser", value);
-        } else if self.dynamic.len() < MAX_FIELDS {
-            self.dynamic.push((name, value));
-        }
-    }
-
-    fn add(&mut self, name: String, value: &Json, discard_null: bool) {
-        match value {
-            Json::Null if discard_null => {}
-            Json::Null => self.fill(name, "null"),
-            Json::Bool(value) => self.fill(name, &value.to_string()),
-            Json::Number(text) => self.fill(name, &number(text)),
-            Json::Text(text) => self.fill(name, text),
-            Json::Array(_) => {
-                let mut text = String::new();
-                print(value, 0, &mut text);
-                self.fill(name, &text);
-            }
-            Json::Object(members) => {
-                for (key, value) in members {
-                    self.add(format!("{name}.{}", until_nul(key)), value, discard_null);
-                }
-            }
-        }
-    }
-}
-
-/// Flattens the value of an event; only an object has fields.
-pub(super) fn flatten(json: &Json, discard_null: bool) -> Fields {
-    let mut fields = Fields::default();
+/// Adds the members of an event's value to its fields; only an object has any.
+pub(super) fn flatten(json: &Json, style: Style, fields: &mut Fields) {
     if let Json::Object(members) = json {
         for (key, value) in members {
-            fields.add(until_nul(key).to_owned(), value, discard_null);
+            add(until_nul(key), value, style, fields);
         }
     }
-    fields
+}
+
+fn add(name: &str, value: &Json, style: Style, fields: &mut Fields) {
+    match value {
+        Json::Null if style.discard_null => {}
+        Json::Array(items) if style.csv_arrays => {
+            let scalars: Vec<String> = items.iter().filter_map(scalar).collect();
+            let text = scalars.join(",");
+            if !text.is_empty() {
+                fill(name, &text, fields);
+            }
+        }
+        Json::Array(_) => {
+            let mut text = String::new();
+            print(value, 0, &mut text);
+            fill(name, &text, fields);
+        }
+        Json::Object(members) => {
+            for (key, value) in members {
+                add(&format!("{name}.{}", until_nul(key)), value, style, fields);
+            }
+        }
+        value => {
+            if let Some(text) = scalar(value) {
+                fill(name, &text, fields);
+            }
+        }
+    }
+}
+
+fn scalar(value: &Json) -> Option<String> {
+    match value {
+        Json::Null => Some("null".to_owned()),
+        Json::Bool(value) => Some(value.to_string()),
+        Json::Number(text) => Some(number(text)),
+        // The reference keeps texts up to their first NUL.
+        Json::Text(text) => Some(until_nul(text).to_owned()),
+        Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+fn fill(name: &str, value: &str, fields: &mut Fields) {
+    let value = value.as_bytes();
+    if let Some((_, field)) = STATIC.iter().find(|(key, _)| *key == name) {
+        fields.set(*field, value);
+    } else if name == "user" && fields.fixed(StaticField::DstUser).is_none() {
+        fields.set(StaticField::DstUser, value);
+    } else {
+        fields.add(name, value);
+    }
 }
 
 fn until_nul(text: &str) -> &str {
@@ -166,13 +164,32 @@ fn print(value: &Json, depth: usize, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::naive::event::MAX_FIELDS;
+
+    fn styled(text: &str, style: Style) -> Fields {
+        let mut fields = Fields::default();
+        flatten(&Json::parse(text.as_bytes()).unwrap(), style, &mut fields);
+        fields
+    }
 
     fn fields(text: &str) -> Fields {
-        flatten(&Json::parse(text.as_bytes()).unwrap(), false)
+        styled(text, Style::default())
+    }
+
+    fn texts(fields: Fields) -> Vec<(String, String)> {
+        fields.dynamic.into_iter().map(|(name, value)| (name, String::from_utf8(value).unwrap())).collect()
     }
 
     fn dynamic(text: &str) -> Vec<(String, String)> {
-        fields(text).dynamic
+        texts(fields(text))
+    }
+
+    fn fixed(text: &str) -> Vec<(StaticField, String)> {
+        fields(text)
+            .fixed
+            .into_iter()
+            .map(|(field, value)| (field, String::from_utf8(value).unwrap()))
+            .collect()
     }
 
     fn one(value: &str) -> String {
@@ -222,33 +239,44 @@ mod tests {
         let expected =
             [("o.p.q", "1"), ("o.p", "2"), ("O.P", "3")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(dynamic(r#"{"o":{"p":{"q":1}},"o.p":2,"e":{},"O.P":3}"#), expected);
-        assert_eq!(fields(r#"{"o.p":2,"O.P":3}"#).get("O.p"), Some("2"));
+        assert_eq!(fields(r#"{"o.p":2,"O.P":3}"#).dynamic("O.p"), Some(&b"2"[..]));
         assert_eq!(dynamic("[1]"), []);
     }
 
     #[test]
     fn nulls_can_be_left_out() {
-        let json = Json::parse(br#"{"a":null,"b":{"c":null,"d":1}}"#).unwrap();
-        assert_eq!(flatten(&json, true).dynamic, [("b.d".to_owned(), "1".to_owned())]);
+        let style = Style { discard_null: true, csv_arrays: false };
+        let fields = styled(r#"{"a":null,"b":{"c":null,"d":1}}"#, style);
+        assert_eq!(texts(fields), [("b.d".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn arrays_can_be_lists_of_scalars() {
+        let style = Style { discard_null: false, csv_arrays: true };
+        let fields = styled(r#"{"a":[1,"b",{"c":2},[3],1.5,true],"d":[],"e":[{}],"id":["x"]}"#, style);
+        assert_eq!(fields.fixed(StaticField::Id), Some(&b"x"[..]));
+        assert_eq!(texts(fields), [("a".to_owned(), "1,b,1.500000,true".to_owned())]);
     }
 
     #[test]
     fn some_names_are_static_fields() {
-        let fields =
-            fields(r#"{"srcip":"1","Srcip":"2","a":{"id":"3"},"systemname":"4","system_name":"5","id":6}"#);
-        assert_eq!(fields.fixed, [("srcip", "1".into()), ("system_name", "4".into()), ("id", "6".into())]);
-        let names: Vec<&str> = fields.dynamic.iter().map(|(name, _)| name.as_str()).collect();
+        let text = r#"{"srcip":"1","Srcip":"2","a":{"id":"3"},"systemname":"4","system_name":"5","id":6}"#;
+        let expected = [
+            (StaticField::SrcIp, "1".into()),
+            (StaticField::SystemName, "4".into()),
+            (StaticField::Id, "6".into()),
+        ];
+        assert_eq!(fixed(text), expected);
+        let names: Vec<String> = dynamic(text).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["Srcip", "a.id", "system_name"]);
     }
 
     #[test]
     fn user_is_another_name_of_dstuser_while_that_is_free() {
-        assert_eq!(fields(r#"{"user":"a","dstuser":"b"}"#).fixed, [("dstuser", "b".into())]);
-        let later = fields(r#"{"dstuser":"b","user":"a"}"#);
-        assert_eq!(
-            (later.fixed, later.dynamic),
-            (vec![("dstuser", "b".into())], vec![("user".into(), "a".into())])
-        );
+        assert_eq!(fixed(r#"{"user":"a","dstuser":"b"}"#), [(StaticField::DstUser, "b".into())]);
+        let later = r#"{"dstuser":"b","user":"a"}"#;
+        assert_eq!(fixed(later), [(StaticField::DstUser, "b".into())]);
+        assert_eq!(dynamic(later), [("user".into(), "a".into())]);
     }
 
     #[test]

@@ -1,162 +1,205 @@
 //! The slow oracle: decides about an event in the most direct way, to check the engine against.
 //!
-//! Enters: a rule tree and an event as the reference receives it, in its envelope. Leaves: decoder, rule and fields.
-//! It shares the leaf matchers and the intermediate form with the engine and nothing else: no mappings, no binding of
-//! paths, no indexes. It decodes everything and tries every rule in order. For tests and benches only.
+//! Enters: rules, decoders and lists, and an event as the reference receives it, in its envelope. Leaves: decoder, rule
+//! and fields. It shares the leaf matchers and the intermediate form with the engine and nothing else: no mappings, no
+//! binding of paths, no indexes. It decodes everything, tries every rule in order and searches everything that it
+//! remembers. For tests and benches only.
+//!
+//! | module | from → to |
+//! |---|---|
+//! | `header`, `event` | message → event |
+//! | `decode`, `plugins`, `json`, `flatten` | event → event with decoder and fields |
+//! | `conditions` | rule, event → whether what the rule says of this event alone holds |
+//! | `memory`, `correlate` | rule, event → whether what it says of earlier ones holds |
+//! | `search` | the walk through the tree |
+//! | `envelope` | a provider's record → the event that the reference would see |
 
+mod conditions;
+mod correlate;
+mod decode;
 mod envelope;
+mod event;
 mod flatten;
+mod header;
 pub mod json;
+mod memory;
+mod plugins;
+mod search;
 #[cfg(test)]
 mod tests;
 
-pub use envelope::envelope;
+use std::collections::BTreeSet;
 
-use crate::expr::Matcher;
-use crate::ir::{Category, NodeIndex, Rule, RuleIndex, RuleTree, Subject};
-use flatten::Fields;
-use json::Json;
+pub use envelope::envelope;
+pub use event::NaiveEvent;
+pub use memory::{NaiveMemory, NaiveOptions};
+
+use crate::correlate::FrontEnd;
+use crate::expr::OsRegex;
+use crate::ir::{CorrelationSource, Rule, RuleIndex, RuleSet};
+use conditions::Compiled;
+use decode::Decoders;
+use event::Event;
+use memory::ListOf;
+use search::Found;
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NaiveVerdict {
     /// The decoder that took it.
     pub decoder: Option<String>,
-    /// The rule that matched, level-0 rules included.
+    /// The rule that is the result, level-0 rules included.
     pub rule: Option<RuleIndex>,
+    /// Its id.
+    pub id: Option<u32>,
+    /// Its level.
+    pub level: Option<u8>,
+    /// Whether an alert is written, as far as the rule decides: its level is not 0, nothing ignores it, and it does not
+    /// say `no_log`.
+    pub alert: bool,
     /// Static fields under their own names, then dynamic fields in order, repeats included.
     pub fields: Vec<(String, String)>,
 }
 
-/// Decides about one event.
-#[must_use]
-pub fn evaluate(tree: &RuleTree, event: &[u8]) -> NaiveVerdict {
-    Naive::new(tree).evaluate(event)
+/// A rule set with its patterns compiled, for many events.
+pub struct Naive<'s> {
+    set: &'s RuleSet,
+    decoders: Decoders,
+    rules: Vec<CompiledRule>,
+    /// Ids of rules whose results some other rule counts by `if_matched_sid`.
+    counted: BTreeSet<u32>,
 }
 
-/// A rule tree with its patterns compiled, for many events.
-pub struct Naive<'t> {
-    tree: &'t RuleTree,
-    /// Per rule, its conditions' matchers; a pattern that does not compile never matches.
-    matchers: Vec<Vec<Option<Matcher>>>,
+struct CompiledRule {
+    conditions: Vec<Compiled>,
+    lists: Vec<Compiled>,
+    matched_regex: Option<OsRegex>,
 }
 
-impl<'t> Naive<'t> {
+impl<'s> Naive<'s> {
     /// Compiles the patterns.
     #[must_use]
-    pub fn new(tree: &'t RuleTree) -> Self {
-        let compile = |rule: &Rule| {
-            rule.conditions.iter().map(|condition| Matcher::new(&condition.test).ok()).collect()
+    pub fn new(set: &'s RuleSet) -> Self {
+        let compile = |rule: &Rule| CompiledRule {
+            conditions: rule.conditions.iter().map(Compiled::new).collect(),
+            lists: rule.lists.iter().map(Compiled::new).collect(),
+            matched_regex: match rule.correlation.as_ref().map(|correlation| &correlation.source) {
+                Some(CorrelationSource::Regex(pattern)) => OsRegex::new(pattern).ok(),
+                _ => None,
+            },
         };
-        Self { tree, matchers: tree.rules.iter().map(compile).collect() }
-    }
-
-    /// Decides about one event.
-    #[must_use]
-    pub fn evaluate(&self, event: &[u8]) -> NaiveVerdict {
-        let log = event.split(|byte| *byte == 0).next().unwrap_or_default();
-        let (decoder, fields) = decode(log);
-        let rule = self.find(&Event { log, decoder, fields: &fields });
-        let fixed = fields.fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
-        NaiveVerdict {
-            decoder: decoder.map(str::to_owned),
-            rule,
-            fields: fixed.chain(fields.dynamic).collect(),
+        let sources = set.tree.rules.iter().filter_map(|rule| rule.correlation.as_ref());
+        let counted = sources.filter_map(|correlation| match correlation.source {
+            CorrelationSource::Sid(id) => Some(id),
+            _ => None,
+        });
+        Self {
+            set,
+            decoders: Decoders::new(&set.decoders, set.tree.rules.iter().map(|rule| rule.id).collect()),
+            rules: set.tree.rules.iter().map(compile).collect(),
+            counted: counted.collect(),
         }
     }
 
-    /// The deepest match along the first matching branch. A rule with `noalert` is no result itself: without a result
-    /// below it, the search goes on beside it.
-    fn find(&self, event: &Event<'_>) -> Option<RuleIndex> {
-        let mut lists: Vec<(&[NodeIndex], Option<RuleIndex>)> = vec![(&self.tree.roots, None)];
-        while let Some((list, owner)) = lists.last_mut() {
-            let owner = *owner;
-            let Some((node, rest)) = list.split_first() else {
-                lists.pop();
-                match owner.and_then(|owner| self.tree.rules.get(owner as usize)) {
-                    Some(rule) if !rule.noalert => return owner,
-                    _ => continue,
-                }
-            };
-            *list = rest;
-            let is_root = lists.len() == 1;
-            let Some(node) = self.tree.nodes.get(*node as usize) else { continue };
-            if self.matches(node.rule, is_root, event) {
-                lists.push((&node.children, Some(node.rule)));
+    /// Decides about one event, and remembers it.
+    #[must_use]
+    pub fn evaluate(&self, memory: &mut NaiveMemory, input: &NaiveEvent<'_>) -> NaiveVerdict {
+        let mut event = Event::new(input);
+        self.decoders.decode(&mut event);
+        let decoder = event.decoder.and_then(|index| self.decoders.get(index));
+        if decoder.is_some_and(|decoder| decoder.accumulate) {
+            memory.accumulate(&mut event);
+        }
+        let found = match event.decided {
+            Some(id) => self.by_id(id).map(|rule| Found { rule, parent: None }),
+            None => self.find(&mut event, memory),
+        };
+        let (decoder, fields) = (event.decoder_name.clone(), shown(&event));
+        let (rule, alert) = found.map_or((None, false), |found| self.decide(&found, event, memory));
+        let result = rule.and_then(|rule| self.rule(rule));
+        NaiveVerdict {
+            decoder,
+            rule,
+            id: result.map(|rule| rule.id),
+            level: result.map(|rule| rule.level),
+            alert,
+            fields,
+        }
+    }
+
+    fn rule(&self, index: RuleIndex) -> Option<&'s Rule> {
+        self.set.tree.rules.get(index as usize)
+    }
+
+    fn by_id(&self, id: u32) -> Option<RuleIndex> {
+        let at = self.set.tree.rules.iter().position(|rule| rule.id == id)?;
+        RuleIndex::try_from(at).ok()
+    }
+
+    /// What comes of the rule that was found: the result, and whether it is an alert.
+    fn decide(&self, found: &Found, event: Event, memory: &mut NaiveMemory) -> (Option<RuleIndex>, bool) {
+        let Some(mut rule) = self.rule(found.rule) else { return (None, false) };
+        let mut index = found.rule;
+        if rule.level == 0 {
+            return (Some(index), false);
+        }
+        let front_end = memory.options.front_end;
+        if is_in_ignore_window(index, rule, event.seconds, memory) {
+            match (front_end, found.parent) {
+                (FrontEnd::Test, _) => return (Some(index), false),
+                (FrontEnd::Daemon, None) => return (None, false),
+                (FrontEnd::Daemon, Some(parent)) => index = parent,
+            }
+            let Some(parent) = self.rule(index) else { return (None, false) };
+            rule = parent;
+            if rule.level == 0 {
+                return (Some(index), false);
             }
         }
-        None
+        if !rule.check_if_ignored.is_empty()
+            && front_end == FrontEnd::Daemon
+            && memory.ignored_lines.contains(&event.line(&rule.check_if_ignored, false))
+        {
+            return (None, false);
+        }
+        if !rule.ignore.is_empty() {
+            memory.ignored_lines.insert(event.line(&rule.ignore, false));
+        }
+        memory.remember(event, &self.lists_of(rule));
+        (Some(index), !rule.options.no_log)
     }
 
-    fn matches(&self, index: RuleIndex, is_root: bool, event: &Event<'_>) -> bool {
-        let (Some(rule), Some(matchers)) =
-            (self.tree.rules.get(index as usize), self.matchers.get(index as usize))
-        else {
-            return false;
-        };
-        // All decoders known here have the type syslog, and so has an event without one.
-        if is_root && rule.category != Category::Syslog {
-            return false;
+    /// Never both: what is counted by its id is not counted by its groups.
+    fn lists_of(&self, rule: &Rule) -> Vec<ListOf> {
+        if self.counted.contains(&rule.id) {
+            return vec![ListOf::Sid(rule.id)];
         }
-        if rule.decoded_as.as_deref().is_some_and(|name| event.decoder != Some(name)) {
-            return false;
-        }
-        if rule.maxsize.is_some_and(|size| event.log.len() < size as usize) {
-            return false;
-        }
-        rule.conditions.iter().zip(matchers).all(|(condition, matcher)| {
-            let text = match &condition.subject {
-                Subject::Log => Some(event.log),
-                Subject::Field(name) => event.fields.get(name).map(str::as_bytes),
-                _ => None,
-            };
-            let matched = text.zip(matcher.as_ref()).map(|(text, matcher)| matcher.is_match(text));
-            matched.is_some_and(|matched| matched != condition.negate)
-        })
+        let times = rule.feeds.iter().flat_map(|feed| (0..feed.times).map(|_| feed.correlation));
+        times.map(ListOf::Group).collect()
     }
 }
 
-/// An event as rules see it.
-struct Event<'e> {
-    log: &'e [u8],
-    decoder: Option<&'static str>,
-    fields: &'e Fields,
-}
-
-/// The decoders of JSON and of tagged lines from storage, in the reference's order.
-fn decode(log: &[u8]) -> (Option<&'static str>, Fields) {
-    let json =
-        |discard_null| Json::parse(log).map(|json| flatten::flatten(&json, discard_null)).unwrap_or_default();
-    if contains_ignoring_case(log, b"\"integration\":\"ms-graph\"") {
-        (Some("json-msgraph"), json(true))
-    } else if looks_like_json(log) {
-        (Some("json"), json(false))
-    } else if let Some(rest) = after_prefix(log, b"azure_tag: azure-storage. ") {
-        (Some("azure-storage"), storage_tag(rest))
-    } else {
-        (None, Fields::default())
+/// Whether the rule was a result less than its `ignore` seconds ago; stamps it otherwise.
+fn is_in_ignore_window(index: RuleIndex, rule: &Rule, now: i64, memory: &mut NaiveMemory) -> bool {
+    if rule.ignore_seconds == 0 {
+        return false;
+    }
+    match memory.stamps.get(&index) {
+        Some(stamp) if now - stamp < i64::from(rule.ignore_seconds) => true,
+        // The test front end forgets the stamp: the next match sets it.
+        Some(_) if memory.options.front_end == FrontEnd::Test => {
+            memory.stamps.remove(&index);
+            false
+        }
+        _ => {
+            memory.stamps.insert(index, now);
+            false
+        }
     }
 }
 
-/// A brace, blanks, a quote.
-fn looks_like_json(log: &[u8]) -> bool {
-    let inside = log.strip_prefix(b"{");
-    inside.and_then(|rest| rest.iter().find(|byte| **byte != b' ')).is_some_and(|byte| *byte == b'"')
-}
-
-fn contains_ignoring_case(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
-}
-
-fn after_prefix<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
-    let (head, rest) = text.split_at_checked(prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// `azure_storage_tag: ` and the word after it.
-fn storage_tag(rest: &[u8]) -> Fields {
-    let word =
-        after_prefix(rest, b"azure_storage_tag: ").and_then(|rest| rest.split(|byte| *byte == b' ').next());
-    let tag = word.filter(|word| !word.is_empty()).map(|word| String::from_utf8_lossy(word).into_owned());
-    Fields { dynamic: tag.map(|tag| ("tag".to_owned(), tag)).into_iter().collect(), fixed: Vec::new() }
+fn shown(event: &Event) -> Vec<(String, String)> {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let fixed = event.fields.fixed.iter().map(|(field, value)| (field.name().to_owned(), text(value)));
+    fixed.chain(event.fields.dynamic.iter().map(|(name, value)| (name.clone(), text(value)))).collect()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use saphyr::{LoadableYamlNode, Yaml};
 use threatlockdown_ruleset::naive::envelope;
 
-use crate::harness::{Engine, Oracle, builtin_tree, usual_facts};
+use crate::harness::{Engine, Oracle, builtin_set, usual_facts};
 
 /// Source and record of each event.
 pub(crate) fn events() -> Vec<(String, Vec<u8>)> {
@@ -33,8 +33,8 @@ pub(crate) fn events() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn records_and_envelopes_give_the_same() {
-    let tree = builtin_tree();
-    let oracle = Oracle::new(&tree);
+    let set = builtin_set();
+    let oracle = Oracle::new(&set);
     let mut engine = Engine::new(Vec::new(), true);
     let events = events();
     assert!(events.len() > 250, "{}", events.len());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use threatlockdown_ruleset::naive::json::Json;
 
-use crate::harness::{Engine, Oracle, file, tree};
+use crate::harness::{Engine, Oracle, file, set};
 
 /// The folder with the recorded results.
 pub(crate) fn folder() -> Option<PathBuf> {
@@ -74,8 +74,8 @@ fn azure_records_and_envelopes_give_the_references_verdict() {
         file("0555-azure_rules.xml", read("homes/stock/ruleset/rules/0555-azure_rules.xml")),
         file("azure_posture.xml", read("cloud/azure_posture.xml")),
     ];
-    let tree = tree(&files).unwrap();
-    let oracle = Oracle::new(&tree);
+    let set = set(&files).unwrap();
+    let oracle = Oracle::new(&set);
     let mut engine = Engine::new(files, false);
     for suite in ["azure_log_analytics", "azure_posture", "azure_graph", "azure_storage"] {
         let cases = Case::all(&folder, suite);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use threatlockdown_event::{Context, Millis};
+use threatlockdown_ruleset::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::Diagnostic;
-use threatlockdown_ruleset::ir::RuleTree;
-use threatlockdown_ruleset::matcher::{Fault, Identity, Input, Scratch};
-use threatlockdown_ruleset::naive::{Naive, NaiveVerdict};
+use threatlockdown_ruleset::ir::RuleSet;
+use threatlockdown_ruleset::matcher::{Fault, Identity, Input, Scratch, Verdict};
+use threatlockdown_ruleset::naive::{Naive, NaiveEvent, NaiveMemory, NaiveOptions, NaiveVerdict};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
@@ -38,16 +39,16 @@ pub(crate) fn file(path: &str, text: impl Into<Vec<u8>>) -> RuleText {
     RuleText { path: path.into(), text: text.into(), origin: Origin::User }
 }
 
-/// The rules that the product ships, as a tree.
-pub(crate) fn builtin_tree() -> RuleTree {
-    load(Texts::builtin()).set.tree
+/// The rules, decoders and lists that the product ships.
+pub(crate) fn builtin_set() -> RuleSet {
+    load(Texts::builtin()).set
 }
 
-/// The tree of `files`, which must be without errors and in load order; what is wrong with them otherwise.
-pub(crate) fn tree(files: &[RuleText]) -> Result<RuleTree, Vec<Diagnostic>> {
+/// The set of `files` with the decoders and lists that ship; what is wrong with them when there are errors.
+pub(crate) fn set(files: &[RuleText]) -> Result<RuleSet, Vec<Diagnostic>> {
     let loaded = load(Texts::rules_only(files.to_vec()));
     match loaded.program {
-        Some(_) => Ok(loaded.set.tree),
+        Some(_) => Ok(loaded.set),
         None => Err(loaded.diagnostics),
     }
 }
@@ -56,6 +57,8 @@ pub(crate) fn tree(files: &[RuleText]) -> Result<RuleTree, Vec<Diagnostic>> {
 pub(crate) struct Engine {
     pub(crate) program: Arc<Program>,
     scratch: Scratch,
+    /// For the quick way, which must come to the same.
+    quick: Scratch,
 }
 
 impl Engine {
@@ -67,7 +70,14 @@ impl Engine {
     }
 
     pub(crate) fn of(program: Arc<Program>) -> Self {
-        Self { scratch: Scratch::new(&program), program }
+        Self { scratch: Scratch::new(&program), quick: Scratch::new(&program), program }
+    }
+
+    /// Forgets everything; from now on only the times given count.
+    pub(crate) fn restart(&mut self, front_end: FrontEnd) {
+        let options = MemoryOptions { front_end, clock: Clock::Received, ..MemoryOptions::default() };
+        self.scratch = Scratch::sharing(&self.program, Memory::new(options.clone()));
+        self.quick = Scratch::sharing(&self.program, Memory::new(options));
     }
 
     pub(crate) fn say(
@@ -76,18 +86,36 @@ impl Engine {
         record: &[u8],
         facts: &[(String, String)],
     ) -> Result<Said, Fault> {
+        self.say_at(0, source, record, facts)
+    }
+
+    /// What it says of an event that was received then; it remembers the ones before, see [`Engine::restart`].
+    pub(crate) fn say_at(
+        &mut self,
+        seconds: i64,
+        source: &str,
+        record: &[u8],
+        facts: &[(String, String)],
+    ) -> Result<Said, Fault> {
         let context = context(source, facts);
-        let input =
-            Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
-        self.program.evaluate(&mut self.scratch, &input, |verdict| {
-            let mut fields = Vec::new();
-            verdict.for_each_field(|name, value| fields.push((name.to_owned(), value.to_owned())));
-            Said {
-                decoder: verdict.decoder().map(str::to_owned),
-                rule: verdict.rule().map(|rule| rule.id.clone()),
-                fields: first_wins(fields),
+        let received = Millis(seconds * 1000);
+        let input = Input { binding: self.program.binding(source), record, context: &context, received };
+        let whole =
+            self.program.examine(&mut self.scratch, &input, |verdict| (said(verdict), verdict.counts()));
+        let quick =
+            self.program.evaluate(&mut self.quick, &input, |verdict| (said(verdict), verdict.counts()));
+        let shown = String::from_utf8_lossy(record);
+        match (&whole, quick) {
+            (Ok((said, counts)), Ok((quick, quick_counts))) => {
+                assert_eq!(said.verdict(), quick.verdict(), "{source}: {shown}");
+                assert_eq!(*counts, quick_counts, "{source}: {shown}");
+                if *counts {
+                    assert_eq!(said.fields, quick.fields, "{source}: {shown}");
+                }
             }
-        })
+            (whole, quick) => assert_eq!(whole.as_ref().err(), quick.err().as_ref(), "{source}: {shown}"),
+        }
+        whole.map(|(said, _)| said)
     }
 
     /// Rule, description and `data`, for tests that want to see everything made.
@@ -100,7 +128,7 @@ impl Engine {
         let context = context(source, facts);
         let input =
             Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
-        self.program.evaluate(&mut self.scratch, &input, |verdict| {
+        self.program.examine(&mut self.scratch, &input, |verdict| {
             let mut data = String::new();
             verdict.write_data(&mut data);
             verdict.for_each_field(|_, _| {});
@@ -115,7 +143,17 @@ impl Engine {
         let context = context(source, &[]);
         let input =
             Input { binding: self.program.binding(source), record, context: &context, received: Millis(0) };
-        self.program.evaluate(&mut self.scratch, &input, |verdict| verdict.describe().1).unwrap()
+        self.program.examine(&mut self.scratch, &input, |verdict| verdict.describe().1).unwrap()
+    }
+}
+
+fn said(verdict: &Verdict<'_>) -> Said {
+    let mut fields = Vec::new();
+    verdict.for_each_field(|name, value| fields.push((name.to_owned(), value.to_owned())));
+    Said {
+        decoder: verdict.decoder().map(str::to_owned),
+        rule: verdict.rule().map(|rule| rule.id.clone()),
+        fields: first_wins(fields),
     }
 }
 
@@ -132,24 +170,31 @@ fn context(source: &str, facts: &[(String, String)]) -> Context {
 }
 
 /// The oracle.
-pub(crate) struct Oracle<'t> {
-    tree: &'t RuleTree,
-    naive: Naive<'t>,
+pub(crate) struct Oracle<'s> {
+    naive: Naive<'s>,
 }
 
-impl<'t> Oracle<'t> {
-    pub(crate) fn new(tree: &'t RuleTree) -> Self {
-        Self { tree, naive: Naive::new(tree) }
+impl<'s> Oracle<'s> {
+    pub(crate) fn new(set: &'s RuleSet) -> Self {
+        Self { naive: Naive::new(set) }
     }
 
+    /// What it says of the event as the first one ever.
     pub(crate) fn say(&self, event: &[u8]) -> Said {
-        let NaiveVerdict { decoder, rule, fields } = self.naive.evaluate(event);
-        Said {
-            decoder,
-            rule: rule.map(|rule| self.tree.rules[rule as usize].id.to_string()),
-            fields: first_wins(fields),
-        }
+        self.say_at(&mut NaiveMemory::default(), 0, event)
     }
+
+    /// What it says of an event that was received then, after those that are remembered.
+    pub(crate) fn say_at(&self, memory: &mut NaiveMemory, seconds: i64, event: &[u8]) -> Said {
+        let event = NaiveEvent { seconds, location: "test", ..NaiveEvent::new(event) };
+        let NaiveVerdict { decoder, id, fields, .. } = self.naive.evaluate(memory, &event);
+        Said { decoder, rule: id.map(|id| id.to_string()), fields: first_wins(fields) }
+    }
+}
+
+/// An empty memory of the oracle.
+pub(crate) fn memory(front_end: FrontEnd) -> NaiveMemory {
+    NaiveMemory::new(NaiveOptions { front_end, zone_offset: 0 })
 }
 
 pub(crate) fn facts(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -12,7 +12,7 @@ use threatlockdown_ruleset::{Texts, load};
 
 use crate::builtin;
 use crate::events::{Style, record};
-use crate::harness::{Engine, Oracle, file, tree, usual_facts};
+use crate::harness::{Engine, Oracle, file, set, usual_facts};
 use crate::rng::Rng;
 use crate::rules::{self, Shape};
 
@@ -238,8 +238,8 @@ fn long_keys() {
 fn numbers() {
     let rules = r#"<group name="n,"><rule id="100000" level="3"><match>.</match><description>d</description></rule></group>"#;
     let files = vec![file("n.xml", rules)];
-    let tree = tree(&files).unwrap();
-    let (oracle, mut engine) = (Oracle::new(&tree), Engine::new(files, false));
+    let set = set(&files).unwrap();
+    let (oracle, mut engine) = (Oracle::new(&set), Engine::new(files, false));
     let long = "9".repeat(400);
     let decimals = format!("0.{}", "1234567890".repeat(100));
     for (number, text) in [
@@ -316,7 +316,7 @@ fn mutated_rule_files() {
     let mut refused = 0;
     for round in 0..400 {
         let mut bytes = match round % 2 {
-            0 => rules::file(&mut rng, Shape { on_log: true, below: None }).into_bytes(),
+            0 => rules::file(&mut rng, Shape { on_log: true, below: None, stateful: false }).into_bytes(),
             _ => {
                 let original = &originals[rng.below(originals.len())];
                 let start = rng.below(original.len());

@@ -10,18 +10,26 @@ mod builtin;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod elements;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod lines;
+#[cfg(test)]
 mod mappings;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod rng;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod sequences;
 #[cfg(test)]
 mod shown;

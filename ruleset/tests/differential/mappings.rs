@@ -9,7 +9,7 @@ use threatlockdown_ruleset::naive::envelope;
 use threatlockdown_ruleset::naive::json::Json;
 
 use crate::compat::{Case, folder};
-use crate::harness::{Engine, Oracle, file, tree};
+use crate::harness::{Engine, Oracle, file, set};
 
 /// Sources whose records have mappings, and the suites that hold them.
 const SUITES: &[(&str, &[&str])] = &[
@@ -72,7 +72,7 @@ struct Count {
 }
 
 fn compare(folder: &Path, suite: &str, sources: &[&str]) -> Count {
-    let no_rules = tree(&[]).unwrap();
+    let no_rules = set(&[]).unwrap();
     let oracle = Oracle::new(&no_rules);
     let mut engine = Engine::new(Vec::new(), false);
     let mut count = Count { equal: 0, fields: 0, conditions: 0, different: 0 };
@@ -160,7 +160,7 @@ fn loadable(name: &str, text: &str) -> (RuleText, Vec<String>) {
     let mut cut = Vec::new();
     loop {
         let text = file(name, lines.join("\n"));
-        let Err(faults) = tree(std::slice::from_ref(&text)) else { return (text, cut) };
+        let Err(faults) = set(std::slice::from_ref(&text)) else { return (text, cut) };
         for fault in faults {
             let place = fault.to_string();
             let at: usize = place.split(':').nth(1).unwrap().parse().unwrap();

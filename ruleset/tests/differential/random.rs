@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use threatlockdown_ruleset::naive::envelope;
 
 use crate::events::{Style, record};
-use crate::harness::{Engine, Oracle, Said, facts, file, tree, usual_facts};
+use crate::harness::{Engine, Oracle, Said, facts, file, set, usual_facts};
 use crate::rng::Rng;
 use crate::rules::{self, Shape};
 
@@ -56,11 +56,11 @@ fn for_each_rule_set(
         let mut rng = Rng::new((seed() << 32) + number);
         let text = rules::file(&mut rng, shape);
         let files = vec![file("t.xml", text.clone())];
-        let Ok(tree) = tree(&files) else {
+        let Ok(set) = set(&files) else {
             count.refused += 1;
             continue;
         };
-        let oracle = Oracle::new(&tree);
+        let oracle = Oracle::new(&set);
         let mut engine = Engine::new(files, false);
         let (pairs, matched) = compare(&mut rng, &mut engine, &oracle, &text);
         count.rule_sets += 1;
@@ -97,7 +97,7 @@ fn check(own: &Said, expected: &Said, source: &str, text: &str, event: &[u8]) {
 
 #[test]
 fn records_that_rules_see_as_they_are() {
-    let shape = Shape { on_log: true, below: None };
+    let shape = Shape { on_log: true, below: None, stateful: false };
     for_each_rule_set("plain", RULE_SETS, shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
@@ -118,7 +118,7 @@ fn records_that_rules_see_as_they_are() {
 
 #[test]
 fn lines_of_text() {
-    let shape = Shape { on_log: true, below: None };
+    let shape = Shape { on_log: true, below: None, stateful: false };
     for_each_rule_set("lines", RULE_SETS, shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
@@ -137,7 +137,7 @@ fn lines_of_text() {
                 _ => ("", format!("{{  {}", json.trim_start_matches('{'))),
             };
             let line = format!("{header}{log}");
-            let expected = oracle.say(log.as_bytes());
+            let expected = oracle.say(line.as_bytes());
             matched += u64::from(expected.rule.is_some());
             let own = engine.say("syslog", line.as_bytes(), &[]).unwrap();
             check(&own, &expected, "syslog", text, line.as_bytes());
@@ -148,7 +148,7 @@ fn lines_of_text() {
 
 #[test]
 fn cloudtrail_records() {
-    let shape = Shape { on_log: false, below: Some("aws") };
+    let shape = Shape { on_log: false, below: Some("aws"), stateful: false };
     for_each_rule_set("cloudtrail", RULE_SETS, shape, |rng, engine, oracle, text| {
         let facts = usual_facts("aws.cloudtrail");
         let mut matched = 0;
@@ -170,7 +170,7 @@ fn cloudtrail_records() {
 
 #[test]
 fn azure_records() {
-    let shape = Shape { on_log: false, below: None };
+    let shape = Shape { on_log: false, below: None, stateful: false };
     for_each_rule_set("azure", RULE_SETS, shape, |rng, engine, oracle, text| {
         let mut matched = 0;
         for _ in 0..RECORDS {
@@ -200,7 +200,7 @@ fn records_below_a_name() {
         ("aws.guardduty", "aws", Style::CloudTrail),
         ("aws.eventbridge", "aws", Style::CloudTrail),
     ] {
-        let shape = Shape { on_log: false, below: Some(below) };
+        let shape = Shape { on_log: false, below: Some(below), stateful: false };
         for_each_rule_set(source, RULE_SETS / 4, shape, |rng, engine, oracle, text| {
             let facts = usual_facts(source);
             let mut matched = 0;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::elements;
 use crate::rng::Rng;
 
 /// Names of fields, as the records of [`crate::events`] have them.
@@ -98,12 +99,17 @@ pub(crate) struct Shape {
     pub(crate) on_log: bool,
     /// The name below which the fields are.
     pub(crate) below: Option<&'static str>,
+    /// They demand something of static fields, lists, the clock and earlier events, see [`crate::elements`].
+    pub(crate) stateful: bool,
 }
 
 /// A rule file.
 pub(crate) fn file(rng: &mut Rng, shape: Shape) -> String {
     let mut writer = Writer { rng, shape, text: String::new(), ids: Vec::new(), groups: Vec::new() };
     writer.text.push_str("<group name=\"r,\">\n");
+    if shape.stateful {
+        writer.ids.extend(elements::base(writer.rng, &mut writer.text, &mut writer.groups));
+    }
     let rules = 2 + writer.rng.below(14);
     for _ in 0..rules {
         if writer.rng.one_in(6) && !writer.ids.is_empty() {
@@ -167,15 +173,29 @@ impl Writer<'_> {
         if self.shape.on_log && self.rng.one_in(8) {
             let _ = write!(self.text, " maxsize=\"{}\"", self.rng.below(200));
         }
+        let counting = match self.shape.stateful && !overwrite && self.rng.one_in(2) {
+            true => elements::counting(self.rng, &self.ids[..self.ids.len() - 1], &self.groups),
+            false => None,
+        };
+        let (attributes, elements) = counting.unwrap_or_default();
+        self.text.push_str(&attributes);
+        if self.shape.stateful && self.rng.one_in(6) {
+            let _ = write!(self.text, " ignore=\"{}\"", 1 + self.rng.below(60));
+        }
         self.text.push('>');
-        if !overwrite {
+        self.text.push_str(&elements);
+        if !overwrite && (elements.is_empty() || self.rng.one_in(4)) {
             self.parent();
+        }
+        if self.shape.stateful && (elements.is_empty() || self.rng.one_in(3)) {
+            elements::conditions(self.rng, &mut self.text);
         }
         if self.rng.one_in(5) {
             let decoder = self.rng.pick(&["json", "json", "json", "json-msgraph", "azure-storage"]);
             let _ = write!(self.text, "<decoded_as>{decoder}</decoded_as>");
         }
-        for _ in 0..self.rng.below(4) {
+        let conditions = if self.shape.stateful { self.rng.below(5) / 4 } else { self.rng.below(4) };
+        for _ in 0..conditions {
             self.condition();
         }
         if self.rng.one_in(3) {
