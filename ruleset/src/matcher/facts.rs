@@ -11,6 +11,7 @@ use super::{Input, output_slots};
 use crate::correlate::{Clock, Memory};
 use crate::decode::extract::{Found, Reading, extract};
 use crate::decode::reader::{self, JsonTexts};
+use crate::decode::statics::has_dynamic_member;
 use crate::decode::{header_time, text};
 use crate::ir::OrderField;
 use crate::matcher::decode::Decoded;
@@ -192,10 +193,21 @@ impl<'a> Facts<'a> {
     pub(crate) fn has_dynamic(&self) -> bool {
         let is_dynamic =
             |field: u32| matches!(self.program.decoders.fields()[field as usize], OrderField::Dynamic(_));
-        !self.tape.is_empty()
-            || self.decoded.is_json
-            || self.fields.json.is_some()
+        // What a mapping adds to its records is dynamic.
+        let is_mapped = self.decoded.is_json && self.fields.json.is_none();
+        is_mapped
             || self.fields.captured.iter().any(|(field, _)| is_dynamic(*field))
+            || self.fields.json.is_some_and(|json| self.has_dynamic_member(json.start))
+    }
+
+    fn has_dynamic_member(&self, start: usize) -> bool {
+        if !self.tape.is_empty() {
+            return has_dynamic_member(self.tape, self.decoded.reading.discard_null);
+        }
+        // Few rules ask, so the reader does not keep it.
+        let mut json = self.decoded.header.log.get(start..).unwrap_or_default().to_vec();
+        let tape = simd_json::to_tape(&mut json);
+        tape.is_ok_and(|tape| has_dynamic_member(&tape.0, self.decoded.reading.discard_null))
     }
 
     /// The text of a part of a key; empty where the event lacks it.

@@ -165,16 +165,20 @@ impl<'s> Naive<'s> {
         if !rule.ignore.is_empty() {
             memory.ignored_lines.insert(event.line(&rule.ignore, false));
         }
-        memory.remember(event, &self.lists_of(rule));
+        memory.remember(event, &self.lists_of(rule, memory.options.front_end));
         (Some(index), !rule.options.no_log)
     }
 
     /// Never both: what is counted by its id is not counted by its groups.
-    fn lists_of(&self, rule: &Rule) -> Vec<ListOf> {
+    fn lists_of(&self, rule: &Rule, front_end: FrontEnd) -> Vec<ListOf> {
         if self.counted.contains(&rule.id) {
             return vec![ListOf::Sid(rule.id)];
         }
-        let times = rule.feeds.iter().flat_map(|feed| (0..feed.times).map(|_| feed.correlation));
+        let times = rule.feeds.iter().flat_map(|feed| {
+            // The test front end counts an event once for each place of its rule in the tree.
+            let times = if front_end == FrontEnd::Test { feed.times } else { 1 };
+            (0..times).map(|_| feed.correlation)
+        });
         times.map(ListOf::Group).collect()
     }
 }
