@@ -68,21 +68,20 @@ impl Planner<'_> {
         pivots
     }
 
-    /// A test that decides together with others, on something short if possible.
+    /// A test that decides together with others: one look-up if possible, on something short at least.
     fn pivot(&self, rule: &Rule) -> Option<Condition> {
-        let usable = |condition: &&Condition| {
-            !condition.negate
-                && matches!(
-                    self.predicates[condition.predicate as usize].test,
-                    PredicateTest::Literal | PredicateTest::Candidate { .. }
-                )
+        let cost = |condition: &Condition| {
+            let kind = match self.predicates[condition.predicate as usize].test {
+                _ if condition.negate => return None,
+                PredicateTest::Literal { whole: true } => 0,
+                PredicateTest::Literal { whole: false } => 1,
+                PredicateTest::Candidate { .. } => 2,
+                PredicateTest::Alone(_) | PredicateTest::List(_) => return None,
+            };
+            Some((self.is_log(condition.subject), kind))
         };
-        let usable: Vec<&Condition> = rule.conditions.iter().filter(usable).collect();
-        usable
-            .iter()
-            .find(|condition| !self.is_log(condition.subject))
-            .or(usable.first())
-            .map(|condition| **condition)
+        let usable = rule.conditions.iter().filter_map(|condition| Some((cost(condition)?, *condition)));
+        usable.min_by_key(|(cost, _)| *cost).map(|(_, condition)| condition)
     }
 
     fn is_log(&self, subject: u32) -> bool {

@@ -101,7 +101,8 @@ impl Interner {
             .zip(how)
             .map(|(test, how)| Predicate {
                 test: match (test, how) {
-                    (_, How::Literal) => PredicateTest::Literal,
+                    (_, How::Literal) => PredicateTest::Literal { whole: false },
+                    (_, How::Whole) => PredicateTest::Literal { whole: true },
                     (Compiled::Matcher(matcher), How::Alone) => PredicateTest::Alone(matcher),
                     (Compiled::Matcher(matcher), how) => {
                         PredicateTest::Candidate { matcher, joined: how == How::Joined }
@@ -127,6 +128,7 @@ struct Patterns {
 enum How {
     Alone,
     Literal,
+    Whole,
     Candidate,
     Joined,
 }
@@ -150,7 +152,7 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
     let candidates: Vec<Candidates> = patterns.others.iter().filter_map(candidate).collect();
     let set = LiteralSet::new(&patterns.literals, &candidates)?;
     for literals in &patterns.literals {
-        how[literals.predicate as usize] = How::Literal;
+        how[literals.predicate as usize] = if literals.are_whole() { How::Whole } else { How::Literal };
     }
     for candidate in &candidates {
         how[candidate.predicate as usize] = How::Candidate;

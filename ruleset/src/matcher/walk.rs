@@ -126,7 +126,7 @@ impl<'w> Walk<'w> {
         }
         let program: &'w Program = self.facts.program;
         let holds = match &program.predicates[predicate as usize].test {
-            PredicateTest::Literal => {
+            PredicateTest::Literal { .. } => {
                 self.run_literals(subject);
                 self.marks.known(predicate) == Known::Yes
             }

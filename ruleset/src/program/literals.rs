@@ -80,6 +80,11 @@ impl Literals {
         };
         Some(Self { predicate, parts })
     }
+
+    /// Whether each literal is the whole text.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.parts.iter().all(|part| part.kind == OsMatchKind::Equals)
+    }
 }
 
 impl Part {

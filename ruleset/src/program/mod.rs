@@ -208,7 +208,10 @@ pub(crate) struct Predicate {
 #[derive(Debug)]
 pub(crate) enum PredicateTest {
     /// With all other literals of the subject, in one pass.
-    Literal,
+    Literal {
+        /// Each of its literals is the whole text: one look-up decides it.
+        whole: bool,
+    },
     /// By itself, when it is asked for.
     Alone(Matcher),
     /// By itself, but only when the pass over the subject's literals has found one that it needs. Of those that are
