@@ -11,8 +11,10 @@ pub mod explain;
 mod facts;
 mod fields;
 mod marks;
+mod observe;
 mod overflow;
 mod past;
+pub mod profile;
 mod verdict;
 mod walk;
 
@@ -27,6 +29,7 @@ use self::decode::{Decoded, Decoding};
 use self::facts::Facts;
 use self::fields::Fields;
 use self::marks::Marks;
+use self::observe::{Observer, Unobserved};
 use self::past::Past;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
@@ -115,6 +118,18 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
+        self.evaluate_observed(scratch, input, &mut Unobserved, then)
+    }
+
+    /// The same, with somebody looking on.
+    #[inline]
+    pub(crate) fn evaluate_observed<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        observer: &mut impl Observer,
+        then: impl FnOnce(&Verdict<'_>) -> R,
+    ) -> Result<R, Fault> {
         let Scratch { memory, lists, room, buffers, tape: kept, work, fields, marks } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
         let binding = &self.bindings[input.binding.0];
@@ -171,7 +186,8 @@ impl Program {
         }
         let facts =
             Facts { program: self, view, tape: &tape.0, input, decoded: &decoded, fields, memory, location };
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists) }.judge();
+        observer.decoded(&facts);
+        let conclusion = Walk { facts, marks, past: Past::new(memory, lists), observer }.judge();
         let verdict = Verdict::new(facts, binding, enveloped, conclusion);
         let result = then(&verdict);
         drop(verdict);
