@@ -4,6 +4,8 @@
 //! events; time is taken of one event in eight, chosen by a hash of its number, because reading the clock costs as much
 //! as many a test. What a reading of the clock itself takes is measured first and left out.
 
+mod report;
+
 use std::time::Instant;
 
 use super::facts::Facts;
@@ -11,6 +13,8 @@ use super::observe::Observer;
 use super::{Fault, Input, Scratch};
 use crate::ir::RuleIndex;
 use crate::program::{PredicateIndex, Program, SubjectIndex, SubjectPlace};
+
+pub use report::{FieldUse, Report, RuleCost, TestCost};
 
 /// Counts and time of something that is done again and again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,20 +36,21 @@ pub struct Profile {
     /// When the event whose time is taken began, and when its rules did.
     begun: Instant,
     decoded_at: Instant,
-    pub(super) events: u64,
-    pub(super) faults: u64,
-    pub(super) timed_events: u64,
-    pub(super) decode_nanos: u64,
-    pub(super) rules_nanos: u64,
+    events: u64,
+    faults: u64,
+    nanos: u64,
+    timed_events: u64,
+    decode_nanos: u64,
+    rules_nanos: u64,
     literal_nanos: u64,
-    pub(super) rules: Vec<Cost>,
+    rules: Vec<Cost>,
     /// How often each rule was the result.
-    pub(super) results: Vec<u64>,
-    pub(super) tests: Vec<Cost>,
+    results: Vec<u64>,
+    tests: Vec<Cost>,
     /// By subject: its literals, all in one pass.
-    pub(super) literals: Vec<Cost>,
+    literals: Vec<Cost>,
     /// How often each decoder was an event's.
-    pub(super) decoders: Vec<u64>,
+    decoders: Vec<u64>,
     /// Slots that no event has filled yet.
     unseen: Vec<SubjectIndex>,
 }
@@ -69,6 +74,7 @@ impl Profile {
             decoded_at: now,
             events: 0,
             faults: 0,
+            nanos: 0,
             timed_events: 0,
             decode_nanos: 0,
             rules_nanos: 0,
@@ -101,6 +107,7 @@ impl Profile {
         match judged {
             Ok((rule, end)) => {
                 self.events += 1;
+                self.nanos += nanos(end.saturating_duration_since(self.begun));
                 if self.timed {
                     self.timed_events += 1;
                     self.decode_nanos += nanos(self.decoded_at.saturating_duration_since(self.begun));
@@ -113,13 +120,14 @@ impl Profile {
             }
             Err(fault) => {
                 self.faults += 1;
+                self.nanos += nanos(self.begun.elapsed());
                 Err(fault)
             }
         }
     }
 
     /// Whether no event has had this field.
-    pub(super) fn is_unseen(&self, subject: SubjectIndex) -> bool {
+    fn is_unseen(&self, subject: SubjectIndex) -> bool {
         self.unseen.contains(&subject)
     }
 
@@ -198,4 +206,81 @@ fn clock_nanos() -> u64 {
 
 fn nanos(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use threatlockdown_event::{Context, Millis};
+
+    use super::*;
+    use crate::{Origin, RuleText, Texts, load};
+
+    const RULES: &str = r#"<group name="x,">
+      <rule id="100300" level="5"><if_sid>80200</if_sid><field name="aws.eventName">^Made$</field><description>a</description></rule>
+      <rule id="100301" level="5"><if_sid>100300</if_sid><field name="aws.nowhere" type="pcre2">^a.*b$</field><description>b</description></rule>
+      <rule id="100302" level="5"><if_sid>100301</if_sid><match>z</match><description>c</description></rule>
+    </group>"#;
+
+    fn report(records: &[&str]) -> (Report, Vec<String>) {
+        let file = RuleText { path: "x.xml".into(), text: RULES.into(), origin: Origin::User };
+        let loaded = load(Texts::builtin_and(vec![file]));
+        let program = loaded.program.unwrap();
+        let text: std::sync::Arc<str> = "x".into();
+        let context = Context {
+            source: "aws.cloudtrail".into(),
+            connector: text.clone(),
+            location: text.clone(),
+            account: None,
+            envelope: Vec::new(),
+            origin: text,
+            origin_id: [0; 16],
+        };
+        let binding = program.binding("aws.cloudtrail");
+        let mut profile = Profile::new(&program);
+        let (mut watched, mut alone) = (Scratch::new(&program), Scratch::new(&program));
+        for record in records {
+            let input = Input { binding, record: record.as_bytes(), context: &context, received: Millis(0) };
+            let verdict = program.evaluate(&mut alone, &input, |verdict| verdict.rule_index());
+            let seen = profile.evaluate(&program, &mut watched, &input);
+            assert_eq!(
+                seen.map(|rule| rule.map(|rule| rule as usize)),
+                verdict,
+                "looking on changes nothing"
+            );
+        }
+        let ids = program.rules.iter().map(|rule| rule.id.clone()).collect();
+        (profile.report(&program, &loaded.set), ids)
+    }
+
+    #[test]
+    fn everything_is_counted() {
+        let made = r#"{"eventVersion":"1.08","eventSource":"e.amazonaws.com","eventName":"Made"}"#;
+        let other = made.replace("Made", "Other");
+        let (report, ids) = report(&[made, &other, made, "{"]);
+        assert_eq!((report.events, report.faults), (3, 1));
+        let rule = |id: &str| &report.rules[ids.iter().position(|known| known == id).unwrap()];
+        assert_eq!((rule("100300").cost.held, rule("100300").results), (2, 2));
+        let child = rule("100301");
+        assert_eq!((child.cost.tried, child.cost.held, child.parent_matched), (2, 0, true));
+        let below = rule("100302");
+        assert_eq!((below.cost.tried, below.parent_matched), (0, false));
+        let unseen: Vec<&str> = report.unseen.iter().map(|field| field.field.as_str()).collect();
+        assert!(unseen.contains(&"aws.nowhere") && !unseen.contains(&"aws.eventname"), "{unseen:?}");
+        let of = |rule: u32| report.tests.iter().find(|test| test.rules == [rule]);
+        let test = of(100_300).unwrap();
+        assert_eq!(
+            (test.subject.as_str(), test.pattern.as_deref()),
+            ("aws.eventname", Some("osregex ^Made$"))
+        );
+        assert!(of(100_301).is_none(), "what is missing is not tested");
+        assert_eq!(report.decoders.get("json"), Some(&3));
+        assert!(!report.unreached.contains(&"json".to_owned()));
+    }
+
+    #[test]
+    fn one_event_in_eight_is_timed() {
+        assert!(is_timed(0));
+        let timed = (0..80_000).filter(|event| is_timed(*event)).count();
+        assert!((9_900..10_100).contains(&timed), "{timed}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Rules change under a running process: what is right comes into force, what is wrong does not, and no event minds.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{RULES, blocked, numbers, wait_for_alerts};
@@ -59,15 +60,13 @@ fn a_new_rule_sees_later_events_and_no_event_is_lost() {
     let site = site();
     let mut daemon = site.start().ready();
     let path = site.path("app.log");
-    let (begin, added) =
-        (std::sync::atomic::AtomicBool::new(false), std::sync::atomic::AtomicBool::new(false));
-    use std::sync::atomic::Ordering::SeqCst;
+    let added = AtomicBool::new(false);
     // Events keep coming before, while and after the rule is added.
     let (first_after, count) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let (mut number, mut first_after) = (0, None);
             while first_after.is_none_or(|first| number < first + 500) {
-                let done = added.load(SeqCst);
+                let done = added.load(Ordering::SeqCst);
                 if done && first_after.is_none() {
                     first_after = Some(number);
                 }
@@ -75,15 +74,15 @@ fn a_new_rule_sees_later_events_and_no_event_is_lost() {
                 let lines = event(number, "blocked") + &event(number, "held");
                 std::io::Write::write_all(&mut file, lines.as_bytes()).unwrap();
                 number += 1;
-                begin.store(number > 200, SeqCst);
                 thread::yield_now();
             }
             (first_after.unwrap(), number)
         });
-        daemon.until("events", || begin.load(SeqCst).then_some(()));
+        // Some are judged already.
+        wait_for_alerts(&site, &mut daemon, 1);
         site.write("rules/b.xml", rule(100_301, "held", "Held."));
         wait_for(&mut daemon, "applied", 1);
-        added.store(true, SeqCst);
+        added.store(true, Ordering::SeqCst);
         writer.join().unwrap()
     });
     // The last event of all has both rules behind it.
@@ -163,13 +162,14 @@ fn a_rule_that_fails_its_own_test_is_refused() {
     wait_for(&mut daemon, "refused", 1);
     let why = detail(&daemon).unwrap();
     assert!(why.contains("test failed") && why.contains("b.tests.yaml:3") && why.contains("100301"), "{why}");
-    site.append("app.log", event(0, "held"));
+    site.append("app.log", event(0, "held") + &blocked(9));
+    wait_for_alerts(&site, &mut daemon, 1);
     // Mended is the test, not the rule.
     site.write("rules/b.tests.yaml", tests("held"));
     wait_for(&mut daemon, "applied", 1);
     assert_eq!(detail(&daemon), None);
     site.append("app.log", event(1, "held"));
-    wait_for_alerts(&site, &mut daemon, 1);
+    wait_for_alerts(&site, &mut daemon, 2);
     // The rule changes and its test does not.
     site.write("rules/b.xml", rule(100_301, "gone", "Gone."));
     wait_for(&mut daemon, "refused", 2);
@@ -178,7 +178,7 @@ fn a_rule_that_fails_its_own_test_is_refused() {
     site.write("rules/b.tests.yaml", "- rule: [");
     wait_for(&mut daemon, "refused", 3);
     daemon.stop();
-    assert_eq!(numbers(&site.alerts()), [1]);
+    assert_eq!(numbers(&site.alerts()), [1, 9]);
 }
 
 #[test]
