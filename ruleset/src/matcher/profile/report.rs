@@ -26,7 +26,7 @@ pub struct Report {
     pub rules_nanos: u64,
     /// Every rule.
     pub rules: Vec<RuleCost>,
-    /// Every test that was made.
+    /// Every test that was made; those for nothing but literals as one for each subject.
     pub tests: Vec<TestCost>,
     /// Fields that rules name and no event had.
     pub unseen: Vec<FieldUse>,
@@ -46,7 +46,8 @@ pub struct RuleCost {
     pub cost: Cost,
     /// How often it was the result.
     pub results: u64,
-    /// A rule that it hangs below has matched: where it was not tried then, its decoder or a literal ruled it out.
+    /// A rule that it hangs below has matched: where it was not tried then, its decoder or a literal ruled it out, or
+    /// one before it matched.
     pub parent_matched: bool,
 }
 
@@ -55,7 +56,7 @@ pub struct RuleCost {
 pub struct TestCost {
     /// What it looks at.
     pub subject: String,
-    /// How it is decided: `literals` (all of the subject's at once), `literal` (by that), `pattern` or `list`.
+    /// How it is decided: `literals` (all of the subject's in one pass), `pattern` or `list`.
     pub how: &'static str,
     /// Its pattern with the language's name, where a rule shows it.
     pub pattern: Option<String>,
@@ -138,7 +139,8 @@ impl Profile {
                 continue;
             }
             let how = match program.predicates[index as usize].test {
-                PredicateTest::Literal => "literal",
+                // Decided with the others of the subject.
+                PredicateTest::Literal => continue,
                 PredicateTest::Alone(_) | PredicateTest::Candidate(_) => "pattern",
                 PredicateTest::List(_) => "list",
             };
