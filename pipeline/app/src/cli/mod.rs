@@ -88,6 +88,10 @@ The first SIGTERM or SIGINT drains: nothing new is read, what was read is
 delivered. A second one leaves at once. Nothing is lost in either case: the next
 start goes on where delivery stood.
 
+Rules are loaded again when their files change (rules.reload_interval in the
+configuration: 2s, or off) and at SIGHUP, not with --once. Faulty ones are not
+used: the log and /readyz say why, and the rules in force stay.
+
 Exit codes:
   0        stopped after a complete drain, or --once and all was delivered
   1        a stage failed, or the drain did not end within the deadline
