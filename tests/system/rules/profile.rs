@@ -68,7 +68,7 @@ fn tables_are_for_people() {
         "\nTests by time: ",
         "\nRules that were results: 2\n",
         "\nRules that were tried and never matched: ",
-        "\nRules never tried: their decoder or a literal ruled them out, or one before them matched: ",
+        "\nRules never tried: category, decoder or a literal ruled them out, or one before them matched: ",
         "\nRules never tried: no rule above them matched: ",
         "\nFields that rules name and no event had: ",
         "\nDecoders that no event reached: ",

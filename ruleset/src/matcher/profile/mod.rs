@@ -126,6 +126,11 @@ impl Profile {
         }
     }
 
+    /// Counts records that could not be read before they came here.
+    pub fn add_unreadable(&mut self, count: usize) {
+        self.faults += count as u64;
+    }
+
     /// Whether no event has had this field.
     fn is_unseen(&self, subject: SubjectIndex) -> bool {
         self.unseen.contains(&subject)

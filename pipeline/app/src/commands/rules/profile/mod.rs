@@ -62,6 +62,7 @@ fn judge(program: &Program, consumer: &Consumer) -> Profile {
     let mut scratch = Scratch::sharing(program, rule_set::memory());
     while let Some(delivered) = consumer.next() {
         let unit = &delivered.unit;
+        profile.add_unreadable(unit.dead_letters.len());
         let binding = program.binding(&unit.context.source);
         for record in &unit.records {
             let record = unit.bytes(record);

@@ -24,7 +24,7 @@ pub(super) fn text(shown: &Shown<'_>, top: usize) -> String {
     let id = |cost: &&RuleCost| shown.rule(cost).map(|rule| rule.id.clone());
     let never = [
         (
-            "Rules never tried: their decoder or a literal ruled them out, or one before them matched",
+            "Rules never tried: category, decoder or a literal ruled them out, or one before them matched",
             &sorted.ruled_out,
         ),
         ("Rules never tried: no rule above them matched", &sorted.unreached),
