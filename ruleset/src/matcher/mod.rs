@@ -11,9 +11,11 @@ pub mod explain;
 mod facts;
 mod fields;
 mod marks;
+mod observe;
 mod open;
 mod overflow;
 mod past;
+pub mod profile;
 mod verdict;
 mod walk;
 
@@ -29,6 +31,7 @@ use self::decode::Decoding;
 use self::facts::{Beside, Facts};
 use self::fields::Fields;
 use self::marks::Marks;
+use self::observe::{Observer, Unobserved};
 use self::past::Past;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
@@ -122,7 +125,7 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, false, then)
+        self.judge(scratch, input, false, &mut Unobserved, then)
     }
 
     /// As [`Program::evaluate`], and every verdict shows fields, description and data.
@@ -135,14 +138,27 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, true, then)
+        self.judge(scratch, input, true, &mut Unobserved, then)
     }
 
+    /// The same as [`Program::evaluate`], with somebody looking on.
+    pub(crate) fn evaluate_observed<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        observer: &mut impl Observer,
+        then: impl FnOnce(&Verdict<'_>) -> R,
+    ) -> Result<R, Fault> {
+        self.judge(scratch, input, false, observer, then)
+    }
+
+    #[inline]
     fn judge<R>(
         &self,
         scratch: &mut Scratch,
         input: &Input<'_>,
         whole: bool,
+        observer: &mut impl Observer,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
         let Scratch { memory, lists, room, shown, buffers, tape: kept, work, reader, fields, marks } =
@@ -186,7 +202,8 @@ impl Program {
             fields.fill(filled);
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists) }.judge();
+        observer.decoded(&facts);
+        let conclusion = Walk { facts, marks, past: Past::new(memory, lists), observer }.judge();
         if by_reader && conclusion.counts {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {

@@ -8,6 +8,7 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::facts::Facts;
+use super::observe::Observer;
 use super::walk::{Decision, Walk};
 use crate::correlate::{
     FrontEnd, Memory, Reader, ReaderIndex, ReaderSource, Sight, Stamp, Store, write_value,
@@ -66,7 +67,7 @@ impl<'w> Past<'w> {
     }
 }
 
-impl<'w> Walk<'w> {
+impl<'w, O: Observer> Walk<'w, O> {
     pub(super) fn holds_more(&mut self, rule: &'w Rule, more: &'w More) -> bool {
         self.facts.decoded.header.log.len() >= more.maxsize as usize
             && more.builtin_check.is_none_or(|check| self.builtin_check(check))

@@ -6,6 +6,7 @@
 
 use super::facts::Facts;
 use super::marks::{Known, Marks};
+use super::observe::Observer;
 use super::past::{Conclusion, Past};
 use crate::ir::NodeIndex;
 use crate::program::{
@@ -13,16 +14,17 @@ use crate::program::{
 };
 
 /// The search for one event.
-pub(super) struct Walk<'w> {
+pub(super) struct Walk<'w, O> {
     pub(super) facts: Facts<'w>,
     pub(super) marks: &'w mut Marks,
     pub(super) past: Past<'w>,
+    pub(super) observer: &'w mut O,
 }
 
 /// The node that decides, and its parent.
 pub(super) type Decision = (NodeIndex, Option<NodeIndex>);
 
-impl<'w> Walk<'w> {
+impl<'w, O: Observer> Walk<'w, O> {
     /// Finds the verdict and leaves in memory what it leaves.
     pub(super) fn judge(mut self) -> Conclusion {
         // An event that is an earlier alert names its rule itself.
@@ -53,7 +55,10 @@ impl<'w> Walk<'w> {
         let program: &'w Program = self.facts.program;
         let node = &program.nodes[index as usize];
         let rule = &program.rules[node.rule as usize];
-        if !self.holds(rule) {
+        let since = self.observer.now();
+        let holds = self.holds(rule);
+        self.observer.rule(node.rule, holds, since);
+        if !holds {
             return None;
         }
         let below = match &node.children.dispatch {
@@ -125,6 +130,7 @@ impl<'w> Walk<'w> {
             Known::Unknown | Known::Candidate => {}
         }
         let program: &'w Program = self.facts.program;
+        let since = self.observer.now();
         let holds = match &program.predicates[predicate as usize].test {
             PredicateTest::Literal { .. } => {
                 self.run_literals(subject);
@@ -143,6 +149,7 @@ impl<'w> Walk<'w> {
             PredicateTest::Alone(matcher) => self.on_text(subject, |text| matcher.is_match(text)),
             PredicateTest::List(check) => self.on_text(subject, |text| check.holds(&program.lists, text)),
         };
+        self.observer.test(predicate, holds, since);
         self.marks.set(predicate, holds);
         holds
     }
@@ -180,10 +187,12 @@ impl<'w> Walk<'w> {
         if matches!(target.place, SubjectPlace::Slot { .. }) && !self.facts.is_present(subject) {
             return;
         }
+        let since = self.observer.now();
         let mut buffer = std::mem::take(&mut self.marks.text);
         if let Some(text) = self.facts.text(subject, &mut buffer) {
             set.run(text, |hit| self.marks.hit(subject, hit));
         }
         self.marks.text = buffer;
+        self.observer.literals(subject, since);
     }
 }
