@@ -140,8 +140,8 @@ impl Profile {
             }
             let how = match program.predicates[index as usize].test {
                 // Decided with the others of the subject.
-                PredicateTest::Literal => continue,
-                PredicateTest::Alone(_) | PredicateTest::Candidate(_) => "pattern",
+                PredicateTest::Literal { .. } => continue,
+                PredicateTest::Alone(_) | PredicateTest::Candidate { .. } => "pattern",
                 PredicateTest::List(_) => "list",
             };
             let subject = label(&program.subjects[subject as usize]).to_owned();
