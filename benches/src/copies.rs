@@ -77,13 +77,15 @@ fn mark_words(pattern: &str, copy: u32, out: &mut String) {
     let bytes = pattern.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
-        let end = (at..bytes.len()).find(|index| !bytes[*index].is_ascii_alphanumeric()).unwrap_or(bytes.len());
+        let end =
+            (at..bytes.len()).find(|index| !bytes[*index].is_ascii_alphanumeric()).unwrap_or(bytes.len());
         let escaped = at > 0 && bytes[at - 1] == b'\\';
         out.push_str(&pattern[at..end]);
         if end - at - usize::from(escaped && end > at) >= SHORTEST_LITERAL {
             let _ = write!(out, "Q{copy}");
         }
-        let next = (end + 1..=bytes.len()).find(|index| pattern.is_char_boundary(*index)).unwrap_or(bytes.len());
+        let next =
+            (end + 1..=bytes.len()).find(|index| pattern.is_char_boundary(*index)).unwrap_or(bytes.len());
         out.push_str(&pattern[end..next]);
         at = next;
     }

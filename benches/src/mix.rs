@@ -57,7 +57,11 @@ const STATES: &[&str] =
 const ACTIVITIES: &[(&str, &str, &str)] = &[
     ("MICROSOFT.COMPUTE/VIRTUALMACHINES/START/ACTION", "Administrative", "virtualMachines"),
     ("MICROSOFT.STORAGE/STORAGEACCOUNTS/LISTKEYS/ACTION", "Administrative", "storageAccounts"),
-    ("MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/SECURITYRULES/WRITE", "Administrative", "networkSecurityGroups"),
+    (
+        "MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/SECURITYRULES/WRITE",
+        "Administrative",
+        "networkSecurityGroups",
+    ),
     ("MICROSOFT.AUTHORIZATION/ROLEASSIGNMENTS/WRITE", "Administrative", "roleAssignments"),
     ("MICROSOFT.AUTHORIZATION/POLICIES/AUDIT/ACTION", "Policy", "sites"),
     ("MICROSOFT.RESOURCEHEALTH/HEALTHEVENT/ACTIVATED/ACTION", "ResourceHealth", "virtualMachines"),

@@ -18,8 +18,26 @@ const HOSTS: u64 = 60;
 const USERS: u64 = 400;
 
 const INVALID: &[&str] = &[
-    "admin", "test", "oracle", "ubuntu", "guest", "postgres", "user", "ftpuser", "git", "hadoop", "minecraft",
-    "pi", "deploy", "nagios", "tomcat", "jenkins", "support", "www", "ec2-user", "zabbix",
+    "admin",
+    "test",
+    "oracle",
+    "ubuntu",
+    "guest",
+    "postgres",
+    "user",
+    "ftpuser",
+    "git",
+    "hadoop",
+    "minecraft",
+    "pi",
+    "deploy",
+    "nagios",
+    "tomcat",
+    "jenkins",
+    "support",
+    "www",
+    "ec2-user",
+    "zabbix",
 ];
 const COMMANDS: &[&str] = &[
     "/usr/bin/systemctl restart nginx",
@@ -155,9 +173,13 @@ impl Syslog {
             lines.push_back(format!("{sshd}Invalid user {user} from {address} port {port}"));
             lines.push_back(format!("{sshd}pam_unix(sshd:auth): check pass; user unknown"));
             lines.push_back(format!("{sshd}pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={address} "));
-            lines.push_back(format!("{sshd}Failed password for invalid user {user} from {address} port {port} ssh2"));
+            lines.push_back(format!(
+                "{sshd}Failed password for invalid user {user} from {address} port {port} ssh2"
+            ));
             lines.push_back(match self.random.below(3) {
-                0 => format!("{sshd}Connection closed by invalid user {user} {address} port {port} [preauth]"),
+                0 => {
+                    format!("{sshd}Connection closed by invalid user {user} {address} port {port} [preauth]")
+                }
                 1 => format!("{sshd}Disconnected from invalid user {user} {address} port {port} [preauth]"),
                 _ => format!("{sshd}Received disconnect from {address} port {port}:11: Bye Bye [preauth]"),
             });
@@ -165,8 +187,12 @@ impl Syslog {
             lines.push_back(format!("{sshd}pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={address}  user=root"));
             lines.push_back(format!("{sshd}Failed password for root from {address} port {port} ssh2"));
             lines.push_back(match self.random.below(3) {
-                0 => format!("{sshd}Connection closed by authenticating user root {address} port {port} [preauth]"),
-                1 => format!("{sshd}Disconnected from authenticating user root {address} port {port} [preauth]"),
+                0 => format!(
+                    "{sshd}Connection closed by authenticating user root {address} port {port} [preauth]"
+                ),
+                1 => format!(
+                    "{sshd}Disconnected from authenticating user root {address} port {port} [preauth]"
+                ),
                 _ => format!("{sshd}Received disconnect from {address} port {port}:11:  [preauth]"),
             });
         }
@@ -182,7 +208,9 @@ impl Syslog {
             1 => format!("{sshd}Connection closed by {address} port {port} [preauth]"),
             2 => format!("{sshd}Connection reset by {address} port {port} [preauth]"),
             3 => format!("{sshd}banner exchange: Connection from {address} port {port}: invalid format"),
-            _ => format!("{sshd}Unable to negotiate with {address} port {port}: no matching key exchange method found. Their offer: diffie-hellman-group14-sha1,diffie-hellman-group1-sha1 [preauth]"),
+            _ => format!(
+                "{sshd}Unable to negotiate with {address} port {port}: no matching key exchange method found. Their offer: diffie-hellman-group14-sha1,diffie-hellman-group1-sha1 [preauth]"
+            ),
         }])
     }
 
@@ -195,12 +223,16 @@ impl Syslog {
             0 => format!("Accepted password for {user} from {address} port {port} ssh2"),
             _ => {
                 let (high, low) = (self.random.number(), self.random.number());
-                format!("Accepted publickey for {user} from {address} port {port} ssh2: ED25519 SHA256:{high:016x}{low:016x}")
+                format!(
+                    "Accepted publickey for {user} from {address} port {port} ssh2: ED25519 SHA256:{high:016x}{low:016x}"
+                )
             }
         };
         VecDeque::from([
             format!("{sshd}{how}"),
-            format!("{sshd}pam_unix(sshd:session): session opened for user {user}(uid=1{number:05}) by (uid=0)"),
+            format!(
+                "{sshd}pam_unix(sshd:session): session opened for user {user}(uid=1{number:05}) by (uid=0)"
+            ),
             format!("{logind}New session {number} of user {user}."),
             format!("{systemd}Started Session {number} of user {user}."),
             format!("{sshd}Received disconnect from {address} port {port}:11: disconnected by user"),
@@ -216,7 +248,9 @@ impl Syslog {
         let sshd = of(self.random.below(HOSTS), "sshd", self.pid());
         let (user, address, port) = (self.user(), self.inside(), self.port());
         VecDeque::from([
-            format!("{sshd}pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={address}  user={user}"),
+            format!(
+                "{sshd}pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost={address}  user={user}"
+            ),
             format!("{sshd}Failed password for {user} from {address} port {port} ssh2"),
             format!("{sshd}Accepted password for {user} from {address} port {port} ssh2"),
             format!("{sshd}pam_unix(sshd:session): session opened for user {user} by (uid=0)"),
@@ -227,8 +261,12 @@ impl Syslog {
         let (host, user, tty) = (host(self.random.below(HOSTS)), self.user(), self.random.below(8));
         let command = *self.random.pick(COMMANDS);
         VecDeque::from([
-            format!("{host} sudo:   {user} : TTY=pts/{tty} ; PWD=/home/{user} ; USER=root ; COMMAND={command}"),
-            format!("{host} sudo: pam_unix(sudo:session): session opened for user root(uid=0) by {user}(uid=1000)"),
+            format!(
+                "{host} sudo:   {user} : TTY=pts/{tty} ; PWD=/home/{user} ; USER=root ; COMMAND={command}"
+            ),
+            format!(
+                "{host} sudo: pam_unix(sudo:session): session opened for user root(uid=0) by {user}(uid=1000)"
+            ),
             format!("{host} sudo: pam_unix(sudo:session): session closed for user root"),
         ])
     }
@@ -269,7 +307,10 @@ impl Syslog {
         VecDeque::from([match self.random.below(4) {
             0 => format!("{}Selected source {server} (2.pool.ntp.org)", of(host, "chronyd", 640)),
             1 => format!("{}DHCPACK of {server} from 10.20.0.1", of(host, "dhclient", pid)),
-            2 => format!("{}[origin software=\"rsyslogd\" swVersion=\"8.2112.0\" x-pid=\"{pid}\" x-info=\"https://www.rsyslog.com\"] rsyslogd was HUPed", of(host, "rsyslogd", pid)),
+            2 => format!(
+                "{}[origin software=\"rsyslogd\" swVersion=\"8.2112.0\" x-pid=\"{pid}\" x-info=\"https://www.rsyslog.com\"] rsyslogd was HUPed",
+                of(host, "rsyslogd", pid)
+            ),
             _ => format!("{}starting daily run of {} jobs", of(host, "anacron", pid), pid % 7),
         }])
     }

@@ -1,11 +1,19 @@
-//! Writes a seeded CloudTrail corpus: `corpus [--events N] [--seed N] [--records] > FILE`.
+//! Writes a seeded corpus: `corpus [--kind cloudtrail|envelope|mix|syslog] [--events N] [--seed N] [--records] > FILE`.
 //!
-//! One record a line, or with `--records` one `{"Records":[…]}` document as CloudTrail delivers it.
+//! One event a line, or, of CloudTrail, with `--records` one `{"Records":[…]}` document as CloudTrail delivers it.
 
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 use threatlockdown_benches::cloudtrail::CloudTrail;
+use threatlockdown_benches::envelope::Enveloped;
+use threatlockdown_benches::mix::Mix;
+use threatlockdown_benches::syslog::Syslog;
+
+const USAGE: &str = "known: --kind cloudtrail|envelope|mix|syslog, --events N, --seed N, --records";
+
+/// Appends an event to a text.
+type Generator = Box<dyn FnMut(&mut String)>;
 
 fn main() -> ExitCode {
     match write() {
@@ -19,28 +27,29 @@ fn main() -> ExitCode {
 
 fn write() -> Result<(), Box<dyn std::error::Error>> {
     let (mut events, mut seed, mut document) = (500_000_u64, 1_u64, false);
+    let mut kind = "cloudtrail".to_owned();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--kind" => kind = arguments.next().ok_or("--kind needs a name")?,
             "--events" => events = arguments.next().ok_or("--events needs a number")?.parse()?,
             "--seed" => seed = arguments.next().ok_or("--seed needs a number")?.parse()?,
             "--records" => document = true,
-            other => {
-                return Err(
-                    format!("unknown argument {other}; known: --events N, --seed N, --records").into()
-                );
-            }
+            other => return Err(format!("unknown argument {other}; {USAGE}").into()),
         }
     }
+    let mut generate = generator(&kind, seed)?;
+    if document && kind != "cloudtrail" {
+        return Err("--records is how CloudTrail delivers: leave it out, or --kind".into());
+    }
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut generator = CloudTrail::new(seed);
     let mut record = String::new();
     if document {
         out.write_all(b"{\"Records\":[")?;
     }
     for index in 0..events {
         record.clear();
-        generator.write(&mut record);
+        generate(&mut record);
         if document && index > 0 {
             out.write_all(b",")?;
         }
@@ -54,4 +63,28 @@ fn write() -> Result<(), Box<dyn std::error::Error>> {
     }
     out.flush()?;
     Ok(())
+}
+
+fn generator(kind: &str, seed: u64) -> Result<Generator, String> {
+    match kind {
+        "cloudtrail" => {
+            let mut generator = CloudTrail::new(seed);
+            Ok(Box::new(move |out| generator.write(out)))
+        }
+        "envelope" => {
+            let mut generator = Enveloped::new(seed);
+            Ok(Box::new(move |out| generator.write(out)))
+        }
+        "mix" => {
+            let mut generator = Mix::new(seed);
+            Ok(Box::new(move |out| {
+                generator.write(out);
+            }))
+        }
+        "syslog" => {
+            let mut generator = Syslog::new(seed);
+            Ok(Box::new(move |out| generator.write(out)))
+        }
+        other => Err(format!("there is no kind {other}; {USAGE}")),
+    }
 }

@@ -27,7 +27,8 @@ impl Arguments {
             match word.as_str() {
                 "--home" => arguments.home = Some(value()?.into()),
                 "--rounds" => {
-                    arguments.rounds = value()?.parse().map_err(|_| format!("--rounds needs a number\n{USAGE}"))?;
+                    arguments.rounds =
+                        value()?.parse().map_err(|_| format!("--rounds needs a number\n{USAGE}"))?;
                 }
                 "--only" => arguments.only = Some(value()?),
                 "--alone" => arguments.alone = Some(value()?),

@@ -2,7 +2,8 @@
 //!
 //! Enters: the built-in rules, an installation's rules where `--home` (or `homes/stock` below `$THREATLOCKDOWN_COMPAT`)
 //! gives one, seeded corpora. Leaves: a table. Baseline and candidate take turns in short rounds on one thread; the bar is
-//! held by the middle ratio, the least one shows how disturbed the machine was. Absolute speeds belong to a machine.
+//! held by the middle ratio; the least one shows how disturbed the machine was, the best one compares the quickest rounds
+//! of either side. Absolute speeds belong to a machine.
 
 mod arguments;
 mod chunk;

@@ -12,6 +12,8 @@ pub(crate) struct Compared {
     pub(crate) least: f64,
     /// Middle ratio.
     pub(crate) median: f64,
+    /// Ratio of the quickest rounds of either side: what the least disturbed moments say.
+    pub(crate) best: f64,
     /// Middle nanoseconds of the baseline for an event.
     pub(crate) baseline: f64,
     /// The same of the candidate.
@@ -45,7 +47,11 @@ impl<'s> Side<'s> {
 }
 
 /// Runs both sides in turn. A ratio above 1 means that the candidate is faster.
-pub(crate) fn compare(mut baseline: Side<'_>, mut candidate: Side<'_>, rounds: usize) -> Result<Compared, String> {
+pub(crate) fn compare(
+    mut baseline: Side<'_>,
+    mut candidate: Side<'_>,
+    rounds: usize,
+) -> Result<Compared, String> {
     let mut measured = Vec::with_capacity(rounds);
     for round in 0..rounds + 2 {
         baseline.fill();
@@ -69,11 +75,14 @@ pub(crate) fn compare(mut baseline: Side<'_>, mut candidate: Side<'_>, rounds: u
 /// The ratios of rounds of which baseline and candidate took so many nanoseconds.
 pub(crate) fn summed_up(measured: &[(f64, f64)], matches: f64) -> Compared {
     let ratios = sorted(measured.iter().map(|(base, tried)| base / tried));
+    let bases = sorted(measured.iter().map(|(base, _)| *base));
+    let tries = sorted(measured.iter().map(|(_, tried)| *tried));
     Compared {
         least: ratios.first().copied().unwrap_or_default(),
         median: middle(&ratios),
-        baseline: middle(&sorted(measured.iter().map(|(base, _)| *base))),
-        candidate: middle(&sorted(measured.iter().map(|(_, tried)| *tried))),
+        best: bases.first().zip(tries.first()).map_or(0.0, |(base, tried)| base / tried),
+        baseline: middle(&bases),
+        candidate: middle(&tries),
         matches,
     }
 }

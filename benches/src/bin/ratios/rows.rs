@@ -56,15 +56,35 @@ pub(crate) struct Row {
 
 /// Name, what is compared, the bar, whether it needs an installation.
 const ROWS: &[(&str, &str, Bar, bool)] = &[
-    ("cloudtrail", "built-in rules on raw CloudTrail : tape parse of the same bytes", Bar::AtLeast(0.5), false),
+    (
+        "cloudtrail",
+        "built-in rules on raw CloudTrail : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        false,
+    ),
     ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), false),
     ("mix", "built-in rules on a mix of cloud logs : tape parse of the same bytes", Bar::AtLeast(0.5), false),
     ("tenfold", "ten times the built-in rules on CloudTrail : once, time an event", Bar::Slower(1.25), false),
-    ("envelope", "stock rules on CloudTrail in envelope form : tape parse of the same bytes", Bar::AtLeast(0.42), true),
+    (
+        "envelope",
+        "stock rules on CloudTrail in envelope form : tape parse of the same bytes",
+        Bar::AtLeast(0.42),
+        true,
+    ),
     ("stock-mix", "stock rules on a mix of cloud logs : tape parse of the same bytes", Bar::None, true),
-    ("syslog", "stock rules on sshd and syslog lines : tape parse of CloudTrail, events", Bar::AtLeast(0.45), true),
+    (
+        "syslog",
+        "stock rules on sshd and syslog lines : tape parse of CloudTrail, events",
+        Bar::AtLeast(0.45),
+        true,
+    ),
     ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), false),
-    ("stock-threads", "stock rules on syslog lines, two threads with one memory : one", Bar::AtLeast(1.8), true),
+    (
+        "stock-threads",
+        "stock rules on syslog lines, two threads with one memory : one",
+        Bar::AtLeast(1.8),
+        true,
+    ),
     ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), true),
 ];
 

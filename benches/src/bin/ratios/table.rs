@@ -4,7 +4,8 @@ use std::io::{Result, Write};
 
 use crate::rows::{Bar, Measured, Row};
 
-const HEADINGS: [&str; 8] = ["row", "what", "bar", "median", "least", "held", "baseline", "candidate"];
+const HEADINGS: [&str; 9] =
+    ["row", "what", "bar", "median", "least", "best", "held", "baseline", "candidate"];
 
 /// Writes one line a row.
 pub(crate) fn write(rows: &[Row], markdown: bool, out: &mut impl Write) -> Result<()> {
@@ -29,23 +30,23 @@ pub(crate) fn write(rows: &[Row], markdown: bool, out: &mut impl Write) -> Resul
     Ok(())
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; 9] {
     let bar = match row.bar {
         Bar::AtLeast(ratio) => format!("≥ {ratio}"),
         Bar::Slower(ratio) => format!("≤ {ratio}"),
         Bar::Load(seconds, mebibytes) => format!("≤ {seconds} s, ≤ {mebibytes} MiB"),
         Bar::None => String::new(),
     };
-    let mut cells: [String; 8] = Default::default();
+    let mut cells: [String; 9] = Default::default();
     (cells[0], cells[1], cells[2]) = (row.name.to_owned(), row.what.to_owned(), bar);
     match row.measured {
         Measured::Skipped => cells[3] = "skipped: no --home DIR".to_owned(),
         Measured::Load(load) => {
             cells[3] = format!("{:.2} s", load.median_seconds);
             cells[4] = format!("{:.2} s", load.least_seconds);
-            cells[7] = format!("peak {:.0} MiB, kept {:.0} MiB", load.mebibytes, load.kept_mebibytes);
+            cells[8] = format!("peak {:.0} MiB, kept {:.0} MiB", load.mebibytes, load.kept_mebibytes);
             if let Bar::Load(seconds, mebibytes) = row.bar {
-                cells[5] = held(load.median_seconds <= seconds && load.mebibytes <= mebibytes);
+                cells[6] = held(load.median_seconds <= seconds && load.mebibytes <= mebibytes);
             }
         }
         Measured::Ratio(compared) => {
@@ -53,15 +54,16 @@ fn cells(row: &Row) -> [String; 8] {
             let turned = |ratio: f64| if matches!(row.bar, Bar::Slower(_)) { 1.0 / ratio } else { ratio };
             cells[3] = format!("{:.2}", turned(compared.median));
             cells[4] = format!("{:.2}", turned(compared.least));
-            cells[5] = match row.bar {
+            cells[5] = format!("{:.2}", turned(compared.best));
+            cells[6] = match row.bar {
                 Bar::AtLeast(bar) => held(compared.median >= bar),
                 Bar::Slower(bar) => held(turned(compared.median) <= bar),
                 _ => String::new(),
             };
-            cells[6] = speed(compared.baseline);
-            cells[7] = speed(compared.candidate);
+            cells[7] = speed(compared.baseline);
+            cells[8] = speed(compared.candidate);
             if compared.matches > 0.0 {
-                cells[7].push_str(&format!(", {:.0} % match", compared.matches));
+                cells[8].push_str(&format!(", {:.0} % match", compared.matches));
             }
         }
     }
