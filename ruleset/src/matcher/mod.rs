@@ -19,7 +19,7 @@ pub mod profile;
 mod verdict;
 mod walk;
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use simd_json::{Buffers, Tape};
@@ -84,6 +84,10 @@ pub struct Scratch {
     reader: reader::Work,
     fields: Fields,
     marks: Marks,
+    /// The service that sent a wrapped record.
+    service: String,
+    /// The location of an event that completes it itself.
+    location: String,
 }
 
 impl Scratch {
@@ -109,6 +113,8 @@ impl Scratch {
             reader: reader::Work::default(),
             fields: Fields::new(subjects),
             marks: Marks::new(program.predicates.len(), subjects),
+            service: String::new(),
+            location: String::new(),
         }
     }
 }
@@ -161,8 +167,20 @@ impl Program {
         observer: &mut impl Observer,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        let Scratch { memory, lists, room, shown, buffers, tape: kept, work, reader, fields, marks } =
-            scratch;
+        let Scratch {
+            memory,
+            lists,
+            room,
+            shown,
+            buffers,
+            tape: kept,
+            work,
+            reader,
+            fields,
+            marks,
+            service: service_room,
+            location: location_room,
+        } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
         let binding = &self.bindings[input.binding.0];
         fields.clear();
@@ -184,17 +202,24 @@ impl Program {
         let json_at = fields.json.map(|json| json.start);
         let service = match &binding.mapping.wrapper {
             Some(wrapper) if wrapper.service.is_some() && decoded.reading.place.root > 0 => {
-                place::service(&tape.0).map(Cow::into_owned)
+                place::service(&tape.0).map(|name| {
+                    service_room.clear();
+                    service_room.push_str(&name);
+                    &**service_room
+                })
             }
             _ => None,
         };
         let location = binding.mapping.location.as_deref().unwrap_or(&input.context.location);
-        let relocated = decoded.relocated.map(|part| format!("{location}|{}", String::from_utf8_lossy(part)));
-        let beside = Beside {
-            memory,
-            location: relocated.as_deref().unwrap_or(location),
-            service: service.as_deref(),
+        let location = match decoded.relocated {
+            Some(part) => {
+                location_room.clear();
+                let _ = write!(location_room, "{location}|{}", String::from_utf8_lossy(part));
+                &**location_room
+            }
+            None => location,
         };
+        let beside = Beside { memory, location, service };
         let view = opened.view(binding);
         if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
             let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };

@@ -5,14 +5,18 @@
 
 /// A message without its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut<'m> {
-    pub(super) hostname: Option<&'m [u8]>,
-    pub(super) program_name: Option<&'m [u8]>,
-    pub(super) log: &'m [u8],
+pub struct Cut<'m> {
+    /// The host.
+    pub hostname: Option<&'m [u8]>,
+    /// The program.
+    pub program_name: Option<&'m [u8]>,
+    /// What is left.
+    pub log: &'m [u8],
 }
 
 /// Cuts the header off.
-pub(super) fn cut(message: &[u8]) -> Cut<'_> {
+#[must_use]
+pub fn cut(message: &[u8]) -> Cut<'_> {
     let bare = |log| Cut { hostname: None, program_name: None, log };
     // "len" counts the byte that ends a text.
     let length = message.len() + 1;

@@ -20,7 +20,8 @@ mod decode;
 mod envelope;
 mod event;
 mod flatten;
-mod header;
+#[doc(hidden)]
+pub mod header;
 pub mod json;
 mod memory;
 mod plugins;

@@ -12,6 +12,8 @@
 
 mod class;
 mod parse;
+#[cfg(test)]
+mod plain;
 mod scan;
 mod start;
 #[cfg(test)]

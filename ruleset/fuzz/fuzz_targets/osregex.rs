@@ -1,0 +1,5 @@
+//! See `src/osregex/mod.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| threatlockdown_ruleset_fuzz::osregex::run(bytes));
