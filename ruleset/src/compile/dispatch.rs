@@ -45,7 +45,7 @@ impl Planner<'_> {
     }
 
     fn pivots(&self, children: &[NodeIndex], positions: &[u32]) -> Pivots {
-        let mut pivots = Pivots { first_by_log: u32::MAX, ..Pivots::default() };
+        let mut pivots = Pivots::default();
         for &position in positions {
             let rule = self.rule(children[position as usize]);
             let pivot = if positions.len() < MIN_PIVOTS { None } else { self.pivot(rule) };
@@ -53,7 +53,7 @@ impl Planner<'_> {
                 None => pivots.always.push(position),
                 Some(Condition { subject, predicate, .. }) if self.is_log(subject) => {
                     pivots.by_log.push((predicate, position));
-                    pivots.first_by_log = pivots.first_by_log.min(position);
+                    pivots.log_positions.push(position);
                 }
                 Some(Condition { subject, predicate, .. }) => {
                     pivots.by_predicate.push((predicate, position));
@@ -73,8 +73,8 @@ impl Planner<'_> {
         let cost = |condition: &Condition| {
             let kind = match self.predicates[condition.predicate as usize].test {
                 _ if condition.negate => return None,
-                PredicateTest::Literal { whole: true } => 0,
-                PredicateTest::Literal { whole: false } => 1,
+                PredicateTest::Literal { whole: true, .. } => 0,
+                PredicateTest::Literal { whole: false, .. } => 1,
                 PredicateTest::Candidate { .. } => 2,
                 PredicateTest::Alone(_) | PredicateTest::List(_) => return None,
             };

@@ -101,8 +101,9 @@ impl Interner {
             .zip(how)
             .map(|(test, how)| Predicate {
                 test: match (test, how) {
-                    (_, How::Literal) => PredicateTest::Literal { whole: false },
-                    (_, How::Whole) => PredicateTest::Literal { whole: true },
+                    (Compiled::Matcher(matcher), how @ (How::Literal | How::Whole)) => {
+                        PredicateTest::Literal { whole: how == How::Whole, matcher }
+                    }
                     (Compiled::Matcher(matcher), How::Alone) => PredicateTest::Alone(matcher),
                     (Compiled::Matcher(matcher), how) => {
                         PredicateTest::Candidate { matcher, joined: how == How::Joined }

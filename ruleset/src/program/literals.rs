@@ -18,7 +18,7 @@ use crate::expr::{
 use crate::ir::Test;
 
 /// Literals of so many bytes in all get a full table, which is the fastest.
-const FULL_TABLE: usize = 6_000;
+const FULL_TABLE: usize = 40_000;
 /// Below so many bytes looking ahead for rare bytes costs more than it saves.
 const SHORT: usize = 256;
 
