@@ -62,9 +62,9 @@ const UNITS: &[(&str, &str)] = &[
 ];
 /// Chances of the kinds of episodes, out of their sum.
 const CHANCES: [(u64, Kind); 9] = [
-    (34, Kind::Guess),
+    (60, Kind::Guess),
     (9, Kind::Scan),
-    (16, Kind::Session),
+    (8, Kind::Session),
     (4, Kind::Mistake),
     (9, Kind::Sudo),
     (11, Kind::Cron),
