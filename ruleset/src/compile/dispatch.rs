@@ -70,21 +70,28 @@ impl Planner<'_> {
 
     /// A test that decides together with others: one look-up if possible, on something short at least.
     fn pivot(&self, rule: &Rule) -> Option<Condition> {
-        let cost = |condition: &Condition| {
-            let kind = match self.predicates[condition.predicate as usize].test {
-                _ if condition.negate => return None,
-                PredicateTest::Literal { whole: true, .. } => 0,
-                PredicateTest::Literal { whole: false, .. } => 1,
-                PredicateTest::Candidate { .. } => 2,
-                PredicateTest::Alone(_) | PredicateTest::List(_) => return None,
-            };
-            Some((self.is_log(condition.subject), kind))
+        let decides = |condition: &&Condition| {
+            let test = &self.predicates[condition.predicate as usize].test;
+            !condition.negate
+                && matches!(test, PredicateTest::Literal { .. } | PredicateTest::Candidate { .. })
         };
-        let usable = rule.conditions.iter().filter_map(|condition| Some((cost(condition)?, *condition)));
-        usable.min_by_key(|(cost, _)| *cost).map(|(_, condition)| condition)
+        let usable = rule.conditions.iter().filter(decides);
+        usable.min_by_key(|condition| cost(condition, self.subjects, self.predicates)).copied()
     }
 
     fn is_log(&self, subject: u32) -> bool {
         self.subjects[subject as usize].place == SubjectPlace::Log
     }
+}
+
+/// What testing a condition costs, roughly, as a rank: the log is long, a pattern more than a look-up.
+pub(super) fn cost(condition: &Condition, subjects: &[Subject], predicates: &[Predicate]) -> (bool, u8) {
+    let kind = match predicates[condition.predicate as usize].test {
+        PredicateTest::Literal { whole: true, .. } => 0,
+        PredicateTest::List(_) => 1,
+        PredicateTest::Literal { whole: false, .. } => 2,
+        PredicateTest::Candidate { .. } => 3,
+        PredicateTest::Alone(_) => 4,
+    };
+    (subjects[condition.subject as usize].place == SubjectPlace::Log, kind)
 }

@@ -148,7 +148,9 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
     }
     let candidate = |predicate: &PredicateIndex| {
         let necessary = matcher(tests, *predicate)?.necessary();
-        Some(Candidates { predicate: *predicate, necessary })
+        let candidate = Candidates { predicate: *predicate, necessary };
+        // One without a literal would be a candidate on every text.
+        candidate.tells().then_some(candidate)
     };
     let candidates: Vec<Candidates> = patterns.others.iter().filter_map(candidate).collect();
     let set = LiteralSet::new(&patterns.literals, &candidates)?;
@@ -162,9 +164,10 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
 }
 
 fn pattern_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Option<PatternSet> {
-    let others =
-        patterns.others.iter().filter_map(|predicate| Some((*predicate, matcher(tests, *predicate)?)));
-    let set = PatternSet::new(others)?;
+    let is_candidate = |predicate: &&PredicateIndex| how[**predicate as usize] == How::Candidate;
+    let candidates = patterns.others.iter().filter(is_candidate);
+    let set =
+        PatternSet::new(candidates.filter_map(|predicate| Some((*predicate, matcher(tests, *predicate)?))))?;
     for predicate in set.predicates() {
         how[*predicate as usize] = How::Joined;
     }

@@ -28,7 +28,7 @@ use threatlockdown_event::{Context, Millis};
 
 use self::accumulate::accumulate;
 use self::decode::Decoding;
-use self::facts::{Beside, Facts};
+use self::facts::{Beside, Facts, Stamps};
 use self::fields::Fields;
 use self::marks::Marks;
 use self::observe::{Observer, Unobserved};
@@ -84,6 +84,7 @@ pub struct Scratch {
     reader: reader::Work,
     fields: Fields,
     marks: Marks,
+    stamps: Stamps,
     /// The service that sent a wrapped record.
     service: String,
     /// The location of an event that completes it itself.
@@ -113,6 +114,7 @@ impl Scratch {
             reader: reader::Work::default(),
             fields: Fields::new(subjects),
             marks: Marks::new(program.predicates.len(), subjects),
+            stamps: Stamps::default(),
             service: String::new(),
             location: String::new(),
         }
@@ -178,6 +180,7 @@ impl Program {
             reader,
             fields,
             marks,
+            stamps,
             service: service_room,
             location: location_room,
         } = scratch;
@@ -223,12 +226,12 @@ impl Program {
         let view = opened.view(binding);
         if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
             let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-            let filled = accumulate(&facts, memory);
+            let filled = accumulate(&facts, memory, stamps);
             fields.fill(filled);
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         observer.decoded(&facts);
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists), observer }.judge();
+        let conclusion = Walk { facts, marks, past: Past::new(memory, lists, stamps), observer }.judge();
         if by_reader && conclusion.counts {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {

@@ -5,9 +5,9 @@
 //! Whole texts are looked up by hash; prefixes are followed from the start only as far as one fits; the rest is found
 //! by one Aho-Corasick automaton. The cost of a text does not grow with the number of patterns.
 
-use aho_corasick::automaton::{Automaton as Transitions, OverlappingState};
+use aho_corasick::automaton::Automaton as Transitions;
 use aho_corasick::nfa::contiguous;
-use aho_corasick::{Anchored, Input, MatchKind, StartKind, dfa};
+use aho_corasick::{Anchored, MatchKind, StartKind, dfa};
 use rustc_hash::FxHashMap;
 
 use super::PredicateIndex;
@@ -19,8 +19,6 @@ use crate::ir::Test;
 
 /// Literals of so many bytes in all get a full table, which is the fastest.
 const FULL_TABLE: usize = 40_000;
-/// Below so many bytes looking ahead for rare bytes costs more than it saves.
-const SHORT: usize = 256;
 
 /// One pattern: it holds when any of its parts does.
 #[derive(Debug, Clone)]
@@ -34,6 +32,13 @@ pub(crate) struct Literals {
 pub(crate) struct Candidates {
     pub(crate) predicate: PredicateIndex,
     pub(crate) necessary: Necessary,
+}
+
+impl Candidates {
+    /// Whether there is a literal that is missing in many texts.
+    pub(crate) fn tells(&self) -> bool {
+        self.necessary.required.as_ref().is_some_and(tells)
+    }
 }
 
 /// What the pass tells of a predicate.
@@ -262,11 +267,15 @@ impl Building {
         let total: usize = self.literals.iter().map(Vec::len).sum();
         let automaton = if total <= FULL_TABLE {
             let mut builder = dfa::DFA::builder();
-            builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard).start_kind(start);
+            builder
+                .ascii_case_insensitive(true)
+                .match_kind(MatchKind::Standard)
+                .start_kind(start)
+                .prefilter(false);
             Table::Full(builder.build(&self.literals).ok()?)
         } else {
             let mut builder = contiguous::NFA::builder();
-            builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard);
+            builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard).prefilter(false);
             Table::Sparse(builder.build(&self.literals).ok()?)
         };
         let owners = self.owners.into_iter().map(Vec::into_boxed_slice).collect();
@@ -305,28 +314,19 @@ impl Automaton {
         text: &[u8],
         report: &mut impl FnMut(Hit),
     ) {
-        let mut hit = |pattern: usize, length: usize, end: usize| {
+        let hit = |pattern: usize, length: usize, end: usize| {
             for owner in &self.owners[pattern] {
                 if owner.accepts(text, end - length, end) {
                     report(owner.hit);
                 }
             }
         };
-        if text.len() < SHORT || table.prefilter().is_none() || anchored == Anchored::Yes {
-            step_through(table, anchored, text, hit);
-            return;
-        }
-        let input = Input::new(text);
-        let mut state = OverlappingState::start();
-        // An error comes only from a way to start that the automaton was not built for.
-        while table.try_find_overlapping(&input, &mut state).is_ok() {
-            let Some(found) = state.get_match() else { return };
-            hit(found.pattern().as_usize(), found.end() - found.start(), found.end());
-        }
+        step_through(table, anchored, text, hit);
     }
 }
 
-/// State by state: what a search does, without what it does only for long texts.
+/// State by state: what a search does, without looking ahead for rare bytes, which costs more than it saves where
+/// literals are many and texts are short.
 #[inline]
 fn step_through(
     table: &impl Transitions,
