@@ -81,7 +81,7 @@ pub fn write(set: &RuleSet, version: &str) -> Result<Vec<u8>, ArtefactError> {
     Ok(bytes)
 }
 
-/// Reads what [`write`] wrote: the set and the version of its texts.
+/// Reads what [`write()`] wrote: the set and the version of its texts.
 ///
 /// # Errors
 /// When the bytes are anything else, or come from another version.

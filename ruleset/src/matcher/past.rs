@@ -246,7 +246,7 @@ impl<'w, O: Observer> Walk<'w, O> {
                     (FrontEnd::Test, _) => return Conclusion::silent(Some(index)),
                     (FrontEnd::Daemon, None) => return Conclusion::silent(None),
                     (FrontEnd::Daemon, Some(parent)) => {
-                        (index, rule) = (parent, &program.rules[parent as usize])
+                        (index, rule) = (parent, &program.rules[parent as usize]);
                     }
                 }
                 if rule.level == 0 {

@@ -71,7 +71,7 @@ impl<'v> Verdict<'v> {
         self.conclusion.previous_log.as_deref()
     }
 
-    /// Position of the rule in [`Program::rules`].
+    /// Position of the rule in [`crate::program::Program::rules`].
     #[must_use]
     pub fn rule_index(&self) -> Option<usize> {
         self.conclusion.rule.map(|rule| rule as usize)

@@ -12,8 +12,11 @@ use crate::ir::{List, ListTest, Lookup};
 /// All lists, by the index that [`ListTest::list`] means.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
-    maps: Vec<FxHashMap<Box<[u8]>, Box<[u8]>>>,
+    maps: Vec<Map>,
 }
+
+/// Values by key.
+type Map = FxHashMap<Box<[u8]>, Box<[u8]>>;
 
 /// One look-up.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(crate) struct ListCheck {
 impl Lists {
     pub(crate) fn new(lists: &[List]) -> Self {
         let map = |list: &List| {
-            let mut map = FxHashMap::with_capacity_and_hasher(list.entries.len(), rustc_hash::FxBuildHasher);
+            let mut map = Map::with_capacity_and_hasher(list.entries.len(), rustc_hash::FxBuildHasher);
             for (key, value) in &list.entries {
                 map.entry(key.as_slice().into()).or_insert_with(|| value.as_slice().into());
             }

@@ -108,7 +108,7 @@ impl Bench<'_> {
         let (format, explainer) = (self.format, &mut self.explainer);
         let judged = self.program.examine(&mut self.scratch, &input, |verdict| match (explainer, format) {
             (Some(explainer), _) => {
-                explain::write(&explainer.explain(verdict, received), record, format, out)
+                explain::write(&explainer.explain(verdict, received), record, format, out);
             }
             (None, LogtestFormat::Text) => answers::text(verdict, record, out),
             (None, LogtestFormat::Json) => answers::json(verdict, out),

@@ -22,8 +22,9 @@ pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
     for (index, rule) in program.rules().iter().enumerate() {
         if wanted.takes(rule) {
             if args.json {
-                let parents = parents.get(index).into_iter().flatten().map(u32::to_string).collect();
-                text.push_str(&object(rule, parents).to_string());
+                let parents: Vec<String> =
+                    parents.get(index).into_iter().flatten().map(u32::to_string).collect();
+                text.push_str(&object(rule, &parents).to_string());
             } else {
                 text.push_str(&line(rule));
             }
@@ -94,7 +95,7 @@ fn line(rule: &Rule) -> String {
     format!("{id:>6}  {level:>2}  {groups}  {description}  ({}:{})", place.file, place.line)
 }
 
-fn object(rule: &Rule, parents: Vec<String>) -> Value {
+fn object(rule: &Rule, parents: &[String]) -> Value {
     let compliance: Map<String, Value> =
         rule.compliance.iter().map(|(name, controls)| ((*name).to_owned(), json!(controls))).collect();
     let mitre = &rule.mitre;
