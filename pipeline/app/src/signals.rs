@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for a drain, the second leaves at once.
+//! SIGTERM and SIGINT: the first asks for a drain, the second leaves at once. SIGHUP loads the rules again.
 //!
 //! Enters: signals. Leaves: [`StopRequest`] set for whoever waits on it. Leaving at once is safe at any moment, because
 //! what counts is on disk or will be read again. SIGPIPE needs nothing: Rust ignores it at start, so a closed pipe is a
@@ -7,7 +7,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// The wish that the process stop, from a signal or from within.
@@ -45,12 +45,21 @@ impl StopRequest {
     }
 }
 
-/// Starts the thread that waits for signals; it lasts as long as the process. `first` is called at the first one.
-pub(crate) fn watch(stop: StopRequest, first: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+/// Starts the thread that waits for signals; it lasts as long as the process. `first` is called at the first that asks to
+/// stop, `reload` at each SIGHUP.
+pub(crate) fn watch(
+    stop: StopRequest,
+    reload: impl Fn() + Send + 'static,
+    first: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut first = Some(first);
         for signal in signals.forever() {
+            if signal == SIGHUP {
+                reload();
+                continue;
+            }
             let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
             let Some(first) = first.take() else {
                 tracing::warn!(signal = name, "second signal, leaving at once; undelivered data is kept");

@@ -45,7 +45,7 @@ impl Planner<'_> {
     }
 
     fn pivots(&self, children: &[NodeIndex], positions: &[u32]) -> Pivots {
-        let mut pivots = Pivots { first_by_log: u32::MAX, ..Pivots::default() };
+        let mut pivots = Pivots::default();
         for &position in positions {
             let rule = self.rule(children[position as usize]);
             let pivot = if positions.len() < MIN_PIVOTS { None } else { self.pivot(rule) };
@@ -53,7 +53,7 @@ impl Planner<'_> {
                 None => pivots.always.push(position),
                 Some(Condition { subject, predicate, .. }) if self.is_log(subject) => {
                     pivots.by_log.push((predicate, position));
-                    pivots.first_by_log = pivots.first_by_log.min(position);
+                    pivots.log_positions.push(position);
                 }
                 Some(Condition { subject, predicate, .. }) => {
                     pivots.by_predicate.push((predicate, position));
@@ -68,24 +68,30 @@ impl Planner<'_> {
         pivots
     }
 
-    /// A test that decides together with others, on something short if possible.
+    /// A test that decides together with others: one look-up if possible, on something short at least.
     fn pivot(&self, rule: &Rule) -> Option<Condition> {
-        let usable = |condition: &&Condition| {
+        let decides = |condition: &&Condition| {
+            let test = &self.predicates[condition.predicate as usize].test;
             !condition.negate
-                && matches!(
-                    self.predicates[condition.predicate as usize].test,
-                    PredicateTest::Literal | PredicateTest::Candidate { .. }
-                )
+                && matches!(test, PredicateTest::Literal { .. } | PredicateTest::Candidate { .. })
         };
-        let usable: Vec<&Condition> = rule.conditions.iter().filter(usable).collect();
-        usable
-            .iter()
-            .find(|condition| !self.is_log(condition.subject))
-            .or(usable.first())
-            .map(|condition| **condition)
+        let usable = rule.conditions.iter().filter(decides);
+        usable.min_by_key(|condition| cost(condition, self.subjects, self.predicates)).copied()
     }
 
     fn is_log(&self, subject: u32) -> bool {
         self.subjects[subject as usize].place == SubjectPlace::Log
     }
+}
+
+/// What testing a condition costs, roughly, as a rank: the log is long, a pattern more than a look-up.
+pub(super) fn cost(condition: &Condition, subjects: &[Subject], predicates: &[Predicate]) -> (bool, u8) {
+    let kind = match predicates[condition.predicate as usize].test {
+        PredicateTest::Literal { whole: true, .. } => 0,
+        PredicateTest::List(_) => 1,
+        PredicateTest::Literal { whole: false, .. } => 2,
+        PredicateTest::Candidate { .. } => 3,
+        PredicateTest::Alone(_) => 4,
+    };
+    (subjects[condition.subject as usize].place == SubjectPlace::Log, kind)
 }

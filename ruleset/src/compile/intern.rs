@@ -101,7 +101,9 @@ impl Interner {
             .zip(how)
             .map(|(test, how)| Predicate {
                 test: match (test, how) {
-                    (_, How::Literal) => PredicateTest::Literal,
+                    (Compiled::Matcher(matcher), how @ (How::Literal | How::Whole)) => {
+                        PredicateTest::Literal { whole: how == How::Whole, matcher }
+                    }
                     (Compiled::Matcher(matcher), How::Alone) => PredicateTest::Alone(matcher),
                     (Compiled::Matcher(matcher), how) => {
                         PredicateTest::Candidate { matcher, joined: how == How::Joined }
@@ -127,6 +129,7 @@ struct Patterns {
 enum How {
     Alone,
     Literal,
+    Whole,
     Candidate,
     Joined,
 }
@@ -145,12 +148,14 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
     }
     let candidate = |predicate: &PredicateIndex| {
         let necessary = matcher(tests, *predicate)?.necessary();
-        Some(Candidates { predicate: *predicate, necessary })
+        let candidate = Candidates { predicate: *predicate, necessary };
+        // One without a literal would be a candidate on every text.
+        candidate.tells().then_some(candidate)
     };
     let candidates: Vec<Candidates> = patterns.others.iter().filter_map(candidate).collect();
     let set = LiteralSet::new(&patterns.literals, &candidates)?;
     for literals in &patterns.literals {
-        how[literals.predicate as usize] = How::Literal;
+        how[literals.predicate as usize] = if literals.are_whole() { How::Whole } else { How::Literal };
     }
     for candidate in &candidates {
         how[candidate.predicate as usize] = How::Candidate;
@@ -159,9 +164,10 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
 }
 
 fn pattern_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Option<PatternSet> {
-    let others =
-        patterns.others.iter().filter_map(|predicate| Some((*predicate, matcher(tests, *predicate)?)));
-    let set = PatternSet::new(others)?;
+    let is_candidate = |predicate: &&PredicateIndex| how[**predicate as usize] == How::Candidate;
+    let candidates = patterns.others.iter().filter(is_candidate);
+    let set =
+        PatternSet::new(candidates.filter_map(|predicate| Some((*predicate, matcher(tests, *predicate)?))))?;
     for predicate in set.predicates() {
         how[*predicate as usize] = How::Joined;
     }

@@ -3,12 +3,16 @@
 //! Enters: an event whose decoder accumulates. Leaves: the fields that it lacks and that an earlier event with the same
 //! host, decoder and id had; what it has itself is kept for later ones.
 
-use super::facts::{Facts, TextRoom};
+use super::facts::{Facts, Stamps, TextRoom};
 use crate::correlate::Memory;
 use crate::program::SubjectIndex;
 
 /// The values to fill in; nothing when the event has no id.
-pub(super) fn accumulate(facts: &Facts<'_>, memory: &Memory) -> Vec<(SubjectIndex, Box<[u8]>)> {
+pub(super) fn accumulate(
+    facts: &Facts<'_>,
+    memory: &Memory,
+    stamps: &mut Stamps,
+) -> Vec<(SubjectIndex, Box<[u8]>)> {
     let Some((id, subjects)) = facts.program.accumulated.split_last() else { return Vec::new() };
     let mut buffer = TextRoom::default();
     let Some(id) = facts.text(*id, &mut buffer).map(<[u8]>::to_vec) else { return Vec::new() };
@@ -19,7 +23,7 @@ pub(super) fn accumulate(facts: &Facts<'_>, memory: &Memory) -> Vec<(SubjectInde
     }
     let mut filled = Vec::new();
     let mut store = memory.store();
-    let partial = store.partials.of(&key, facts.seconds());
+    let partial = store.partials.of(&key, facts.seconds(stamps));
     for (field, subject) in subjects.iter().enumerate() {
         match facts.text(*subject, &mut buffer) {
             Some(value) => partial.keep(field, value),

@@ -20,6 +20,28 @@ use crate::program::{ALTERNATIVES, Extra, Given, KeySubject, Program, SubjectInd
 /// How far ahead of its arrival an event's own time may lie and still be believed.
 const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
 
+/// The last header's time: lines of the same second have the same stamp.
+#[derive(Debug, Default)]
+pub(crate) struct Stamps {
+    text: Vec<u8>,
+    /// Day of the receipt, which tells the year of a stamp without one.
+    day: i64,
+    time: Option<Millis>,
+}
+
+impl Stamps {
+    fn read(&mut self, timestamp: &[u8], received: Millis) -> Option<Millis> {
+        let day = received.0.div_euclid(86_400_000);
+        if self.text != timestamp || self.day != day {
+            self.text.clear();
+            self.text.extend_from_slice(timestamp);
+            self.day = day;
+            self.time = header_time::read(timestamp, received);
+        }
+        self.time
+    }
+}
+
 /// Everything that conditions look at.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
@@ -141,11 +163,11 @@ impl<'a> Facts<'a> {
     }
 
     /// When the event happened, by the memory's clock: seconds since 1970.
-    pub(crate) fn seconds(&self) -> i64 {
+    pub(crate) fn seconds(&self, stamps: &mut Stamps) -> i64 {
         let received = self.input.received;
         let own = match self.beside.memory.options().clock {
             Clock::Received => None,
-            Clock::Event => self.own_time(),
+            Clock::Event => self.own_time(stamps),
         };
         own.filter(|own| own.0 <= received.0.saturating_add(MAX_AHEAD_MS))
             .unwrap_or(received)
@@ -169,9 +191,9 @@ impl<'a> Facts<'a> {
     }
 
     /// The time that the event itself tells.
-    fn own_time(&self) -> Option<Millis> {
+    fn own_time(&self, stamps: &mut Stamps) -> Option<Millis> {
         if let Some(timestamp) = self.decoded.header.timestamp {
-            return header_time::read(timestamp, self.input.received);
+            return stamps.read(timestamp, self.input.received);
         }
         let mut slots = vec![Found::None; output_slots(self.program)];
         self.extract_outputs(&mut slots);

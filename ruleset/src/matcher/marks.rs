@@ -3,6 +3,8 @@
 //! Enters: results of tests. Leaves: the same when they are asked for again. Everything is stamped with the number of the
 //! event, so that beginning a new one costs nothing, however many rules there are.
 
+use std::ops::Range;
+
 use super::facts::TextRoom;
 use crate::program::{Hit, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
 
@@ -31,6 +33,8 @@ pub(crate) struct Marks {
     counts: Vec<usize>,
     /// Per subject: states that its pattern set has found.
     caches: Vec<Option<Box<PatternCache>>>,
+    /// Tests of the log that were made one by one.
+    log_tests: usize,
     /// Stack of positions of children that come into question.
     pub(super) candidates: Vec<u32>,
     /// Text of a value that does not stand in the record.
@@ -60,6 +64,7 @@ impl Marks {
     /// A new event.
     pub(super) fn begin(&mut self) {
         self.candidates.clear();
+        self.log_tests = 0;
         self.epoch = self.epoch.wrapping_add(4);
         if self.epoch == 0 {
             self.known.fill(0);
@@ -128,6 +133,36 @@ impl Marks {
             }
         }
         complete
+    }
+
+    /// Whether a subject's literals have been run.
+    pub(super) fn has_run(&self, subject: SubjectIndex) -> bool {
+        self.ran[subject as usize] == self.epoch
+    }
+
+    /// One more test of the log by itself; how many there are with it.
+    pub(super) fn count_log_test(&mut self) -> usize {
+        self.log_tests += 1;
+        self.log_tests
+    }
+
+    /// Adds the children within that range of positions whose test on `subject` was hit.
+    pub(super) fn add_candidates_within(
+        &mut self,
+        subject: SubjectIndex,
+        by_predicate: &[(PredicateIndex, u32)],
+        range: &Range<u32>,
+    ) {
+        let before = self.candidates.len();
+        self.add_candidates(subject, by_predicate);
+        let mut kept = before;
+        for at in before..self.candidates.len() {
+            if range.contains(&self.candidates[at]) {
+                self.candidates[kept] = self.candidates[at];
+                kept += 1;
+            }
+        }
+        self.candidates.truncate(kept);
     }
 
     /// Adds the children whose test on `subject` was hit.

@@ -11,9 +11,11 @@ pub mod explain;
 mod facts;
 mod fields;
 mod marks;
+mod observe;
 mod open;
 mod overflow;
 mod past;
+pub mod profile;
 mod verdict;
 mod walk;
 
@@ -26,9 +28,10 @@ use threatlockdown_event::{Context, Millis};
 
 use self::accumulate::accumulate;
 use self::decode::Decoding;
-use self::facts::{Beside, Facts};
+use self::facts::{Beside, Facts, Stamps};
 use self::fields::Fields;
 use self::marks::Marks;
+use self::observe::{Observer, Unobserved};
 use self::past::Past;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
@@ -81,6 +84,7 @@ pub struct Scratch {
     reader: reader::Work,
     fields: Fields,
     marks: Marks,
+    stamps: Stamps,
     /// The service that sent a wrapped record.
     service: String,
     /// The location of an event that completes it itself.
@@ -110,6 +114,7 @@ impl Scratch {
             reader: reader::Work::default(),
             fields: Fields::new(subjects),
             marks: Marks::new(program.predicates.len(), subjects),
+            stamps: Stamps::default(),
             service: String::new(),
             location: String::new(),
         }
@@ -128,7 +133,7 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, false, then)
+        self.judge(scratch, input, false, &mut Unobserved, then)
     }
 
     /// As [`Program::evaluate`], and every verdict shows fields, description and data.
@@ -141,14 +146,27 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, true, then)
+        self.judge(scratch, input, true, &mut Unobserved, then)
     }
 
+    /// The same as [`Program::evaluate`], with somebody looking on.
+    pub(crate) fn evaluate_observed<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        observer: &mut impl Observer,
+        then: impl FnOnce(&Verdict<'_>) -> R,
+    ) -> Result<R, Fault> {
+        self.judge(scratch, input, false, observer, then)
+    }
+
+    #[inline]
     fn judge<R>(
         &self,
         scratch: &mut Scratch,
         input: &Input<'_>,
         whole: bool,
+        observer: &mut impl Observer,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
         let Scratch {
@@ -162,6 +180,7 @@ impl Program {
             reader,
             fields,
             marks,
+            stamps,
             service: service_room,
             location: location_room,
         } = scratch;
@@ -207,11 +226,12 @@ impl Program {
         let view = opened.view(binding);
         if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
             let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-            let filled = accumulate(&facts, memory);
+            let filled = accumulate(&facts, memory, stamps);
             fields.fill(filled);
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists) }.judge();
+        observer.decoded(&facts);
+        let conclusion = Walk { facts, marks, past: Past::new(memory, lists, stamps), observer }.judge();
         if by_reader && conclusion.counts {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {

@@ -7,7 +7,8 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::facts::Facts;
+use super::facts::{Facts, Stamps};
+use super::observe::Observer;
 use super::walk::{Decision, Walk};
 use crate::correlate::{
     FrontEnd, Memory, Reader, ReaderIndex, ReaderSource, Sight, Stamp, Store, write_value,
@@ -23,6 +24,7 @@ pub(super) struct Past<'w> {
     /// The lists of each reader.
     lists: &'w [usize],
     now: Option<i64>,
+    stamps: &'w mut Stamps,
     /// Level of the last correlation that this event completed.
     mark: u8,
     /// Logs of the events that it completed, newest first.
@@ -51,8 +53,17 @@ impl Conclusion {
 }
 
 impl<'w> Past<'w> {
-    pub(super) fn new(memory: &'w Memory, lists: &'w [usize]) -> Self {
-        Self { memory, guard: None, lists, now: None, mark: 0, previous: Vec::new(), previous_log: None }
+    pub(super) fn new(memory: &'w Memory, lists: &'w [usize], stamps: &'w mut Stamps) -> Self {
+        Self {
+            memory,
+            guard: None,
+            lists,
+            now: None,
+            stamps,
+            mark: 0,
+            previous: Vec::new(),
+            previous_log: None,
+        }
     }
 
     fn store(&mut self) -> &mut Store {
@@ -62,11 +73,12 @@ impl<'w> Past<'w> {
 
     /// Seconds since 1970.
     fn now(&mut self, facts: &Facts<'_>) -> i64 {
-        *self.now.get_or_insert_with(|| facts.seconds())
+        let stamps = &mut *self.stamps;
+        *self.now.get_or_insert_with(|| facts.seconds(stamps))
     }
 }
 
-impl<'w> Walk<'w> {
+impl<'w, O: Observer> Walk<'w, O> {
     pub(super) fn holds_more(&mut self, rule: &'w Rule, more: &'w More) -> bool {
         self.facts.decoded.header.log.len() >= more.maxsize as usize
             && more.builtin_check.is_none_or(|check| self.builtin_check(check))

@@ -4,25 +4,33 @@
 //! literal ones of a subject together, and a wide node looks only at the children that the event's decoder and the
 //! literals in question allow (see [`crate::program::Dispatch`]), in the reference's order.
 
+use std::ops::Range;
+
 use super::facts::Facts;
 use super::marks::{Known, Marks};
+use super::observe::Observer;
 use super::past::{Conclusion, Past};
 use crate::ir::NodeIndex;
 use crate::program::{
-    Condition, Dispatch, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex, SubjectPlace, WORTH_IT,
+    Condition, Dispatch, LOG, Pivots, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex,
+    SubjectPlace, WORTH_IT,
 };
 
+/// Bytes of a log for which all literals cost what one test alone costs.
+const LONG_LOG: usize = 40;
+
 /// The search for one event.
-pub(super) struct Walk<'w> {
+pub(super) struct Walk<'w, O> {
     pub(super) facts: Facts<'w>,
     pub(super) marks: &'w mut Marks,
     pub(super) past: Past<'w>,
+    pub(super) observer: &'w mut O,
 }
 
 /// The node that decides, and its parent.
 pub(super) type Decision = (NodeIndex, Option<NodeIndex>);
 
-impl<'w> Walk<'w> {
+impl<'w, O: Observer> Walk<'w, O> {
     /// Finds the verdict and leaves in memory what it leaves.
     pub(super) fn judge(mut self) -> Conclusion {
         // An event that is an earlier alert names its rule itself.
@@ -53,7 +61,10 @@ impl<'w> Walk<'w> {
         let program: &'w Program = self.facts.program;
         let node = &program.nodes[index as usize];
         let rule = &program.rules[node.rule as usize];
-        if !self.holds(rule) {
+        let since = self.observer.now();
+        let holds = self.holds(rule);
+        self.observer.rule(node.rule, holds, since);
+        if !holds {
             return None;
         }
         let below = match &node.children.dispatch {
@@ -74,28 +85,29 @@ impl<'w> Walk<'w> {
         let base = self.marks.candidates.len();
         let own = self.facts.decoded.decoder_id.and_then(|decoder| dispatch.by_decoder.get(&decoder));
         let groups = [Some(&dispatch.any), own];
-        let mut first_by_log = u32::MAX;
         for pivots in groups.into_iter().flatten() {
             self.marks.candidates.extend_from_slice(&pivots.always);
             for &subject in &pivots.subjects {
                 self.run_literals(subject);
                 self.marks.add_candidates(subject, &pivots.by_predicate);
             }
-            first_by_log = first_by_log.min(pivots.first_by_log);
         }
         self.marks.candidates[base..].sort_unstable();
         let mut at = base;
         let mut result = None;
+        let mut from = 0;
         while result.is_none() {
             let next = self.marks.candidates.get(at).copied();
-            if first_by_log != u32::MAX && next.is_none_or(|next| next > first_by_log) {
-                first_by_log = u32::MAX;
-                self.run_literals(crate::program::LOG);
-                for pivots in groups.into_iter().flatten() {
-                    self.marks.add_candidates(crate::program::LOG, &pivots.by_log);
+            // Those that only their test of the log singles out, and that come before the next one.
+            let until = next.unwrap_or(u32::MAX);
+            if from < until {
+                let before = self.marks.candidates.len();
+                self.add_by_log(groups, from..until);
+                from = until;
+                if self.marks.candidates.len() > before {
+                    self.marks.candidates[at..].sort_unstable();
+                    continue;
                 }
-                self.marks.candidates[at..].sort_unstable();
-                continue;
             }
             let Some(position) = next else { break };
             at += 1;
@@ -103,6 +115,29 @@ impl<'w> Walk<'w> {
         }
         self.marks.candidates.truncate(base);
         result
+    }
+
+    /// Adds the children in that range that their test of the log singles out. The log is long: a few tests are made one
+    /// by one, as they come; for many all literals of the log are run.
+    fn add_by_log(&mut self, groups: [Option<&'w Pivots>; 2], range: Range<u32>) {
+        let within = |pivots: &'w Pivots| {
+            let first = pivots.log_positions.partition_point(|position| *position < range.start);
+            let end = pivots.log_positions.partition_point(|position| *position < range.end);
+            &pivots.log_positions[first..end]
+        };
+        let positions = groups.map(|pivots| pivots.map(within).unwrap_or_default());
+        let count: usize = positions.iter().map(|positions| positions.len()).sum();
+        if count == 0 {
+            return;
+        }
+        if !self.marks.has_run(LOG) && count * LONG_LOG <= self.facts.decoded.header.log.len() {
+            positions.iter().for_each(|positions| self.marks.candidates.extend_from_slice(positions));
+            return;
+        }
+        self.run_literals(LOG);
+        for pivots in groups.into_iter().flatten() {
+            self.marks.add_candidates_within(LOG, &pivots.by_log, &range);
+        }
     }
 
     fn holds(&mut self, rule: &'w Rule) -> bool {
@@ -125,8 +160,14 @@ impl<'w> Walk<'w> {
             Known::Unknown | Known::Candidate => {}
         }
         let program: &'w Program = self.facts.program;
+        let since = self.observer.now();
         let holds = match &program.predicates[predicate as usize].test {
-            PredicateTest::Literal => {
+            PredicateTest::Literal { matcher, .. } | PredicateTest::Candidate { matcher, .. }
+                if subject == LOG && self.is_alone_cheaper() =>
+            {
+                self.on_text(subject, |text| matcher.is_match(text))
+            }
+            PredicateTest::Literal { .. } => {
                 self.run_literals(subject);
                 self.marks.known(predicate) == Known::Yes
             }
@@ -143,8 +184,15 @@ impl<'w> Walk<'w> {
             PredicateTest::Alone(matcher) => self.on_text(subject, |text| matcher.is_match(text)),
             PredicateTest::List(check) => self.on_text(subject, |text| check.holds(&program.lists, text)),
         };
+        self.observer.test(predicate, holds, since);
         self.marks.set(predicate, holds);
         holds
+    }
+
+    /// Whether a single test of the log costs less than all its literals: so few have been asked for so far.
+    fn is_alone_cheaper(&mut self) -> bool {
+        !self.marks.has_run(LOG)
+            && self.marks.count_log_test() * LONG_LOG <= self.facts.decoded.header.log.len()
     }
 
     fn on_text(&mut self, subject: SubjectIndex, test: impl FnOnce(&[u8]) -> bool) -> bool {
@@ -180,10 +228,12 @@ impl<'w> Walk<'w> {
         if matches!(target.place, SubjectPlace::Slot { .. }) && !self.facts.is_present(subject) {
             return;
         }
+        let since = self.observer.now();
         let mut buffer = std::mem::take(&mut self.marks.text);
         if let Some(text) = self.facts.text(subject, &mut buffer) {
             set.run(text, |hit| self.marks.hit(subject, hit));
         }
         self.marks.text = buffer;
+        self.observer.literals(subject, since);
     }
 }

@@ -5,8 +5,9 @@
 //! Whole texts are looked up by hash; prefixes are followed from the start only as far as one fits; the rest is found
 //! by one Aho-Corasick automaton. The cost of a text does not grow with the number of patterns.
 
-use aho_corasick::automaton::OverlappingState;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
+use aho_corasick::automaton::Automaton as Transitions;
+use aho_corasick::nfa::contiguous;
+use aho_corasick::{Anchored, MatchKind, StartKind, dfa};
 use rustc_hash::FxHashMap;
 
 use super::PredicateIndex;
@@ -17,7 +18,7 @@ use crate::expr::{
 use crate::ir::Test;
 
 /// Literals of so many bytes in all get a full table, which is the fastest.
-const FULL_TABLE: usize = 6_000;
+const FULL_TABLE: usize = 40_000;
 
 /// One pattern: it holds when any of its parts does.
 #[derive(Debug, Clone)]
@@ -31,6 +32,13 @@ pub(crate) struct Literals {
 pub(crate) struct Candidates {
     pub(crate) predicate: PredicateIndex,
     pub(crate) necessary: Necessary,
+}
+
+impl Candidates {
+    /// Whether there is a literal that is missing in many texts.
+    pub(crate) fn tells(&self) -> bool {
+        self.necessary.required.as_ref().is_some_and(tells)
+    }
 }
 
 /// What the pass tells of a predicate.
@@ -76,6 +84,11 @@ impl Literals {
             _ => return None,
         };
         Some(Self { predicate, parts })
+    }
+
+    /// Whether each literal is the whole text.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.parts.iter().all(|part| part.kind == OsMatchKind::Equals)
     }
 }
 
@@ -191,10 +204,10 @@ impl LiteralSet {
             self.run_equalities(text, before.len(), &mut report);
         }
         if let Some(prefixes) = &self.prefixes {
-            prefixes.run(&Input::new(text).anchored(Anchored::Yes), text, &mut report);
+            prefixes.run(Anchored::Yes, text, &mut report);
         }
         if let Some(anywhere) = &self.anywhere {
-            anywhere.run(&Input::new(text), text, &mut report);
+            anywhere.run(Anchored::No, text, &mut report);
         }
     }
 
@@ -205,13 +218,6 @@ impl LiteralSet {
                 report(owner.hit);
             }
         }
-    }
-
-    /// Bytes of memory of the automata.
-    #[allow(dead_code)] // For reports on a program's size.
-    pub(crate) fn memory_usage(&self) -> usize {
-        let automata = [&self.prefixes, &self.anywhere];
-        automata.iter().filter_map(|automaton| Some(automaton.as_ref()?.automaton.memory_usage())).sum()
     }
 }
 
@@ -259,14 +265,19 @@ impl Building {
             return Some(None);
         }
         let total: usize = self.literals.iter().map(Vec::len).sum();
-        let kind = if total <= FULL_TABLE { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .start_kind(start)
-            .kind(Some(kind))
-            .build(&self.literals)
-            .ok()?;
+        let automaton = if total <= FULL_TABLE {
+            let mut builder = dfa::DFA::builder();
+            builder
+                .ascii_case_insensitive(true)
+                .match_kind(MatchKind::Standard)
+                .start_kind(start)
+                .prefilter(false);
+            Table::Full(builder.build(&self.literals).ok()?)
+        } else {
+            let mut builder = contiguous::NFA::builder();
+            builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard).prefilter(false);
+            Table::Sparse(builder.build(&self.literals).ok()?)
+        };
         let owners = self.owners.into_iter().map(Vec::into_boxed_slice).collect();
         Some(Some(Automaton { automaton, owners }))
     }
@@ -275,20 +286,65 @@ impl Building {
 /// An automaton and, per literal, the patterns that it belongs to.
 #[derive(Debug)]
 struct Automaton {
-    automaton: AhoCorasick,
+    automaton: Table,
     owners: Box<[Box<[Owner]>]>,
+}
+
+/// The two forms, small and fast.
+#[derive(Debug)]
+enum Table {
+    Full(dfa::DFA),
+    Sparse(contiguous::NFA),
 }
 
 impl Automaton {
     #[inline]
-    fn run(&self, input: &Input<'_>, text: &[u8], report: &mut impl FnMut(Hit)) {
-        let mut state = OverlappingState::start();
-        // An error comes only from a way to start that the automaton was not built for.
-        while self.automaton.try_find_overlapping(input.clone(), &mut state).is_ok() {
-            let Some(hit) = state.get_match() else { return };
-            for owner in &self.owners[hit.pattern().as_usize()] {
-                if owner.accepts(text, hit.start(), hit.end()) {
+    fn run(&self, anchored: Anchored, text: &[u8], report: &mut impl FnMut(Hit)) {
+        match &self.automaton {
+            Table::Full(table) => self.run_over(table, anchored, text, report),
+            Table::Sparse(table) => self.run_over(table, anchored, text, report),
+        }
+    }
+
+    #[inline]
+    fn run_over(
+        &self,
+        table: &impl Transitions,
+        anchored: Anchored,
+        text: &[u8],
+        report: &mut impl FnMut(Hit),
+    ) {
+        let hit = |pattern: usize, length: usize, end: usize| {
+            for owner in &self.owners[pattern] {
+                if owner.accepts(text, end - length, end) {
                     report(owner.hit);
+                }
+            }
+        };
+        step_through(table, anchored, text, hit);
+    }
+}
+
+/// State by state: what a search does, without looking ahead for rare bytes, which costs more than it saves where
+/// literals are many and texts are short.
+#[inline]
+fn step_through(
+    table: &impl Transitions,
+    anchored: Anchored,
+    text: &[u8],
+    mut hit: impl FnMut(usize, usize, usize),
+) {
+    let Ok(mut state) = table.start_state(anchored) else { return };
+    for (at, byte) in text.iter().enumerate() {
+        state = table.next_state(anchored, state, *byte);
+        if table.is_special(state) {
+            if table.is_dead(state) {
+                return;
+            }
+            if table.is_match(state) {
+                for index in 0..table.match_len(state) {
+                    let pattern = table.match_pattern(state, index);
+                    hit(pattern.as_usize(), table.pattern_len(pattern), at + 1);
                 }
             }
         }
@@ -426,12 +482,7 @@ mod tests {
         assert_eq!(candidates("starts"), hits(&[1, 3]));
         assert_eq!(candidates("xstart"), hits(&[3]));
         assert_eq!(candidates("7"), hits(&[2, 3]));
-        assert!(set.memory_usage() > 0);
-        assert_eq!(
-            LiteralSet::new(&[Literals { predicate: 0, parts: vec![Part::same(b"x")] }], &[])
-                .unwrap()
-                .memory_usage(),
-            0
-        );
+        let long = format!("{}needle{}", "x".repeat(400), "y".repeat(400));
+        assert_eq!(candidates(&long), hits(&[0, 3]));
     }
 }

@@ -208,7 +208,12 @@ pub(crate) struct Predicate {
 #[derive(Debug)]
 pub(crate) enum PredicateTest {
     /// With all other literals of the subject, in one pass.
-    Literal,
+    Literal {
+        /// Each of its literals is the whole text: one look-up decides it.
+        whole: bool,
+        /// For when it is asked for alone and the text is long.
+        matcher: Matcher,
+    },
     /// By itself, when it is asked for.
     Alone(Matcher),
     /// By itself, but only when the pass over the subject's literals has found one that it needs. Of those that are
@@ -287,8 +292,8 @@ pub(crate) struct Pivots {
     /// The same for predicates on the log, which is long: it is looked at only when all children before the first of
     /// these have been tried in vain.
     pub(crate) by_log: Vec<(PredicateIndex, u32)>,
-    /// The least position in `by_log`.
-    pub(crate) first_by_log: u32,
+    /// The positions in `by_log`, sorted.
+    pub(crate) log_positions: Vec<u32>,
     /// Positions of the children that have no such predicate; sorted.
     pub(crate) always: Vec<u32>,
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use threatlockdown_ruleset::RuleText;
+use threatlockdown_ruleset::correlate::FrontEnd;
+use threatlockdown_ruleset::load;
 use threatlockdown_ruleset::naive::envelope;
 use threatlockdown_ruleset::naive::json::Json;
 
 use crate::compat::{Case, folder};
 use crate::harness::{Engine, Oracle, file, set};
+use crate::reference::recorded_texts;
 
 /// Sources whose records have mappings, and the suites that hold them.
 const SUITES: &[(&str, &[&str])] = &[
@@ -132,73 +134,21 @@ fn records_have_the_fields_of_their_envelopes() {
     }
 }
 
-/// Files of stock rules, and the suites that they decide alone.
-const VERDICTS: &[(&str, &[&str])] = &[
-    (
-        "0350-amazon_rules.xml",
-        &[
-            "aws_guardduty",
-            "aws_eventbridge",
-            "aws_kms",
-            "aws_macie",
-            "aws_trusted_advisor",
-            "aws_inspector",
-            "aws_subscriber",
-        ],
-    ),
-    ("0690-gcp_rules.xml", &["gcp_pubsub"]),
-    ("0755-office365_rules.xml", &["office365"]),
-    ("0750-github_rules.xml", &["github_audit"]),
-    ("0560-docker_integration_rules.xml", &["docker_events"]),
-    ("0995-microsoft-graph_rules.xml", &["ms_graph"]),
-];
-
-/// The rules without those that this version cannot load, which need more than one event or lists from elsewhere; and
-/// the ids of these.
-fn loadable(name: &str, text: &str) -> (RuleText, Vec<String>) {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let mut cut = Vec::new();
-    loop {
-        let text = file(name, lines.join("\n"));
-        let Err(faults) = set(std::slice::from_ref(&text)) else { return (text, cut) };
-        for fault in faults {
-            let place = fault.to_string();
-            let at: usize = place.split(':').nth(1).unwrap().parse().unwrap();
-            if lines[at - 1].is_empty() {
-                continue; // Went with an earlier fault.
-            }
-            let Some(start) = lines[..at].iter().rposition(|line| line.contains("<rule ")) else {
-                panic!("{place}")
-            };
-            let end = start + lines[start..].iter().position(|line| line.contains("</rule>")).unwrap();
-            assert!(end + 1 >= at, "{place}");
-            cut.push(lines[start].split('"').nth(1).unwrap().to_owned());
-            lines[start..=end].fill(String::new());
-        }
-    }
-}
-
 #[test]
 fn records_get_the_references_verdict() {
     let Some(folder) = folder() else { return };
-    for (name, suites) in VERDICTS {
-        let text = std::fs::read_to_string(folder.join("homes/stock/ruleset/rules").join(name)).unwrap();
-        let (rules, cut) = loadable(name, &text);
-        let mut engine = Engine::new(vec![rules], false);
-        for suite in *suites {
-            let sources = SUITES.iter().find(|(known, _)| known == suite).unwrap().1;
-            let cases = Case::all(&folder, suite);
-            let can_be = |case: &&Case| case.rule.as_ref().is_none_or(|rule| !cut.contains(rule));
-            let cases = cases.iter().filter(|case| sources.contains(&case.source.as_str())).filter(can_be);
-            let mut equal = 0;
-            for case in cases {
-                let said = engine.say(&case.source, &case.raw, &case.facts).unwrap();
-                assert_eq!(said.verdict(), (case.decoder.as_deref(), case.rule.as_deref()), "{}", case.id);
-                equal += 1;
-            }
-            assert!(equal > 0, "{suite} has no cases");
-            println!("{suite}: {equal} records get the reference's verdict");
+    let mut engine = Engine::of(load(recorded_texts(&folder)).program.unwrap());
+    for (suite, sources) in SUITES {
+        let cases = Case::all(&folder, suite);
+        let mut equal = 0;
+        for case in cases.iter().filter(|case| sources.contains(&case.source.as_str())) {
+            engine.restart(FrontEnd::Test);
+            let said = engine.say(&case.source, &case.raw, &case.facts).unwrap();
+            assert_eq!(said.verdict(), (case.decoder.as_deref(), case.rule.as_deref()), "{}", case.id);
+            equal += 1;
         }
+        assert!(equal > 0, "{suite} has no cases");
+        println!("{suite}: {equal} records get the reference's verdict");
     }
 }
 

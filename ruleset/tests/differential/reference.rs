@@ -7,8 +7,9 @@ use threatlockdown_ruleset::correlate::FrontEnd;
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::naive::json::Json;
 use threatlockdown_ruleset::naive::{Naive, NaiveEvent};
+use threatlockdown_ruleset::testing::{CaseOptions, View, read_cases, run_one};
 use threatlockdown_ruleset::wazuh::home::Ruleset;
-use threatlockdown_ruleset::{ListText, Origin, RuleText, Texts, load};
+use threatlockdown_ruleset::{ListText, Origin, RuleText, Texts, build, load};
 
 use crate::compat::folder;
 use crate::harness::memory;
@@ -96,17 +97,24 @@ impl Recorded {
     }
 }
 
-fn read_all(folder: &Path, name: &str) -> Vec<Recorded> {
+fn files(folder: &Path, name: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder.join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     files.sort();
+    files
+}
+
+fn read_all(folder: &Path, name: &str) -> Vec<Recorded> {
     let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-    files.iter().flat_map(|path| read(path).lines().map(Recorded::read).collect::<Vec<_>>()).collect()
+    files(folder, name)
+        .iter()
+        .flat_map(|path| read(path).lines().map(Recorded::read).collect::<Vec<_>>())
+        .collect()
 }
 
 /// The installation that the results were recorded with, and the posture rules of the cloud cases.
-fn recorded_texts(folder: &Path) -> Texts {
+pub(crate) fn recorded_texts(folder: &Path) -> Texts {
     let home = folder.join("homes/test");
     let config = home.join("etc/ossec.conf");
     let path = config.to_string_lossy();
@@ -187,4 +195,36 @@ fn the_oracle_says_what_the_reference_said() {
         assert!(events > 0);
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The engine over the same, in the envelope of every event and, where there is a mapping, as the provider sends it.
+#[test]
+fn the_engine_says_what_the_reference_said() {
+    let Some(folder) = folder() else { return };
+    let loaded = load(recorded_texts(&folder));
+    let (set, program) = (loaded.set, loaded.program.unwrap());
+    for (view, every_event) in [(View::Envelope, false), (View::Envelope, true), (View::Raw, false)] {
+        let (mut checks, mut skipped, mut wrong) = (0, 0, Vec::new());
+        for name in ["cases", "cloud", "sequences"] {
+            for path in files(&folder, name) {
+                let text = std::fs::read(&path).unwrap();
+                let options = CaseOptions { view, every_event };
+                let cases = read_cases(&path.to_string_lossy(), &text, options).unwrap();
+                skipped += cases.skipped.values().sum::<usize>();
+                for test in &cases.tests {
+                    checks += test.checks.len();
+                    let failures = match test.lists.is_empty() {
+                        true => run_one(&program, test),
+                        false => {
+                            let set = test.lists.added_to(&set);
+                            run_one(&build(&set, "more entries".into()).unwrap(), test)
+                        }
+                    };
+                    wrong.extend(failures);
+                }
+            }
+        }
+        println!("{view:?}, every event {every_event}: {checks} checks, {skipped} skipped");
+        assert!(checks > 1_000 && wrong.is_empty(), "{} differ: {:#?}", wrong.len(), wrong.first());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod compile;
 mod list;
+mod profile;
 mod test;
 
 /// Two rules below a built-in one.

@@ -5,6 +5,7 @@ mod full_disk;
 mod ingest;
 mod pressure;
 mod quickstart;
+mod reload;
 mod restart;
 
 use serde_json::Value;

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
-pub(crate) use self::rules::{CompileArgs, ListArgs, RulesCommand, TestArgs, ViewArg};
+pub(crate) use self::rules::{
+    CompileArgs, ListArgs, ProfileArgs, ProfileFormat, RulesCommand, TestArgs, ViewArg,
+};
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 
 /// Reads cloud logs, matches them against Wazuh rules and writes alerts: one process, no server beside it.
@@ -50,7 +52,7 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Show for each line of stdin how it is decoded and which rule it hits
     Logtest(LogtestArgs),
-    /// Check, list, test or compile rules
+    /// Check, list, test, profile or compile rules
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check a configuration file
@@ -85,6 +87,10 @@ accepted on http://127.0.0.1:7514/v1/ingest/<source>; with --once they are not.
 The first SIGTERM or SIGINT drains: nothing new is read, what was read is
 delivered. A second one leaves at once. Nothing is lost in either case: the next
 start goes on where delivery stood.
+
+Rules are loaded again when their files change (rules.reload_interval in the
+configuration: 2s, or off) and at SIGHUP, not with --once. Faulty ones are not
+used: the log and /readyz say why, and the rules in force stay.
 
 Exit codes:
   0        stopped after a complete drain, or --once and all was delivered
@@ -334,6 +340,8 @@ mod tests {
             "rules list --level 17",
             "rules test --view both",
             "rules test --threads 0",
+            "rules profile",
+            "rules profile --top 0 a",
             "scan --compiled a --rules b c",
         ];
         for line in wrong {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::RuleArgs;
+use super::{RuleArgs, source_name};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum RulesCommand {
@@ -25,6 +25,8 @@ pub(crate) enum RulesCommand {
     List(ListArgs),
     /// Run tests of rules: what events they fire on, and what they must let pass
     Test(TestArgs),
+    /// Show what each rule costs and gives on the events of some files
+    Profile(ProfileArgs),
     /// Write the rules that are loaded as one file that loads without reading any rule text
     Compile(CompileArgs),
 }
@@ -100,6 +102,48 @@ pub(crate) enum ViewArg {
     Envelope,
     /// The provider's records with what a connector knows; cases without a mapping are skipped
     Raw,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Reads the files as `scan` does, on one thread, and shows: the rules and the tests
+that take most time, how often each rule is tried and matches, the rules that are
+never tried, never match or are results, fields that rules name and no event has,
+and decoders that no event reaches.
+
+Time is taken of one event in eight; with few events shares are rough. A test that
+rules share is paid for by the rule that asks first.
+
+Exit codes: 0 when the files were read, 2 on an error.
+
+Examples:
+  threatlockdown rules profile --rules my_rules/ logs/day.json.gz
+  threatlockdown rules profile --home /var/ossec --source syslog --top 50 /var/log/auth.log
+  threatlockdown rules profile --format json logs/ | jq '.rules.unmatched'")]
+pub(crate) struct ProfileArgs {
+    /// Files, folders, or `-` for stdin
+    #[arg(required = true, value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Log source of all inputs [default: from each file's path and content]
+    #[arg(long, value_name = "NAME", value_parser = source_name, help_heading = "Input")]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// Show so many lines of each table; JSON has all of them
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Output")]
+    pub(crate) top: u32,
+    /// Tables for people, or one JSON object
+    #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Output")]
+    pub(crate) format: ProfileFormat,
+}
+
+/// `rules profile --format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileFormat {
+    /// Tables
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -18,14 +18,14 @@ use super::rule_set::Loaded;
 /// More than any set of rules takes; a larger file is something else.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Loads a compiled set; what is wrong with it is in the result.
-pub(super) fn load(path: &Path) -> Loaded {
+/// Loads the compiled set that was read from `path`; what is wrong with it is in the result.
+pub(super) fn load(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Loaded {
     let place = Place::new(&Arc::from(path.to_string_lossy()), 1, 1);
     let fault = |message: String, help: &str| {
         let diagnostics = vec![Diagnostic::error(place.clone(), "", message, help)];
         Loaded { program: None, set: RuleSet::default(), diagnostics }
     };
-    let bytes = match read(path) {
+    let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(error) => return fault(format!("cannot read: {error}"), "check the path and its permissions"),
     };
@@ -38,7 +38,8 @@ pub(super) fn load(path: &Path) -> Loaded {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The bytes of a compiled set.
+pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -89,7 +90,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rules.tld");
         let message = |path: &Path| {
-            let loaded = load(path);
+            let loaded = load(path, read(path));
             assert!(loaded.program.is_none());
             loaded.diagnostics[0].to_string()
         };

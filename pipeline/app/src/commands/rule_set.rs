@@ -55,40 +55,69 @@ pub(super) struct Loaded {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads and compiles; every fault is in the result.
-pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
-    if let Some(file) = selection.compiled {
-        return compiled::load(file);
-    }
-    let (texts, mut diagnostics) = texts(selection);
-    let loaded = load(texts);
-    diagnostics.extend(loaded.diagnostics);
-    let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
-    Loaded { program: loaded.program.filter(|_| !failed), set: loaded.set, diagnostics }
+/// What a selection is on disk, read and not yet looked into.
+pub(super) struct Material {
+    pub(super) source: Source,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Every file and folder that was looked at, whether it is there or not.
+    pub(super) looked_at: Vec<PathBuf>,
 }
 
-/// All texts of a selection, the product's own beneath the user's. An installation that brings the reference's rules and
-/// decoders stands alone, since both sets define the same names.
-pub(super) fn texts(selection: Selection<'_>) -> (Texts, Vec<Diagnostic>) {
-    let mut texts = match selection.builtin {
-        true => Texts::builtin(),
-        false => Texts::builtin_decoders(),
-    };
-    let mut diagnostics = Vec::new();
-    if let Some(folder) = selection.home {
-        let home = home::read(folder, &texts);
-        if home.is_complete {
-            texts = Texts::default();
+/// What rules are made of.
+pub(super) enum Source {
+    Texts(Texts),
+    Compiled(PathBuf, std::io::Result<Vec<u8>>),
+}
+
+impl Material {
+    /// Reads all texts of a selection, the product's own beneath the user's; or its compiled set. An installation that
+    /// brings the reference's rules and decoders stands alone, since both sets define the same names.
+    pub(super) fn read(selection: Selection<'_>) -> Self {
+        if let Some(file) = selection.compiled {
+            let source = Source::Compiled(file.to_path_buf(), compiled::read(file));
+            return Self { source, diagnostics: Vec::new(), looked_at: vec![file.to_path_buf()] };
         }
-        texts.rules.extend(home.texts.rules);
-        texts.decoders.extend(home.texts.decoders);
-        texts.lists.extend(home.texts.lists);
-        diagnostics.extend(home.diagnostics);
+        let mut texts = match selection.builtin {
+            true => Texts::builtin(),
+            false => Texts::builtin_decoders(),
+        };
+        let (mut diagnostics, mut looked_at) = (Vec::new(), Vec::new());
+        if let Some(folder) = selection.home {
+            let home = home::read(folder, &texts);
+            if home.is_complete {
+                texts = Texts::default();
+            }
+            texts.rules.extend(home.texts.rules);
+            texts.decoders.extend(home.texts.decoders);
+            texts.lists.extend(home.texts.lists);
+            diagnostics.extend(home.diagnostics);
+            looked_at.extend(home.looked_at);
+        }
+        let (files, faults) = read(selection.paths);
+        looked_at.extend(selection.paths.iter().cloned());
+        looked_at.extend(files.iter().map(|file| PathBuf::from(&*file.path)));
+        looked_at.extend(faults.iter().map(|fault| PathBuf::from(&*fault.place.file)));
+        files.into_iter().for_each(|file| texts.add(file));
+        diagnostics.extend(faults);
+        Self { source: Source::Texts(texts), diagnostics, looked_at }
     }
-    let (files, faults) = read(selection.paths);
-    files.into_iter().for_each(|file| texts.add(file));
-    diagnostics.extend(faults);
-    (texts, diagnostics)
+
+    /// Compiles; every fault is in the result.
+    pub(super) fn load(self) -> Loaded {
+        let Self { source, mut diagnostics, .. } = self;
+        let loaded = match source {
+            Source::Compiled(path, bytes) => return compiled::load(&path, bytes),
+            Source::Texts(texts) => load(texts),
+        };
+        diagnostics.extend(loaded.diagnostics);
+        let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
+        Loaded { program: loaded.program.filter(|_| !failed), set: loaded.set, diagnostics }
+    }
+}
+
+/// Reads and compiles; every fault is in the result.
+pub(super) fn load_all(selection: Selection<'_>) -> Loaded {
+    Material::read(selection).load()
 }
 
 /// The program, or an error after the faults have been shown.
@@ -98,11 +127,18 @@ pub(super) fn program(selection: Selection<'_>) -> anyhow::Result<Arc<Program>> 
 
 /// The same with what it was compiled from.
 pub(super) fn program_and_set(selection: Selection<'_>) -> anyhow::Result<(Arc<Program>, RuleSet)> {
-    let Loaded { program, set, mut diagnostics } = load_all(selection);
-    report_faults(&mut diagnostics);
-    match program {
-        Some(program) => Ok((program, set)),
-        None => bail!("the rules cannot be used: {}", summary(&diagnostics)),
+    load_all(selection).usable()
+}
+
+impl Loaded {
+    /// The program with what it was compiled from, or an error, after the faults have been shown.
+    pub(super) fn usable(self) -> anyhow::Result<(Arc<Program>, RuleSet)> {
+        let Self { program, set, mut diagnostics } = self;
+        report_faults(&mut diagnostics);
+        match program {
+            Some(program) => Ok((program, set)),
+            None => bail!("the rules cannot be used: {}", summary(&diagnostics)),
+        }
     }
 }
 

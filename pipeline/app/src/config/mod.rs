@@ -86,6 +86,8 @@ pub(crate) struct Rules {
     pub(crate) paths: Vec<PathBuf>,
     /// Folder of a Wazuh installation.
     pub(crate) home: Option<PathBuf>,
+    /// How often the files are looked at for changes while `run` runs; `None` = `off`.
+    pub(crate) reload_interval: Option<Duration>,
 }
 
 /// One connector instance.
@@ -183,7 +185,12 @@ impl Default for Config {
             workers: 0,
             listen: Some(Listen { address: SocketAddr::from(([127, 0, 0, 1], 7514)), place: None }),
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
-            rules: Rules { builtin: true, paths: Vec::new(), home: None },
+            rules: Rules {
+                builtin: true,
+                paths: Vec::new(),
+                home: None,
+                reload_interval: Some(Duration::from_secs(2)),
+            },
             min_level: 3,
             sources: Vec::new(),
             sinks: Vec::new(),

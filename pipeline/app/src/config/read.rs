@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 
 use super::fields::{
     Faults, Fields, boolean, choice, duration, list, number, pairs, secrets, size, text, texts,
 };
+use super::quantity::parse_duration;
 use super::tree::Node;
 use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
@@ -119,7 +121,8 @@ fn log(node: &Node, mut log: Log, faults: &mut Faults) -> Log {
 }
 
 fn rules(node: &Node, mut rules: Rules, faults: &mut Faults) -> Rules {
-    let Some(fields) = Fields::open(node, "rules", &["builtin", "home", "paths"], faults) else {
+    let Some(fields) = Fields::open(node, "rules", &["builtin", "home", "paths", "reload_interval"], faults)
+    else {
         return rules;
     };
     if let Some(builtin) = fields.get("builtin").and_then(|node| boolean(node, faults)) {
@@ -131,7 +134,26 @@ fn rules(node: &Node, mut rules: Rules, faults: &mut Faults) -> Rules {
     if let Some(node) = fields.get("paths") {
         rules.paths = texts(node, "files or folders", faults).into_iter().map(PathBuf::from).collect();
     }
+    if let Some(interval) = fields.get("reload_interval").and_then(|node| reload_interval(node, faults)) {
+        rules.reload_interval = interval;
+    }
     rules
+}
+
+/// A duration, or `off`.
+fn reload_interval(node: &Node, faults: &mut Faults) -> Option<Option<Duration>> {
+    const EXPECTED: &str = "a duration from 100ms to 1d, or off";
+    let written = text(node, EXPECTED, faults)?;
+    if matches!(written.as_str(), "off" | "false") {
+        return Some(None);
+    }
+    let range = Duration::from_millis(100)..=Duration::from_secs(86_400);
+    let interval = parse_duration(&written).filter(|interval| range.contains(interval));
+    if interval.is_none() {
+        let help = "write for example 2s or 1m; with off only SIGHUP loads rules again";
+        faults.push(Diagnostic::error(node.place.clone(), written, format!("expected {EXPECTED}"), help));
+    }
+    interval.map(Some)
 }
 
 fn min_level(node: &Node, faults: &mut Faults) -> Option<u8> {

@@ -28,7 +28,7 @@ data_dir: /var/lib/tld
 workers: 4
 listen: 127.0.0.1:${env:PORT}
 log: {level: debug, format: json}
-rules: {builtin: false, home: /srv/wazuh, paths: [etc/rules]}
+rules: {builtin: false, home: /srv/wazuh, paths: [etc/rules], reload_interval: 500ms}
 alerts: {min_level: 5}
 sources:
   - {name: trail, type: file, source: aws.cloudtrail, paths: ["/logs/**/*.json.gz"], start: beginning, envelope: {s3bucket: x}}
@@ -50,6 +50,7 @@ fn reads_every_key() {
     assert_eq!(config.listen.as_ref().unwrap().address.to_string(), "127.0.0.1:9000");
     assert_eq!(config.log.level, tracing::Level::DEBUG);
     assert!(!config.rules.builtin);
+    assert_eq!(config.rules.reload_interval, Some(std::time::Duration::from_millis(500)));
     assert_eq!(config.rules.home.as_deref(), Some(std::path::Path::new("/srv/wazuh")));
     assert_eq!(config.min_level, 5);
     let SourceKind::File(file) = &config.sources[0].kind else { panic!("{config:?}") };
@@ -64,6 +65,16 @@ fn reads_every_key() {
     assert_eq!(config.sinks[1].kind, SinkKind::Stdout { format: StdoutFormat::Pretty });
     assert_eq!(config.limits.max_event_bytes, 2 << 20);
     assert_eq!(config.shutdown_deadline.as_secs(), 300);
+}
+
+#[test]
+fn reloading_can_be_turned_off_and_not_made_a_busy_loop() {
+    let (config, faults) = read("rules: {reload_interval: off}");
+    assert_eq!((config.rules.reload_interval, faults), (None, vec![]));
+    for wrong in ["0s", "99ms", "2d", "2", "never"] {
+        let (_, faults) = read(&format!("rules: {{reload_interval: {wrong}}}"));
+        assert!(faults.len() == 1 && faults[0].contains("100ms to 1d, or off"), "{wrong}: {faults:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ struct State {
     dead: Option<String>,
     /// Why the commit log or the journal refuses appends, while it does.
     disk: Option<String>,
+    /// Why the rules on disk are not in force, while they are not.
+    rules: Option<String>,
 }
 
 /// Where in its life the process is.
@@ -42,6 +44,19 @@ impl Health {
     /// The disk refuses appends for this reason, or accepts them again.
     pub(crate) fn set_disk(&self, failing: Option<String>) {
         self.with(|state| state.disk = failing);
+    }
+
+    /// The rules on disk cannot be used for this reason, or are in force again.
+    pub(crate) fn set_rules(&self, refused: Option<String>) {
+        self.with(|state| state.rules = refused);
+    }
+
+    /// What somebody should see to, though events are taken and judged all the same.
+    pub(crate) fn detail(&self) -> Option<String> {
+        self.with(|state| {
+            let why = state.rules.as_ref()?;
+            Some(format!("the rules on disk are not in force, earlier ones are: {why}"))
+        })
     }
 
     /// Why `/healthz` is not 200.

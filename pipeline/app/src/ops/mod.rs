@@ -40,19 +40,22 @@ async fn show_metrics(State(shared): State<Shared>) -> Response {
 }
 
 async fn healthz(State(shared): State<Shared>) -> Response {
-    answer(shared.health.unhealthy())
+    answer(shared.health.unhealthy(), None)
 }
 
 async fn readyz(State(shared): State<Shared>) -> Response {
-    answer(shared.health.unready())
+    answer(shared.health.unready(), shared.health.detail())
 }
 
-fn answer(reason: Option<String>) -> Response {
-    let (status, body) = match reason {
+fn answer(reason: Option<String>, detail: Option<String>) -> Response {
+    let (status, mut body) = match reason {
         None => (StatusCode::OK, serde_json::json!({"status": "ok"})),
         Some(reason) => {
             (StatusCode::SERVICE_UNAVAILABLE, serde_json::json!({"status": "unavailable", "reason": reason}))
         }
     };
+    if let Some(detail) = detail {
+        body["detail"] = detail.into();
+    }
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -146,6 +146,12 @@ mod tests {
         );
         health.set_phase(Phase::Running);
         assert!(get(at, "/readyz").starts_with("HTTP/1.1 200 "));
+        health.set_rules(Some("a.xml:3:1: unknown element".into()));
+        let ready = get(at, "/readyz");
+        assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains(r#""status":"ok""#), "{ready}");
+        assert!(ready.contains("are not in force") && ready.contains("a.xml:3:1"), "{ready}");
+        health.set_rules(None);
+        assert!(!get(at, "/readyz").contains("detail"));
         health.set_disk(Some("no space".into()));
         assert!(get(at, "/readyz").contains("no space"));
         assert!(get(at, "/healthz").starts_with("HTTP/1.1 200 "), "a full disk is not cured by a restart");

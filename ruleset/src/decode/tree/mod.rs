@@ -154,6 +154,11 @@ impl Decoders {
         &self.fields
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.compiled.len()
+    }
+
     /// A decoder; `index` is one of the tree that this was made of.
     pub(crate) fn get(&self, index: DecoderIndex) -> &Compiled {
         &self.compiled[index as usize]

@@ -34,13 +34,21 @@ pub(super) struct Home {
     /// It has rules and decoders of the reference itself: nothing of the product's is wanted beneath.
     pub(super) is_complete: bool,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Every file and folder that was looked at, whether it is there or not.
+    pub(super) looked_at: Vec<PathBuf>,
 }
 
 /// Reads a folder; `beneath` is what is loaded with it when it is not complete.
 pub(super) fn read(folder: &Path, beneath: &Texts) -> Home {
     let is_complete = folder.join("ruleset").is_dir();
-    let mut reader =
-        Reader { folder, is_complete, taken: HashSet::new(), texts: Texts::default(), faults: Vec::new() };
+    let mut reader = Reader {
+        folder,
+        is_complete,
+        taken: HashSet::new(),
+        looked_at: vec![folder.to_path_buf()],
+        texts: Texts::default(),
+        faults: Vec::new(),
+    };
     if let Err(error) = std::fs::read_dir(folder) {
         reader.unreadable(folder, &error);
     } else if !(is_complete || folder.join("etc").is_dir()) {
@@ -57,8 +65,8 @@ pub(super) fn read(folder: &Path, beneath: &Texts) -> Home {
         reader.lists(set.lists.as_deref(), if is_complete { &[] } else { &beneath.lists });
         reader.rules(&set);
     }
-    let Reader { texts, faults, .. } = reader;
-    Home { texts, is_complete, diagnostics: faults }
+    let Reader { texts, faults, looked_at, .. } = reader;
+    Home { texts, is_complete, diagnostics: faults, looked_at }
 }
 
 struct Reader<'f> {
@@ -66,6 +74,7 @@ struct Reader<'f> {
     is_complete: bool,
     /// Files that belong to the set already: a file can be named besides its folder.
     taken: HashSet<PathBuf>,
+    looked_at: Vec<PathBuf>,
     texts: Texts,
     faults: Vec<Diagnostic>,
 }
@@ -73,6 +82,7 @@ struct Reader<'f> {
 impl Reader<'_> {
     fn configuration(&mut self) -> Ruleset {
         let path = self.folder.join(CONFIGURATION);
+        self.looked_at.push(path.clone());
         match read_file(&path, MAX_FILE_BYTES) {
             Ok(text) => {
                 let (set, faults) = Ruleset::read(&path.to_string_lossy().into(), &text);
@@ -136,6 +146,7 @@ impl Reader<'_> {
     /// The names of a folder's entries in order.
     fn names(&mut self, path: &Path, written: &str) -> Vec<String> {
         let mut names = Vec::new();
+        self.looked_at.push(path.to_path_buf());
         let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -174,6 +185,7 @@ impl Reader<'_> {
         if path.is_dir() || !self.taken.insert(normal(path)) {
             return None;
         }
+        self.looked_at.push(path.to_path_buf());
         match read_file(path, MAX_FILE_BYTES) {
             Ok(text) => Some(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::Home }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -194,6 +206,7 @@ impl Reader<'_> {
         };
         for name in found {
             let path = self.locate(&name);
+            self.looked_at.push(path.clone());
             match read_file(&path, MAX_LIST_BYTES) {
                 Ok(text) => {
                     let path = path.to_string_lossy().into();

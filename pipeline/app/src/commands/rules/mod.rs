@@ -3,6 +3,7 @@
 mod check;
 mod compile;
 mod list;
+mod profile;
 mod test;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
         }
         RulesCommand::List(args) => list::execute(args),
         RulesCommand::Test(args) => test::execute(args),
+        RulesCommand::Profile(args) => profile::execute(args),
         RulesCommand::Compile(args) => compile::execute(args),
     }
 }

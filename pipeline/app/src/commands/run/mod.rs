@@ -12,6 +12,7 @@
 
 mod banner;
 mod probes;
+mod reload;
 mod settings;
 mod shutdown;
 mod sinks;
@@ -28,7 +29,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, WorkerOptions, spawn_workers};
 use threatlockdown_connectors::http::{self, IngestState};
-use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::{
     CommitLog, CommitLogOptions, Journal, JournalOptions, JournalReader, Publisher, Store, raw_topic,
 };
@@ -36,7 +36,7 @@ use threatlockdown_topics::{
 use self::sinks::Deliveries;
 use self::sources::Sources;
 use self::target::LogTarget;
-use super::rule_set::{self, Selection};
+use super::rule_set;
 use super::{host_name, report};
 use crate::cli::RunArgs;
 use crate::config::Config;
@@ -58,22 +58,35 @@ const IDLE_LOOKS: u32 = 3;
 pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = settings::settle(args)?;
     telemetry::start(&config.log);
-    let selection = Selection { compiled: args.rules.compiled.as_deref(), ..(&config.rules).into() };
-    let program = rule_set::program(selection)?;
+    let origin = reload::Origin::new(&config, args.rules.compiled.clone());
+    let rules = origin.load()?;
+    let program = Arc::clone(&rules.program);
     let listener = bind(&config)?;
     let health = Arc::new(Health::default());
     let stop = StopRequest::default();
-    let (mut stages, metrics) = start(&config, &program, args.once)?;
+    let active = ActiveProgram::new(Arc::clone(&program));
+    let (mut stages, mut metrics) = start(&config, &active, args.once)?;
+    let status = reload::Status::new(program.version(), program.rules().len());
+    status.show(&mut metrics);
     let (publisher, deliveries) = (stages.publisher.clone(), stages.deliveries.clone());
     let deadline = config.shutdown_deadline;
-    signals::watch(stop.clone(), move || shutdown::watchdog(deadline, publisher, deliveries))
-        .context("cannot watch for signals")?;
+    let requests = reload::Requests::default();
+    let asked = requests.clone();
+    let first = move || shutdown::watchdog(deadline, publisher, deliveries);
+    signals::watch(stop.clone(), move || asked.ask(), first).context("cannot watch for signals")?;
     let server = serve(listener, stages.sources.ingest.clone(), &health, metrics)?;
     health.set_phase(Phase::Running);
     let address = server.as_ref().map(|server| server.address);
     banner::show(&config, &program, address);
+    // What lies there is judged by the rules of the start.
+    if !args.once {
+        let health = Arc::clone(&health);
+        let parts = reload::Parts { origin, active, health, status, requests: requests.clone() };
+        reload::start(parts, rules).context("cannot start reloading rules")?;
+    }
 
     let reason = look_after(&mut stages, &health, &stop, banner::hint(&config, address));
+    requests.stop();
     health.set_phase(Phase::Draining);
     if let Reason::Failed(why) = &reason {
         tracing::error!(why, "stopping, since a stage died");
@@ -106,7 +119,7 @@ fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// Opens the state and starts the stages, the last one first.
-fn start(config: &Config, program: &Arc<Program>, once: bool) -> anyhow::Result<(Stages, Metrics)> {
+fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Result<(Stages, Metrics)> {
     let mut metrics = Metrics::new();
     let store = Store::open(&config.data_dir)?;
     let log = CommitLog::open(&config.data_dir, Arc::clone(&store), CommitLogOptions::default())?;
@@ -137,10 +150,9 @@ fn start(config: &Config, program: &Arc<Program>, once: bool) -> anyhow::Result<
     let options =
         WorkerOptions { min_level: config.min_level, host: host_name(), memory: rule_set::memory() };
     let workers =
-        spawn_workers(consumers, &ActiveProgram::new(Arc::clone(program)), &options, &outcomes, &analysis)
-            .context("cannot start workers")?;
+        spawn_workers(consumers, active, &options, &outcomes, &analysis).context("cannot start workers")?;
 
-    let known = program.sources().map(str::to_owned).collect();
+    let known = active.current().sources().map(str::to_owned).collect();
     let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
     let sources = Sources::start(&start, journal)?;
     probes::sources(&mut metrics, &sources.counted);

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use crate::guess;
 
 /// What is to be read.
-pub(super) struct Inputs {
+pub(in crate::commands) struct Inputs {
     entries: Vec<Entry>,
     /// Log sources; entries refer to them by position.
     sources: Vec<String>,
@@ -37,17 +37,17 @@ enum From {
 
 /// What was read.
 #[derive(Default)]
-pub(super) struct Reading {
-    pub(super) sources: Vec<String>,
-    pub(super) files: u64,
+pub(in crate::commands) struct Reading {
+    pub(in crate::commands) sources: Vec<String>,
+    pub(in crate::commands) files: u64,
     /// After decompression.
-    pub(super) bytes: u64,
-    pub(super) failed: Vec<ReadError>,
+    pub(in crate::commands) bytes: u64,
+    pub(in crate::commands) failed: Vec<ReadError>,
 }
 
 impl Inputs {
     /// Looks up all paths; `source` is the log source of all of them, or each is guessed.
-    pub(super) fn find(paths: &[PathBuf], source: Option<&str>) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn find(paths: &[PathBuf], source: Option<&str>) -> anyhow::Result<Self> {
         let mut inputs = Self { entries: Vec::new(), sources: Vec::new(), total_bytes: 0 };
         for path in paths {
             if path.as_os_str() == "-" {
@@ -73,12 +73,12 @@ impl Inputs {
     }
 
     /// Bytes of all files, compressed as they are; what stdin will give is not known.
-    pub(super) fn total_bytes(&self) -> u64 {
+    pub(in crate::commands) fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
 
     /// Reads everything, or until nobody takes it any more.
-    pub(super) fn read(self, publisher: &Publisher, progress: &Progress) -> Reading {
+    pub(in crate::commands) fn read(self, publisher: &Publisher, progress: &Progress) -> Reading {
         let feeds: Vec<Feed> = self.sources.iter().map(|source| feed(source, publisher)).collect();
         let at_rest = |feed| AtRest::new(feed, Box::new(|bytes| progress.advance(bytes)));
         let mut readers: Vec<AtRest<'_>> = feeds.iter().map(at_rest).collect();

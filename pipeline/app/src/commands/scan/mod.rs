@@ -22,9 +22,9 @@ use threatlockdown_analysis::{ActiveProgram, Committer, Metrics, WorkerOptions, 
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::raw_topic;
 
-use self::inputs::{Inputs, Reading};
+pub(in crate::commands) use self::inputs::{Inputs, Reading};
 use self::output::{Delivered, Output};
-use self::progress::Progress;
+pub(in crate::commands) use self::progress::Progress;
 use super::{counted, host_name, report, rule_set};
 use crate::cli::{ScanArgs, Stats};
 use crate::telemetry::plain;

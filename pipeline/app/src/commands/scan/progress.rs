@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_millis(200);
 
 /// How far the reading thread is.
-pub(super) struct Progress {
+pub(in crate::commands) struct Progress {
     shown: bool,
     total: u64,
     done: Cell<u64>,
@@ -20,13 +20,13 @@ pub(super) struct Progress {
 
 impl Progress {
     /// For `total` bytes; 0 = not known.
-    pub(super) fn new(total: u64, alerts: Arc<AtomicU64>) -> Self {
+    pub(in crate::commands) fn new(total: u64, alerts: Arc<AtomicU64>) -> Self {
         let shown = std::io::stderr().is_terminal();
         Self { shown, total, done: Cell::new(0), last: Cell::new(Instant::now()), alerts }
     }
 
     /// `bytes` more have been read.
-    pub(super) fn advance(&self, bytes: u64) {
+    pub(in crate::commands) fn advance(&self, bytes: u64) {
         self.done.set(self.done.get() + bytes);
         if self.shown && self.last.get().elapsed() >= EVERY {
             self.last.set(Instant::now());
@@ -36,7 +36,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub(super) fn clear(&self) {
+    pub(in crate::commands) fn clear(&self) {
         if self.shown {
             write!(std::io::stderr().lock(), "\r\x1b[K").ok();
         }

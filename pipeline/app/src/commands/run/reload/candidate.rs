@@ -1,0 +1,139 @@
+//! Rules on disk that may come into force.
+//!
+//! Enters: a selection. Leaves: the program with its warnings, if everything about it is right, else every fault. The
+//! tests beside rule files are run for rules that are new or changed, and where the tests themselves are: what failed
+//! before and has not been touched is no reason to hold back a change elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use threatlockdown_event::identity::hash;
+use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
+use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::testing::{Test, read_rule_tests, run};
+use threatlockdown_ruleset::{Origin, Texts};
+
+use super::compare::Known;
+use super::in_a_line;
+use crate::commands::home::{MAX_FILE_BYTES, read_bounded};
+use crate::commands::rule_set::{Loaded, Material, Selection, Source};
+
+/// See the module.
+pub(super) struct Candidate {
+    pub(super) material: Material,
+    /// The tests beside rule files, or why they cannot be read.
+    pub(super) tests: BTreeMap<PathBuf, Result<Vec<u8>, String>>,
+    /// Where tests could be.
+    beside: BTreeSet<PathBuf>,
+}
+
+/// Fit to come into force.
+pub(super) struct Ready {
+    pub(super) program: Arc<Program>,
+    pub(super) known: Known,
+    pub(super) warnings: Vec<Diagnostic>,
+    /// How many tests were run.
+    pub(super) tests: usize,
+}
+
+/// Not fit.
+pub(super) struct Refused {
+    /// Each in one line, with file and line.
+    pub(super) faults: Vec<String>,
+}
+
+impl Candidate {
+    pub(super) fn read(selection: Selection<'_>) -> Self {
+        let material = Material::read(selection);
+        let beside = match &material.source {
+            // Whoever compiled a set has tested it.
+            Source::Compiled(..) => BTreeSet::new(),
+            Source::Texts(texts) => beside(texts),
+        };
+        let read = |path: &PathBuf| {
+            // Where there is something else than a file, there are no tests.
+            let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+            let text = is_file.then(|| read_bounded(path, MAX_FILE_BYTES).map_err(|error| error.to_string()));
+            Some((path.clone(), text?))
+        };
+        Self { tests: beside.iter().filter_map(read).collect(), material, beside }
+    }
+
+    /// Every file and folder that it is made of, or would be if it were there.
+    pub(super) fn looked_at(&self) -> BTreeSet<PathBuf> {
+        self.material.looked_at.iter().chain(&self.beside).cloned().collect()
+    }
+
+    /// A hash over all that was read.
+    pub(super) fn digest(&self) -> [u8; 16] {
+        let mut parts: Vec<[u8; 16]> = Vec::new();
+        let mut add = |kind: &str, name: &str, text: &[u8]| {
+            parts.push(hash(&[kind.as_bytes(), name.as_bytes(), text]));
+        };
+        match &self.material.source {
+            Source::Compiled(_, Ok(bytes)) => add("compiled", "", bytes),
+            Source::Compiled(_, Err(error)) => add("unreadable", "", error.to_string().as_bytes()),
+            Source::Texts(texts) => {
+                texts.decoders.iter().for_each(|file| add("decoders", &file.path, &file.text));
+                texts.rules.iter().for_each(|file| add("rules", &file.path, &file.text));
+                texts.lists.iter().for_each(|list| add("list", &list.name, &list.text));
+            }
+        }
+        for fault in &self.material.diagnostics {
+            add("fault", &fault.place.file, fault.message.as_bytes());
+        }
+        for (path, text) in &self.tests {
+            let text = text.as_deref().unwrap_or_else(|error| error.as_bytes());
+            add("tests", &path.to_string_lossy(), text);
+        }
+        hash(&[parts.as_flattened()])
+    }
+
+    /// Compiles and tests it, as a successor of `before`.
+    pub(super) fn prepare(self, before: &Known, known: Known) -> Result<Ready, Refused> {
+        let Self { material, tests, .. } = self;
+        let Loaded { program, set, diagnostics } = material.load();
+        let Some(program) = program else {
+            let errors = diagnostics.iter().filter(|fault| fault.severity == Severity::Error);
+            return Err(Refused { faults: errors.map(in_a_line).collect() });
+        };
+        let known = known.with_rules(&set);
+        let news = known.news(before);
+        let mut faults = Vec::new();
+        let mut wanted = Vec::new();
+        for (path, text) in &tests {
+            let is_new = known.tests.get(path) != before.tests.get(path);
+            match parse(path, text) {
+                Ok(tests) => wanted.extend(tests.into_iter().filter(|test| is_new || is_of(test, &news))),
+                Err(found) if is_new => faults.extend(found),
+                Err(_) => {}
+            }
+        }
+        faults.extend(run(&program, &wanted).iter().map(|failure| format!("test failed: {failure}")));
+        if faults.is_empty() {
+            return Ok(Ready { program, known, warnings: diagnostics, tests: wanted.len() });
+        }
+        Err(Refused { faults })
+    }
+}
+
+/// Where tests of the user's rule files are, if there are any.
+fn beside(texts: &Texts) -> BTreeSet<PathBuf> {
+    let own = texts.rules.iter().filter(|file| file.origin != Origin::Builtin);
+    own.map(|file| Path::new(&*file.path).with_extension("tests.yaml")).collect()
+}
+
+fn parse(path: &Path, text: &Result<Vec<u8>, String>) -> Result<Vec<Test>, Vec<String>> {
+    let shown = path.to_string_lossy();
+    match text {
+        Ok(text) => read_rule_tests(&shown, text).map_err(|faults| faults.iter().map(in_a_line).collect()),
+        Err(error) => Err(vec![format!("{shown}: cannot read: {error}")]),
+    }
+}
+
+/// Whether it is a test of one of these rules: its id begins with the rule's.
+fn is_of(test: &Test, rules: &BTreeSet<u32>) -> bool {
+    let rule = test.id.split(' ').next().and_then(|id| id.parse().ok());
+    rule.is_some_and(|rule| rules.contains(&rule))
+}

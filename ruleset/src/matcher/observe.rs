@@ -1,0 +1,51 @@
+//! Looking on while an event is judged.
+//!
+//! Enters: what the walk does, step by step. Leaves: whatever an observer makes of it. The walk is compiled once for each
+//! kind of observer; with [`Unobserved`] nothing of this is left in it.
+
+use super::facts::Facts;
+use crate::ir::RuleIndex;
+use crate::program::{PredicateIndex, SubjectIndex};
+
+/// Is told what happens to an event, in order.
+pub(crate) trait Observer {
+    /// A moment on its clock.
+    type Moment: Copy;
+
+    /// This moment.
+    fn now(&self) -> Self::Moment;
+
+    /// The event is decoded; rules come next.
+    fn decoded(&mut self, facts: &Facts<'_>);
+
+    /// The demands of a rule were looked at, which began at `since`.
+    fn rule(&mut self, rule: RuleIndex, holds: bool, since: Self::Moment);
+
+    /// A test was decided, which began at `since`.
+    fn test(&mut self, predicate: PredicateIndex, holds: bool, since: Self::Moment);
+
+    /// All literals of a subject were looked for together, which began at `since`; often within a test.
+    fn literals(&mut self, subject: SubjectIndex, since: Self::Moment);
+}
+
+/// Nobody looks on.
+pub(crate) struct Unobserved;
+
+impl Observer for Unobserved {
+    type Moment = ();
+
+    #[inline(always)]
+    fn now(&self) {}
+
+    #[inline(always)]
+    fn decoded(&mut self, _: &Facts<'_>) {}
+
+    #[inline(always)]
+    fn rule(&mut self, _: RuleIndex, _: bool, (): ()) {}
+
+    #[inline(always)]
+    fn test(&mut self, _: PredicateIndex, _: bool, (): ()) {}
+
+    #[inline(always)]
+    fn literals(&mut self, _: SubjectIndex, (): ()) {}
+}
