@@ -188,7 +188,10 @@ fn texts_that_only_look_like_json() {
         let allocated = allocation_counter::measure(|| {
             worker.alerts(text);
         });
-        assert!(allocated.count_total <= 16 && allocated.bytes_max <= 16 << 10, "{allocated:?} for {text:.100}");
+        assert!(
+            allocated.count_total <= 16 && allocated.bytes_max <= 16 << 10,
+            "{allocated:?} for {text:.100}"
+        );
     }
 }
 
