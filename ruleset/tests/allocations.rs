@@ -3,6 +3,8 @@
 //! A counting allocator is this test binary's own. Each set of events is judged twice to warm up, then counted event by
 //! event, so that a failure names the events that allocate.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,6 +14,11 @@ use crate::rules::{self, Shape};
 const EVENTS: usize = 40;
 
 pub fn run(bytes: &[u8]) {
+    compare(bytes);
+}
+
+/// How many events were compared, and how many of them gave a rule.
+pub fn compare(bytes: &[u8]) -> (usize, usize) {
     // The events have bytes of their own, so that a change of the rules leaves them as they are.
     let (first, second) = bytes.split_at(bytes.len() / 2);
     let (mut rng, mut events) = (Rng::new(first), Rng::new(second));
@@ -22,15 +27,16 @@ pub fn run(bytes: &[u8]) {
     let rules = rules::file(&mut rng, Shape { on_log: true, below: None, stateful: true });
     let mut texts = Texts::rules_only(vec![file("t.xml", rules.clone())]);
     texts.decoders.push(file("t-decoders.xml", decoders.clone()));
-    texts.lists.push(ListText { name: LIST.into(), path: LIST.into(), text: ENTRIES.as_bytes().to_vec() });
+    texts.lists = vec![ListText { name: LIST.into(), path: LIST.into(), text: ENTRIES.as_bytes().to_vec() }];
     let loaded = load(texts);
-    let Some(program) = loaded.program else { return };
+    let Some(program) = loaded.program else { return (0, 0) };
     let oracle = Oracle::new(&loaded.set);
     let mut engine = Engine::of(program);
     engine.restart(*front_end);
     let mut memory = memory(*front_end);
     let mut now = 1_700_000_000;
     let mut said = String::new();
+    let (mut compared, mut matched) = (0, 0);
     for _ in 0..EVENTS {
         if events.is_used_up() {
             break;
@@ -41,7 +47,10 @@ pub fn run(bytes: &[u8]) {
         let expected = oracle.say_at(&mut memory, now, event.as_bytes());
         said.push_str(&format!("{now} {event:?} {:?}\n", expected.verdict()));
         assert_eq!(own, expected, "{said}\n{rules}\n{decoders}");
+        compared += 1;
+        matched += usize::from(expected.rule.is_some());
     }
+    (compared, matched)
 }
 
 /// One that the generators make, or any ASCII text.

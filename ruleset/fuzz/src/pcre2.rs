@@ -8,7 +8,7 @@ const LONGEST: usize = 64;
 
 /// The pattern, a line feed, the text.
 pub fn run(bytes: &[u8]) {
-    let (pattern, text) = crate::cut(bytes, b'\n');
+    let (pattern, text) = super::cut(bytes, b'\n');
     let Ok(pattern) = std::str::from_utf8(pattern) else { return };
     if pattern.len() > LONGEST || text.len() > LONGEST {
         return;

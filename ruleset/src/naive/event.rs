@@ -20,6 +20,8 @@ pub struct NaiveEvent<'e> {
     pub agent: &'e str,
     /// Name of that agent, where it is not the engine's own host: it replaces the host of the header.
     pub agent_name: Option<&'e str>,
+    /// Name of the engine's own host: that of events that name none.
+    pub host: &'e str,
     /// Seconds since 1970: the time that all demands on earlier events go by.
     pub seconds: i64,
 }
@@ -28,7 +30,7 @@ impl<'e> NaiveEvent<'e> {
     /// A message from the engine's own host, at the beginning of time.
     #[must_use]
     pub fn new(message: &'e [u8]) -> Self {
-        Self { message, location: "stdin", agent: "000", agent_name: None, seconds: 0 }
+        Self { message, location: "stdin", agent: "000", agent_name: None, host: "", seconds: 0 }
     }
 }
 
@@ -79,7 +81,7 @@ impl Fields {
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) log: Vec<u8>,
-    pub(super) hostname: Option<Vec<u8>>,
+    pub(super) hostname: Vec<u8>,
     pub(super) program_name: Option<Vec<u8>>,
     pub(super) location: Vec<u8>,
     pub(super) agent: String,
@@ -102,10 +104,10 @@ impl Event {
     pub(super) fn new(input: &NaiveEvent<'_>) -> Self {
         let message = input.message.split(|byte| *byte == 0).next().unwrap_or_default();
         let header = header::cut(message);
-        let agent_name = input.agent_name.map(|name| name.as_bytes().to_owned());
+        let agent_name = input.agent_name.map(str::as_bytes);
         Self {
             log: header.log.to_owned(),
-            hostname: agent_name.or_else(|| header.hostname.map(<[u8]>::to_owned)),
+            hostname: agent_name.or(header.hostname).unwrap_or(input.host.as_bytes()).to_owned(),
             program_name: header.program_name.map(<[u8]>::to_owned),
             location: input.location.as_bytes().to_owned(),
             agent: input.agent.to_owned(),
@@ -125,7 +127,7 @@ impl Event {
         match subject {
             Subject::Log => Some(&self.log),
             Subject::ProgramName => self.program_name.as_deref(),
-            Subject::Hostname => self.hostname.as_deref(),
+            Subject::Hostname => Some(&self.hostname),
             Subject::Location => Some(&self.location),
             Subject::Static(field) => fixed(*field),
             Subject::User => fixed(StaticField::DstUser).or(fixed(StaticField::SrcUser)),

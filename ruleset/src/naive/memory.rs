@@ -52,7 +52,7 @@ pub struct NaiveMemory {
     pub(super) stamps: BTreeMap<RuleIndex, i64>,
     first_seen: BTreeSet<Vec<u8>>,
     new_keys: VecDeque<Vec<u8>>,
-    last_logs: BTreeMap<(Option<Vec<u8>>, u32), Vec<u8>>,
+    last_logs: BTreeMap<(Vec<u8>, u32), Vec<u8>>,
     pub(super) ignored_lines: BTreeSet<Vec<u8>>,
     accumulated: BTreeMap<Vec<u8>, Accumulated>,
 }
@@ -144,7 +144,7 @@ impl NaiveMemory {
             StaticField::Data,
         ];
         let Some(id) = event.fields.fixed(StaticField::Id) else { return };
-        let hostname = event.hostname.as_deref().unwrap_or_default();
+        let hostname = event.hostname.as_slice();
         let decoder = event.decoder_name.as_deref().unwrap_or_default();
         let key = [hostname, b" ", decoder.as_bytes(), b" ", id].concat();
         let kept = self.accumulated.entry(key).or_default();

@@ -12,6 +12,9 @@ use threatlockdown_ruleset::naive::{Naive, NaiveEvent, NaiveMemory, NaiveOptions
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
+/// The engines' own host.
+const HOST: &str = "host";
+
 /// What an evaluator says about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -70,12 +73,21 @@ impl Engine {
     }
 
     pub(crate) fn of(program: Arc<Program>) -> Self {
-        Self { scratch: Scratch::new(&program), quick: Scratch::new(&program), program }
+        let scratch = || {
+            let options = MemoryOptions { host: HOST.into(), ..MemoryOptions::default() };
+            Scratch::sharing(&program, Memory::new(options))
+        };
+        Self { scratch: scratch(), quick: scratch(), program }
     }
 
     /// Forgets everything; from now on only the times given count.
     pub(crate) fn restart(&mut self, front_end: FrontEnd) {
-        let options = MemoryOptions { front_end, clock: Clock::Received, ..MemoryOptions::default() };
+        let options = MemoryOptions {
+            front_end,
+            clock: Clock::Received,
+            host: HOST.into(),
+            ..MemoryOptions::default()
+        };
         self.scratch = Scratch::sharing(&self.program, Memory::new(options.clone()));
         self.quick = Scratch::sharing(&self.program, Memory::new(options));
     }
@@ -186,7 +198,7 @@ impl<'s> Oracle<'s> {
 
     /// What it says of an event that was received then, after those that are remembered.
     pub(crate) fn say_at(&self, memory: &mut NaiveMemory, seconds: i64, event: &[u8]) -> Said {
-        let event = NaiveEvent { seconds, location: "test", ..NaiveEvent::new(event) };
+        let event = NaiveEvent { seconds, location: "test", host: HOST, ..NaiveEvent::new(event) };
         let NaiveVerdict { decoder, id, fields, .. } = self.naive.evaluate(memory, &event);
         Said { decoder, rule: id.map(|id| id.to_string()), fields: first_wins(fields) }
     }

@@ -11,7 +11,7 @@ const LONGEST: usize = 64;
 
 /// The pattern, a line feed, the text.
 pub fn run(bytes: &[u8]) {
-    let (pattern, text) = crate::cut(bytes, b'\n');
+    let (pattern, text) = super::cut(bytes, b'\n');
     let Ok(pattern) = std::str::from_utf8(pattern) else { return };
     let regex = OsRegex::new(pattern);
     assert_eq!(regex.is_ok(), OsRegex::check(pattern).is_ok(), "{pattern:?}");
