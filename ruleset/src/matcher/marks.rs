@@ -25,6 +25,8 @@ pub(crate) struct Marks {
     epoch: u32,
     /// Per predicate: the epoch, plus what is known.
     known: Vec<u32>,
+    /// Per predicate: the epoch in which it was hit; it may have been tested alone before.
+    listed: Vec<u32>,
     /// Per subject: the epoch in which its literals were run.
     ran: Vec<u32>,
     /// Per subject: the predicates that its literals hit.
@@ -53,6 +55,7 @@ impl Marks {
     pub(super) fn new(predicates: usize, subjects: usize) -> Self {
         Self {
             known: vec![0; predicates],
+            listed: vec![0; predicates],
             ran: vec![0; subjects],
             hits: vec![Vec::new(); subjects],
             counts: vec![0; subjects],
@@ -68,6 +71,7 @@ impl Marks {
         self.epoch = self.epoch.wrapping_add(4);
         if self.epoch == 0 {
             self.known.fill(0);
+            self.listed.fill(0);
             self.ran.fill(0);
             self.epoch = 4;
         }
@@ -107,8 +111,13 @@ impl Marks {
             Hit::Candidate(predicate) => (predicate, CANDIDATE),
         };
         let place = &mut self.known[predicate as usize];
-        if *place != self.epoch + mark {
+        // What a test alone has said is more than that it needs one.
+        if mark == YES || !(YES..=CANDIDATE).contains(&place.wrapping_sub(self.epoch)) {
             *place = self.epoch + mark;
+        }
+        let listed = &mut self.listed[predicate as usize];
+        if *listed != self.epoch {
+            *listed = self.epoch;
             self.counts[subject as usize] += usize::from(mark == CANDIDATE);
             self.hits[subject as usize].push(predicate);
         }
