@@ -17,8 +17,9 @@ const REFERENCE_EVENTS: usize = 8192;
 const MAX_EVENTS: usize = 262_144;
 /// Texts and keys of one kind that are kept at most.
 const MAX_KEYS: usize = 1_000_000;
-/// Bytes of a log that are kept to be shown with a later alert.
+/// Bytes of a log that are kept to be shown with a later alert, and of all of them.
 const MAX_SHOWN: usize = 1024;
+const MAX_LOG_BYTES: usize = 64 << 20;
 
 /// What an `ignore` window does to a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ impl Store {
 
     /// The lists of each reader: those that it had in an earlier program, if its demand is the same.
     pub(crate) fn lists_of(&mut self, readers: &[Reader]) -> Vec<usize> {
+        let longest = readers.iter().map(|reader| reader.timeframe).max().unwrap_or_default();
+        self.events.horizon = self.events.horizon.max(longest);
         readers
             .iter()
             .map(|reader| {
@@ -72,8 +75,8 @@ impl Store {
     }
 
     /// Takes an event into memory; returns its number, by which lists know it.
-    pub(crate) fn remember(&mut self, mark: u8, log: &[u8]) -> u64 {
-        self.events.push(mark, log)
+    pub(crate) fn remember(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
+        self.events.push(now, mark, log)
     }
 
     /// Puts a remembered event into a reader's list.
@@ -161,25 +164,48 @@ impl Store {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     room: usize,
+    /// Seconds after which no reader looks at an event any more.
+    horizon: i64,
     first: u64,
-    recent: VecDeque<(u8, Arc<[u8]>)>,
+    recent: VecDeque<Remembered>,
+    /// Their logs, one behind the other.
+    logs: VecDeque<u8>,
     evicted: u64,
 }
 
+/// One of them.
+#[derive(Debug)]
+struct Remembered {
+    time: i64,
+    /// Where its log begins, counted from the first one ever.
+    start: u64,
+    length: u16,
+    mark: u8,
+}
+
 impl Events {
-    fn push(&mut self, mark: u8, log: &[u8]) -> u64 {
-        if self.recent.len() >= self.room.max(1) {
+    fn push(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
+        let shown = &log[..log.len().min(MAX_SHOWN)];
+        while let Some(oldest) = self.recent.front() {
+            let is_old = now.saturating_sub(oldest.time) > self.horizon;
+            let is_full = self.recent.len() >= self.room || self.logs.len() + shown.len() > MAX_LOG_BYTES;
+            if !is_old && !is_full {
+                break;
+            }
+            self.evicted += u64::from(!is_old);
+            self.logs.drain(..usize::from(oldest.length));
             self.recent.pop_front();
             self.first += 1;
-            self.evicted += 1;
         }
-        let shown = &log[..log.len().min(MAX_SHOWN)];
-        self.recent.push_back((mark, shown.into()));
+        let start = self.recent.back().map_or(0, |last| last.start + u64::from(last.length));
+        let length = u16::try_from(shown.len()).unwrap_or(u16::MAX);
+        self.logs.extend(shown);
+        self.recent.push_back(Remembered { time: now, start, length, mark });
         self.first + self.recent.len() as u64 - 1
     }
 
-    fn place(&self, event: u64) -> Option<usize> {
-        usize::try_from(event.checked_sub(self.first)?).ok()
+    fn get(&self, event: u64) -> Option<&Remembered> {
+        self.recent.get(usize::try_from(event.checked_sub(self.first)?).ok()?)
     }
 
     /// Whether the event is still in memory.
@@ -189,16 +215,19 @@ impl Events {
 
     /// The level of the rule that counted the event up to its frequency, or 0.
     pub(super) fn mark(&self, event: u64) -> u8 {
-        self.place(event).and_then(|place| self.recent.get(place)).map_or(0, |(mark, _)| *mark)
+        self.get(event).map_or(0, |event| event.mark)
     }
 
     fn set_mark(&mut self, event: u64, mark: u8) {
-        if let Some((place, _)) = self.place(event).and_then(|place| self.recent.get_mut(place)) {
-            *place = mark;
+        let place = event.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        if let Some(event) = place.and_then(|place| self.recent.get_mut(place)) {
+            event.mark = mark;
         }
     }
 
     fn log(&self, event: u64) -> Option<Arc<[u8]>> {
-        self.place(event).and_then(|place| self.recent.get(place)).map(|(_, log)| Arc::clone(log))
+        let event = self.get(event)?;
+        let begin = usize::try_from(event.start - self.recent.front()?.start).ok()?;
+        Some(self.logs.range(begin..begin + usize::from(event.length)).copied().collect())
     }
 }

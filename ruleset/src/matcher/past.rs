@@ -290,7 +290,8 @@ impl<'w, O: Observer> Walk<'w, O> {
             return;
         }
         let (mark, record) = (self.past.mark, self.facts.input.record);
-        let event = self.past.store().remember(mark, record);
+        let now = self.past.now(&self.facts);
+        let event = self.past.store().remember(now, mark, record);
         for &(index, times) in &rule.feeds {
             self.feed(index, event, times);
         }
