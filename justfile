@@ -27,3 +27,7 @@ lint:
 # The benchmarks.
 bench *args:
     cargo bench --locked -p threatlockdown-benches {{args}}
+
+# The figures that the engine is held to, as ratios within one run; `--home DIR` adds those of an installation.
+ratios *args:
+    cargo run --release --locked -p threatlockdown-benches --bin ratios -- {{args}}

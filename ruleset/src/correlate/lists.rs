@@ -149,3 +149,55 @@ fn take_value<'v>(values: &mut &'v [u8]) -> Option<&'v [u8]> {
     *values = rest;
     Some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::ReaderSource;
+
+    fn reader() -> Reader {
+        Reader {
+            identity: [0; 16],
+            source: ReaderSource::Fed,
+            frequency: 2,
+            timeframe: 60,
+            level: 10,
+            global: false,
+            same: Vec::new(),
+            different: Vec::new(),
+            wants_dynamic: false,
+        }
+    }
+
+    fn sight(now: i64, key: &[u8]) -> Sight<'_> {
+        Sight { now, key, values: b"", has_dynamic: false }
+    }
+
+    /// Keys that nobody asks for again do not stay for ever.
+    #[test]
+    fn dead_keys_are_swept() {
+        let (mut lists, events) = (Lists::default(), Events::default());
+        let mut most = 0;
+        for number in 0..100_000_i64 {
+            lists.add(&reader(), &sight(number, &number.to_le_bytes()), 0, 1, &events);
+            most = most.max(lists.by_key.len());
+        }
+        assert!(most <= SWEEP_FROM, "{most}");
+        // What is alive is kept, and the next look is put off.
+        let mut lists = Lists::default();
+        for number in 0..5_000_i64 {
+            lists.add(&reader(), &sight(7, &number.to_le_bytes()), 0, 1, &events);
+        }
+        assert_eq!((lists.by_key.len(), lists.sweep_at), (5_000, 8_192));
+    }
+
+    /// One list does not grow with what is too old to count.
+    #[test]
+    fn a_list_holds_a_window() {
+        let (mut lists, events) = (Lists::default(), Events::default());
+        for now in 0..1_000 {
+            lists.add(&reader(), &sight(now, b""), 0, 1, &events);
+        }
+        assert_eq!(lists.by_key[&b""[..]].len(), 61);
+    }
+}

@@ -52,3 +52,40 @@ impl Partial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_known_for_two_minutes_from_the_last_event() {
+        let mut partials = Partials::default();
+        partials.of(b"id", 1_000).keep(0, b"ann");
+        assert_eq!(partials.of(b"other", 1_000).fields[0], None);
+        assert_eq!(partials.of(b"id", 1_120).fields[0].as_deref(), Some(&b"ann"[..]));
+        assert_eq!(partials.of(b"id", 1_240).fields[0].as_deref(), Some(&b"ann"[..]), "from the last event");
+        assert_eq!(partials.of(b"id", 1_361).fields[0], None);
+    }
+
+    #[test]
+    fn longer_values_are_not_kept_and_leave_what_was() {
+        let mut partials = Partials::default();
+        let partial = partials.of(b"id", 0);
+        partial.keep(1, &[b'x'; 80]);
+        assert_eq!(partial.fields[1].as_deref().map(<[u8]>::len), Some(80));
+        partial.keep(1, &[b'y'; 81]);
+        assert_eq!(partial.fields[1].as_deref().map(|value| value[0]), Some(b'x'));
+        partial.keep(FIELDS, b"there is no such field");
+    }
+
+    #[test]
+    fn old_ids_are_swept() {
+        let mut partials = Partials::default();
+        let mut most = 0;
+        for now in 0..20_000_i64 {
+            partials.of(&now.to_le_bytes(), now);
+            most = most.max(partials.by_id.len());
+        }
+        assert!(most <= SWEEP_FROM, "{most}");
+    }
+}

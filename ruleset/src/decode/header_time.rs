@@ -1,8 +1,8 @@
 //! The time that a text line's header tells.
 //!
 //! Enters: the header's timestamp as it is written, and when the line was received. Leaves: milliseconds since 1970, or
-//! nothing where the shape is another one. Stamps without a year are of the year that puts them nearest to the receipt;
-//! stamps without a zone are UTC.
+//! nothing where the shape is another one. Stamps without a year are of the latest year that does not put them more than
+//! a day after the day of the receipt; stamps without a zone are UTC.
 
 use jiff::civil::{Date, DateTime};
 use threatlockdown_event::Millis;
@@ -16,7 +16,7 @@ pub(crate) fn read(timestamp: &[u8], received: Millis) -> Option<Millis> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     match words.as_slice() {
         [month, day, time] if month.len() >= 3 && month.as_bytes()[0].is_ascii_alphabetic() => {
-            nearest_year(month_number(month)?, day.parse().ok()?, time, received)
+            latest_year(month_number(month)?, day.parse().ok()?, time, received)
         }
         [year, month, day, time] => at(year.parse().ok()?, month_number(month)?, day.parse().ok()?, time),
         [_, month, day, time, year] => at(year.parse().ok()?, month_number(month)?, day.parse().ok()?, time),
@@ -50,10 +50,14 @@ fn millis(time: DateTime) -> Option<Millis> {
     Some(Millis(zoned.timestamp().as_millisecond()))
 }
 
-fn nearest_year(month: i8, day: i8, time: &str, received: Millis) -> Option<Millis> {
+/// Logs are older than their receipt, by half a year as well as by a day; a clock or a zone makes them newer by hours. Eight
+/// years back there is a leap day again.
+fn latest_year(month: i8, day: i8, time: &str, received: Millis) -> Option<Millis> {
+    const DAY: i64 = 86_400_000;
     let year = jiff::Timestamp::from_millisecond(received.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC).year();
-    let candidates = (year - 1..=year + 1).filter_map(|year| at(year, month, day, time));
-    candidates.min_by_key(|candidate| candidate.0.abs_diff(received.0))
+    let limit = received.0.div_euclid(DAY).saturating_add(2).saturating_mul(DAY);
+    let mut candidates = (year - 8..=year + 1).rev().filter_map(|year| at(year, month, day, time));
+    candidates.find(|candidate| candidate.0 < limit)
 }
 
 /// Seconds since 1970 with a fraction.
@@ -79,6 +83,16 @@ mod tests {
             ("2019-11-05T15:48:55-04:00", "2019-11-05T19:48:55Z"),
             ("Fri Feb 11 18:06:35 2004", "2004-02-11T18:06:35Z"),
             ("1140804070.368", "2006-02-24T18:01:10.368Z"),
+        ] {
+            assert_eq!(read(text.as_bytes(), received), Millis::parse(expected), "{text}");
+        }
+        // Without a year: never more than a day ahead, however far back.
+        let received = Millis::parse("2026-11-22T09:00:00Z").unwrap();
+        for (text, expected) in [
+            ("Mar 13 08:00:00", "2026-03-13T08:00:00Z"),
+            ("Nov 23 23:59:59", "2026-11-23T23:59:59Z"),
+            ("Nov 24 00:00:00", "2025-11-24T00:00:00Z"),
+            ("Feb 29 10:00:00", "2024-02-29T10:00:00Z"),
         ] {
             assert_eq!(read(text.as_bytes(), received), Millis::parse(expected), "{text}");
         }

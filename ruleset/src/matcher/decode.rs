@@ -81,7 +81,7 @@ impl Decoding<'_, '_> {
     ) -> Decoded<'a> {
         let header = Header { timestamp: None, hostname: None, program_name: None, log: record };
         if as_text {
-            let mut decoded = self.run(record, header);
+            let mut decoded = self.run(record, header, is_broken_over_lines(record));
             decoded.reading = Reading { discard_null: decoded.reading.discard_null, ..reading };
             return decoded;
         }
@@ -101,15 +101,24 @@ impl Decoding<'_, '_> {
     /// A line of a text source; it ends at the first NUL.
     pub(super) fn text<'a>(&mut self, record: &'a [u8]) -> Decoded<'a> {
         let end = memchr::memchr(0, record).unwrap_or(record.len());
-        self.run(record, header::parse(&record[..end]))
+        self.run(record, header::parse(&record[..end]), false)
     }
 
-    fn run<'a>(&mut self, record: &'a [u8], header: Header<'a>) -> Decoded<'a> {
+    /// `as_line`: decoders see blanks instead of line ends and tabs, so that every place stays what it is. They expect JSON
+    /// on one line, and within strings it has neither.
+    fn run<'a>(&mut self, record: &'a [u8], header: Header<'a>, as_line: bool) -> Decoded<'a> {
         let decoders = &self.program.decoders;
         // The log is a part of the record.
         let offset = (header.log.as_ptr() as usize).saturating_sub(record.as_ptr() as usize);
         let mut sink = Collector { program: self.program, fields: self.fields, offset };
-        let result = decoders.decode(header.log, header.program_name, self.work, &mut sink);
+        let mut line = std::mem::take(&mut self.work.line);
+        line.clear();
+        if as_line {
+            line.extend(header.log.iter().map(|&byte| if byte.is_ascii_whitespace() { b' ' } else { byte }));
+        }
+        let log = if as_line { line.as_slice() } else { header.log };
+        let result = decoders.decode(log, header.program_name, self.work, &mut sink);
+        self.work.line = line;
         let part = |range: Option<(usize, usize)>| range.and_then(|(start, end)| header.log.get(start..end));
         let relocated = part(self.fields.location);
         let header = Header {
@@ -131,6 +140,12 @@ impl Decoding<'_, '_> {
             lossy: false,
         }
     }
+}
+
+/// Whether the first member of an object stands on another line than its brace, as in JSON that is written for people.
+fn is_broken_over_lines(record: &[u8]) -> bool {
+    let Some(rest) = record.strip_prefix(b"{") else { return false };
+    rest.iter().take_while(|byte| byte.is_ascii_whitespace()).any(|byte| *byte != b' ')
 }
 
 /// Parses the record of a JSON source.

@@ -1,6 +1,7 @@
-//! `rules test`, `rules list`, `rules compile`.
+//! `rules test`, `rules list`, `rules compile`, `rules profile`, and installations that are rule sources.
 
 mod compile;
+mod home;
 mod list;
 mod profile;
 mod test;

@@ -108,6 +108,8 @@ pub(crate) struct Work {
     in_roots: Found,
     in_children: Found,
     text: Vec<u8>,
+    /// A record that stands on several lines, as one.
+    pub(crate) line: Vec<u8>,
 }
 
 /// What became of a log.
