@@ -52,7 +52,7 @@ impl Bench {
 
     /// An event that feeds the reader.
     fn feed(&mut self, sight: &Sight<'_>, mark: u8, log: &str) -> u64 {
-        let event = self.store.remember(mark, log.as_bytes());
+        let event = self.store.remember(sight.now, mark, log.as_bytes());
         self.store.feed(self.list, &self.reader, sight, event, 1);
         event
     }
@@ -184,10 +184,27 @@ fn a_late_event_takes_its_place_in_time() {
 fn places_of_a_rule_count_in_the_test_front_end_only() {
     for (front_end, fires) in [(FrontEnd::Daemon, false), (FrontEnd::Test, true)] {
         let mut bench = Bench::new(front_end, reader(3, 10));
-        let event = bench.store.remember(0, b"");
+        let event = bench.store.remember(1, 0, b"");
         bench.store.feed(bench.list, &bench.reader, &at(1), event, 2);
         assert_eq!(bench.fires(&at(1)), fires, "{front_end:?}");
     }
+}
+
+#[test]
+fn events_that_no_reader_looks_at_any_more_make_room() {
+    let mut bench = Bench::new(FrontEnd::Daemon, reader(3, 10));
+    bench.feed(&at(1), 0, "first");
+    bench.feed(&at(11), 0, "second");
+    bench.feed(&at(12), 0, "third");
+    let mut previous = Vec::new();
+    assert!(bench.store.fires(bench.list, &bench.reader, &at(12), &mut previous));
+    let previous: Vec<&[u8]> = previous.iter().map(|log| &**log).collect();
+    assert_eq!(
+        previous,
+        [&b"third"[..], b"second"],
+        "the first is out of the window, the logs of the others are whole"
+    );
+    assert_eq!(bench.store.evicted(), 0, "nothing was forgotten before its time");
 }
 
 #[test]
@@ -195,11 +212,11 @@ fn the_oldest_events_are_forgotten_and_counted() {
     let mut bench = Bench::new(FrontEnd::Test, reader(2, 10));
     bench.feed(&at(1), 0, "");
     for _ in 0..8191 {
-        bench.store.remember(0, b"");
+        bench.store.remember(1, 0, b"");
     }
     assert!(bench.fires(&at(1)));
     assert_eq!(bench.store.evicted(), 0);
-    bench.store.remember(0, b"");
+    bench.store.remember(1, 0, b"");
     assert!(!bench.fires(&at(1)));
     assert_eq!(bench.store.evicted(), 1);
     // A mark on what is forgotten changes nothing that is there.
