@@ -147,8 +147,9 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(count, budget);
     probes::topic(&mut metrics, &publisher);
-    let options =
-        WorkerOptions { min_level: config.min_level, host: host_name(), memory: rule_set::memory() };
+    let memory = rule_set::memory();
+    probes::memory(&mut metrics, &memory);
+    let options = WorkerOptions { min_level: config.min_level, host: host_name(), memory };
     let workers =
         spawn_workers(consumers, active, &options, &outcomes, &analysis).context("cannot start workers")?;
 

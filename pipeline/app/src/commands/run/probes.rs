@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use threatlockdown_analysis::CommitterHandle;
 use threatlockdown_connectors::SourceStats;
 use threatlockdown_event::Millis;
+use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_topics::{Journal, Publisher};
 
 use super::sinks::{Deliveries, State};
@@ -31,6 +32,14 @@ pub(super) fn committer(metrics: &mut Metrics, committer: CommitterHandle) {
         let millis = (Millis::now().0 - last.0).max(0);
         as_value(millis.unsigned_abs()) / 1000.0
     });
+}
+
+/// What rules had to forget before its time.
+pub(super) fn memory(metrics: &mut Metrics, memory: &Arc<Memory>) {
+    let memory = Arc::clone(memory);
+    let read = move || vec![Reading { labels: Vec::new(), value: as_value(memory.evicted()) }];
+    let (name, help) = ("memory_evicted", "Events, texts and keys that rules forgot for want of room");
+    metrics.probe(Probe { name, help, kind: ProbeKind::Counter, read: Box::new(read) });
 }
 
 /// What push sources were sent and is not committed.
