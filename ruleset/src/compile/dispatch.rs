@@ -4,8 +4,12 @@
 //! the children that demand them. Sound: a child is indexed by a test that it demands (not by one that it demands to
 //! fail), so when the test does not hold the child cannot match; children without such a test are always tried.
 
+use super::intern::LogTests;
 use crate::ir::{NodeIndex, RuleTree};
-use crate::program::{Condition, Dispatch, Pivots, Predicate, PredicateTest, Rule, Subject, SubjectPlace};
+use crate::program::{
+    Condition, Dispatch, LogPivots, Pivots, Predicate, PredicateIndex, PredicateTest, Rule, Subject,
+    SubjectPlace,
+};
 
 /// From how many children on the index is worth it.
 const MIN_CHILDREN: usize = 6;
@@ -18,6 +22,7 @@ pub(super) struct Planner<'p> {
     pub(super) rules: &'p [Rule],
     pub(super) subjects: &'p [Subject],
     pub(super) predicates: &'p [Predicate],
+    pub(super) log: &'p LogTests,
 }
 
 impl Planner<'_> {
@@ -46,14 +51,14 @@ impl Planner<'_> {
 
     fn pivots(&self, children: &[NodeIndex], positions: &[u32]) -> Pivots {
         let mut pivots = Pivots::default();
+        let mut by_log: Vec<(PredicateIndex, u32)> = Vec::new();
         for &position in positions {
             let rule = self.rule(children[position as usize]);
             let pivot = if positions.len() < MIN_PIVOTS { None } else { self.pivot(rule) };
             match pivot {
                 None => pivots.always.push(position),
                 Some(Condition { subject, predicate, .. }) if self.is_log(subject) => {
-                    pivots.by_log.push((predicate, position));
-                    pivots.log_positions.push(position);
+                    by_log.push((predicate, position));
                 }
                 Some(Condition { subject, predicate, .. }) => {
                     pivots.by_predicate.push((predicate, position));
@@ -64,16 +69,32 @@ impl Planner<'_> {
             }
         }
         pivots.by_predicate.sort_unstable();
-        pivots.by_log.sort_unstable();
+        self.add_log(by_log, &mut pivots);
         pivots
+    }
+
+    fn add_log(&self, mut by_log: Vec<(PredicateIndex, u32)>, pivots: &mut Pivots) {
+        by_log.sort_unstable();
+        let mut positions: Vec<u32> = by_log.iter().map(|(_, position)| *position).collect();
+        positions.sort_unstable();
+        let mut predicates: Vec<PredicateIndex> = by_log.iter().map(|(predicate, _)| *predicate).collect();
+        predicates.dedup();
+        let set = if predicates.len() < MIN_PIVOTS { None } else { self.log.set(predicates.iter().copied()) };
+        match set {
+            Some(set) => pivots.by_log = Some(LogPivots { set, by_predicate: by_log, positions }),
+            None => {
+                pivots.always.extend(positions);
+                pivots.always.sort_unstable();
+            }
+        }
     }
 
     /// A test that decides together with others: one look-up if possible, on something short at least.
     fn pivot(&self, rule: &Rule) -> Option<Condition> {
         let decides = |condition: &&Condition| {
             let test = &self.predicates[condition.predicate as usize].test;
-            !condition.negate
-                && matches!(test, PredicateTest::Literal { .. } | PredicateTest::Candidate { .. })
+            let is_shared = matches!(test, PredicateTest::Literal { .. } | PredicateTest::Candidate { .. });
+            !condition.negate && (is_shared || self.log.has(condition.predicate))
         };
         let usable = rule.conditions.iter().filter(decides);
         usable.min_by_key(|condition| cost(condition, self.subjects, self.predicates)).copied()

@@ -86,11 +86,18 @@ impl Interner {
         Ok(predicate)
     }
 
-    pub(super) fn finish(self) -> (Vec<Subject>, Vec<Predicate>) {
+    pub(super) fn finish(self) -> (Vec<Subject>, Vec<Predicate>, LogTests) {
         let mut how = vec![How::Alone; self.tests.len()];
         let mut subjects = Vec::with_capacity(self.subjects.len());
+        let mut log = LogTests::default();
         for (subject, patterns) in &self.subjects {
-            let literals = literal_set(patterns, &self.tests, &mut how);
+            let literals = match subject {
+                IrSubject::Log => {
+                    log = LogTests::new(patterns, &self.tests);
+                    None
+                }
+                _ => literal_set(patterns, &self.tests, &mut how),
+            };
             let joined = literals.as_ref().and_then(|_| pattern_set(patterns, &self.tests, &mut how));
             let (name, place) = placed(subject, &self.subject_of);
             subjects.push(Subject { name, place, literals, patterns: joined });
@@ -101,9 +108,8 @@ impl Interner {
             .zip(how)
             .map(|(test, how)| Predicate {
                 test: match (test, how) {
-                    (Compiled::Matcher(matcher), how @ (How::Literal | How::Whole)) => {
-                        PredicateTest::Literal { whole: how == How::Whole, matcher }
-                    }
+                    (_, How::Literal) => PredicateTest::Literal { whole: false },
+                    (_, How::Whole) => PredicateTest::Literal { whole: true },
                     (Compiled::Matcher(matcher), How::Alone) => PredicateTest::Alone(matcher),
                     (Compiled::Matcher(matcher), how) => {
                         PredicateTest::Candidate { matcher, joined: how == How::Joined }
@@ -112,7 +118,36 @@ impl Interner {
                 },
             })
             .collect();
-        (subjects, predicates)
+        (subjects, predicates, log)
+    }
+}
+
+/// What literals tell of the tests of the log; the nodes of the tree make sets of their own of them.
+#[derive(Default)]
+pub(super) struct LogTests {
+    literals: FxHashMap<PredicateIndex, Literals>,
+    candidates: FxHashMap<PredicateIndex, Candidates>,
+}
+
+impl LogTests {
+    fn new(patterns: &Patterns, tests: &[Compiled]) -> Self {
+        let literals = patterns.literals.iter().map(|literals| (literals.predicate, literals.clone()));
+        let candidates = candidates(patterns, tests).into_iter().map(|one| (one.predicate, one));
+        Self { literals: literals.collect(), candidates: candidates.collect() }
+    }
+
+    /// Whether a literal tells anything of the test.
+    pub(super) fn has(&self, predicate: PredicateIndex) -> bool {
+        self.literals.contains_key(&predicate) || self.candidates.contains_key(&predicate)
+    }
+
+    /// The set of these tests.
+    pub(super) fn set(&self, predicates: impl Iterator<Item = PredicateIndex> + Clone) -> Option<LiteralSet> {
+        let literals: Vec<Literals> =
+            predicates.clone().filter_map(|predicate| self.literals.get(&predicate).cloned()).collect();
+        let candidates: Vec<Candidates> =
+            predicates.filter_map(|predicate| self.candidates.get(&predicate).cloned()).collect();
+        LiteralSet::new(&literals, &candidates)
     }
 }
 
@@ -146,13 +181,7 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
     if patterns.literals.is_empty() && patterns.others.len() < 2 {
         return None;
     }
-    let candidate = |predicate: &PredicateIndex| {
-        let necessary = matcher(tests, *predicate)?.necessary();
-        let candidate = Candidates { predicate: *predicate, necessary };
-        // One without a literal would be a candidate on every text.
-        candidate.tells().then_some(candidate)
-    };
-    let candidates: Vec<Candidates> = patterns.others.iter().filter_map(candidate).collect();
+    let candidates = candidates(patterns, tests);
     let set = LiteralSet::new(&patterns.literals, &candidates)?;
     for literals in &patterns.literals {
         how[literals.predicate as usize] = if literals.are_whole() { How::Whole } else { How::Literal };
@@ -161,6 +190,16 @@ fn literal_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Opti
         how[candidate.predicate as usize] = How::Candidate;
     }
     Some(set)
+}
+
+fn candidates(patterns: &Patterns, tests: &[Compiled]) -> Vec<Candidates> {
+    let candidate = |predicate: &PredicateIndex| {
+        let necessary = matcher(tests, *predicate)?.necessary();
+        let candidate = Candidates { predicate: *predicate, necessary };
+        // One without a literal would be a candidate on every text.
+        candidate.tells().then_some(candidate)
+    };
+    patterns.others.iter().filter_map(candidate).collect()
 }
 
 fn pattern_set(patterns: &Patterns, tests: &[Compiled], how: &mut [How]) -> Option<PatternSet> {

@@ -80,12 +80,13 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         .filter_map(|field| Some((field, interner.known_subject(&IrSubject::Static(field))?)))
         .collect();
     let outputs = output_names(tree);
-    let (subjects, predicates) = interner.finish();
+    let (subjects, predicates, log) = interner.finish();
     for rule in &mut rules {
         // They have no effects, so the quick ones go first: fields before the log, look-ups before patterns.
         rule.conditions.sort_by_key(|condition| dispatch::cost(condition, &subjects, &predicates));
     }
-    let plan = dispatch::Planner { tree, rules: &rules, subjects: &subjects, predicates: &predicates };
+    let plan =
+        dispatch::Planner { tree, rules: &rules, subjects: &subjects, predicates: &predicates, log: &log };
     let nodes = tree
         .nodes
         .iter()

@@ -3,8 +3,6 @@
 //! Enters: results of tests. Leaves: the same when they are asked for again. Everything is stamped with the number of the
 //! event, so that beginning a new one costs nothing, however many rules there are.
 
-use std::ops::Range;
-
 use super::facts::TextRoom;
 use crate::program::{Hit, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
 
@@ -35,8 +33,6 @@ pub(crate) struct Marks {
     counts: Vec<usize>,
     /// Per subject: states that its pattern set has found.
     caches: Vec<Option<Box<PatternCache>>>,
-    /// Tests of the log that were made one by one.
-    log_tests: usize,
     /// Stack of positions of children that come into question.
     pub(super) candidates: Vec<u32>,
     /// Text of a value that does not stand in the record.
@@ -67,7 +63,6 @@ impl Marks {
     /// A new event.
     pub(super) fn begin(&mut self) {
         self.candidates.clear();
-        self.log_tests = 0;
         self.epoch = self.epoch.wrapping_add(4);
         if self.epoch == 0 {
             self.known.fill(0);
@@ -144,30 +139,28 @@ impl Marks {
         complete
     }
 
-    /// Whether a subject's literals have been run.
-    pub(super) fn has_run(&self, subject: SubjectIndex) -> bool {
-        self.ran[subject as usize] == self.epoch
+    /// What the pass over a node's literals of the log tells: which of its children, from that position on, come into
+    /// question.
+    pub(super) fn hit_log(&mut self, hit: Hit, by_predicate: &[(PredicateIndex, u32)], from: u32) {
+        let predicate = match hit {
+            Hit::Holds(predicate) => {
+                self.set(predicate, true);
+                predicate
+            }
+            Hit::Candidate(predicate) => predicate,
+        };
+        let first = by_predicate.partition_point(|(known, _)| *known < predicate);
+        let same = by_predicate[first..].iter().take_while(|(known, _)| *known == predicate);
+        self.candidates.extend(same.map(|(_, position)| *position).filter(|position| *position >= from));
     }
 
-    /// One more test of the log by itself; how many there are with it.
-    pub(super) fn count_log_test(&mut self) -> usize {
-        self.log_tests += 1;
-        self.log_tests
-    }
-
-    /// Adds the children within that range of positions whose test on `subject` was hit.
-    pub(super) fn add_candidates_within(
-        &mut self,
-        subject: SubjectIndex,
-        by_predicate: &[(PredicateIndex, u32)],
-        range: &Range<u32>,
-    ) {
-        let before = self.candidates.len();
-        self.add_candidates(subject, by_predicate);
-        let mut kept = before;
-        for at in before..self.candidates.len() {
-            if range.contains(&self.candidates[at]) {
-                self.candidates[kept] = self.candidates[at];
+    /// Puts the candidates from `at` on into their order, each once.
+    pub(super) fn sort_candidates(&mut self, at: usize) {
+        self.candidates[at..].sort_unstable();
+        let mut kept = at;
+        for index in at..self.candidates.len() {
+            if kept == at || self.candidates[kept - 1] != self.candidates[index] {
+                self.candidates[kept] = self.candidates[index];
                 kept += 1;
             }
         }

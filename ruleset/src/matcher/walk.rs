@@ -12,7 +12,7 @@ use super::observe::Observer;
 use super::past::{Conclusion, Past};
 use crate::ir::NodeIndex;
 use crate::program::{
-    Condition, Dispatch, LOG, Pivots, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex,
+    Condition, Dispatch, LOG, LogPivots, Pivots, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex,
     SubjectPlace, WORTH_IT,
 };
 
@@ -102,10 +102,9 @@ impl<'w, O: Observer> Walk<'w, O> {
             let until = next.unwrap_or(u32::MAX);
             if from < until {
                 let before = self.marks.candidates.len();
-                self.add_by_log(groups, from..until);
-                from = until;
+                from = self.add_by_log(groups, from..until);
                 if self.marks.candidates.len() > before {
-                    self.marks.candidates[at..].sort_unstable();
+                    self.marks.sort_candidates(at);
                     continue;
                 }
             }
@@ -117,27 +116,32 @@ impl<'w, O: Observer> Walk<'w, O> {
         result
     }
 
-    /// Adds the children in that range that their test of the log singles out. The log is long: a few tests are made one
-    /// by one, as they come; for many all literals of the log are run.
-    fn add_by_log(&mut self, groups: [Option<&'w Pivots>; 2], range: Range<u32>) {
-        let within = |pivots: &'w Pivots| {
-            let first = pivots.log_positions.partition_point(|position| *position < range.start);
-            let end = pivots.log_positions.partition_point(|position| *position < range.end);
-            &pivots.log_positions[first..end]
+    /// Adds the children in that range that their test of the log singles out, and perhaps some behind it; returns up to
+    /// where all have been added. The log is long: a few tests are made one by one, as they come; for many the literals of
+    /// all of them are run.
+    fn add_by_log(&mut self, groups: [Option<&'w Pivots>; 2], range: Range<u32>) -> u32 {
+        let logs = groups.map(|pivots| pivots.and_then(|pivots| pivots.by_log.as_ref()));
+        let within = |log: &'w LogPivots| {
+            let first = log.positions.partition_point(|position| *position < range.start);
+            let end = log.positions.partition_point(|position| *position < range.end);
+            &log.positions[first..end]
         };
-        let positions = groups.map(|pivots| pivots.map(within).unwrap_or_default());
+        let positions = logs.map(|log| log.map(within).unwrap_or_default());
         let count: usize = positions.iter().map(|positions| positions.len()).sum();
         if count == 0 {
-            return;
+            return range.end;
         }
-        if !self.marks.has_run(LOG) && count * LONG_LOG <= self.facts.decoded.header.log.len() {
+        let text = self.facts.decoded.header.log;
+        if count * LONG_LOG <= text.len() {
             positions.iter().for_each(|positions| self.marks.candidates.extend_from_slice(positions));
-            return;
+            return range.end;
         }
-        self.run_literals(LOG);
-        for pivots in groups.into_iter().flatten() {
-            self.marks.add_candidates_within(LOG, &pivots.by_log, &range);
+        let since = self.observer.now();
+        for log in logs.into_iter().flatten() {
+            log.set.run(text, |hit| self.marks.hit_log(hit, &log.by_predicate, range.start));
         }
+        self.observer.literals(LOG, since);
+        u32::MAX
     }
 
     fn holds(&mut self, rule: &'w Rule) -> bool {
@@ -162,11 +166,6 @@ impl<'w, O: Observer> Walk<'w, O> {
         let program: &'w Program = self.facts.program;
         let since = self.observer.now();
         let holds = match &program.predicates[predicate as usize].test {
-            PredicateTest::Literal { matcher, .. } | PredicateTest::Candidate { matcher, .. }
-                if subject == LOG && self.is_alone_cheaper() =>
-            {
-                self.on_text(subject, |text| matcher.is_match(text))
-            }
             PredicateTest::Literal { .. } => {
                 self.run_literals(subject);
                 self.marks.known(predicate) == Known::Yes
@@ -187,12 +186,6 @@ impl<'w, O: Observer> Walk<'w, O> {
         self.observer.test(predicate, holds, since);
         self.marks.set(predicate, holds);
         holds
-    }
-
-    /// Whether a single test of the log costs less than all its literals: so few have been asked for so far.
-    fn is_alone_cheaper(&mut self) -> bool {
-        !self.marks.has_run(LOG)
-            && self.marks.count_log_test() * LONG_LOG <= self.facts.decoded.header.log.len()
     }
 
     fn on_text(&mut self, subject: SubjectIndex, test: impl FnOnce(&[u8]) -> bool) -> bool {

@@ -211,8 +211,6 @@ pub(crate) enum PredicateTest {
     Literal {
         /// Each of its literals is the whole text: one look-up decides it.
         whole: bool,
-        /// For when it is asked for alone and the text is long.
-        matcher: Matcher,
     },
     /// By itself, when it is asked for.
     Alone(Matcher),
@@ -282,6 +280,17 @@ pub(crate) struct Dispatch {
     pub(crate) by_decoder: FxHashMap<DecoderId, Pivots>,
 }
 
+/// Children by a test of the log. It is long, and many rules test it: each node has a set of its own, small enough to stay
+/// near the processor, and looks only when all children before the first of these have been tried in vain.
+#[derive(Debug)]
+pub(crate) struct LogPivots {
+    pub(crate) set: LiteralSet,
+    /// Predicate, position; sorted.
+    pub(crate) by_predicate: Vec<(PredicateIndex, u32)>,
+    /// The positions; sorted.
+    pub(crate) positions: Vec<u32>,
+}
+
 /// Children by a test that each demands; positions count in [`Children::all`].
 #[derive(Debug, Default)]
 pub(crate) struct Pivots {
@@ -289,11 +298,8 @@ pub(crate) struct Pivots {
     pub(crate) subjects: Vec<SubjectIndex>,
     /// Predicate, position; sorted.
     pub(crate) by_predicate: Vec<(PredicateIndex, u32)>,
-    /// The same for predicates on the log, which is long: it is looked at only when all children before the first of
-    /// these have been tried in vain.
-    pub(crate) by_log: Vec<(PredicateIndex, u32)>,
-    /// The positions in `by_log`, sorted.
-    pub(crate) log_positions: Vec<u32>,
+    /// Children that only a test of the log singles out.
+    pub(crate) by_log: Option<LogPivots>,
     /// Positions of the children that have no such predicate; sorted.
     pub(crate) always: Vec<u32>,
 }
