@@ -48,8 +48,14 @@ pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes `bytes` so that there is never half a file at `path`, whenever the process or the machine ends.
+/// Writes `bytes` so that there is never half a file at `path`, whenever the process or the machine ends. A link is
+/// followed, and what is no regular file (a device, a pipe) is written into: neither may be replaced by a file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let written = File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes));
+        return written.with_context(|| format!("cannot write {}", path.display()));
+    }
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_path_buf(),
@@ -83,6 +89,23 @@ mod tests {
         std::fs::write(taken.join("x"), "x").unwrap();
         assert!(write(&taken, b"three").is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_and_a_link_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("rules.tld"), folder.path().join("link"));
+        std::fs::write(&path, "one").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write(&link, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert!(link.is_symlink());
+        // A link to the device stands for it: without care the link would be replaced, not the device itself.
+        let device = folder.path().join("device");
+        std::os::unix::fs::symlink("/dev/full", &device).unwrap();
+        assert!(write(&device, b"three").unwrap_err().to_string().contains("cannot write"));
+        assert!(device.is_symlink());
     }
 
     #[test]

@@ -170,7 +170,15 @@ fn read(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
             }
             Ok(files) => {
                 for file in files {
-                    match read_file(&file) {
+                    // What only lies in a folder is no pipe that somebody fills: opening it would wait for ever.
+                    let is_odd =
+                        file != *path && std::fs::metadata(&file).is_ok_and(|found| !found.is_file());
+                    let text = if is_odd {
+                        Err(std::io::Error::other("it is not a regular file"))
+                    } else {
+                        read_file(&file)
+                    };
+                    match text {
                         Ok(text) => texts.push(text),
                         Err(error) => faults.push(unreadable(&file, &error)),
                     }
@@ -206,6 +214,16 @@ fn read_file(path: &Path) -> std::io::Result<RuleText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_in_a_folder_is_a_fault_and_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("a.xml")).unwrap();
+        let (texts, faults) = read(&[folder.path().to_path_buf()]);
+        assert!(texts.is_empty());
+        assert!(faults[0].to_string().contains("a.xml:1:1: error: cannot read: it is not a regular file"));
+    }
 
     #[test]
     fn a_folder_gives_its_xml_files_by_name() {

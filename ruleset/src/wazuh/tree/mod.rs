@@ -12,7 +12,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Origin;
 use super::lower::{Attach, AttachTo, Broken, Counts, Pending, blank};
@@ -103,6 +103,8 @@ struct Builder {
     by_id: FxHashMap<u32, RuleIndex>,
     /// Nodes by the id of their rule.
     nodes_of: FxHashMap<u32, Vec<NodeIndex>>,
+    /// Parents of siblings that are no longer in descending order: an overwritten rule keeps its place.
+    unsorted: FxHashSet<Option<NodeIndex>>,
     /// How many feeds all rules have together.
     feeds: usize,
     definitions: Definitions,
@@ -293,9 +295,12 @@ impl Builder {
             None => Some(&self.tree.roots),
         };
         let Some(siblings) = siblings else { return };
-        // Not a binary search: a rule that was overwritten with another level keeps its place.
         let is_behind = |sibling: &NodeIndex| self.rank_of_node(*sibling) < own;
-        let at = siblings.iter().position(is_behind).unwrap_or(siblings.len());
+        let at = if self.unsorted.contains(&parent) {
+            siblings.iter().position(is_behind).unwrap_or(siblings.len())
+        } else {
+            siblings.partition_point(|sibling| !is_behind(sibling))
+        };
         let siblings = match parent {
             Some(parent) => self.tree.nodes.get_mut(parent as usize).map(|node| &mut node.children),
             None => Some(&mut self.tree.roots),

@@ -4,7 +4,7 @@
 //! 12 is still tried where a level-3 rule is. What it counts, and what counts it, was linked when the first rule was
 //! loaded and stays: a rule that did not count cannot begin to, one that did can only stop.
 
-use super::{Builder, FIRST_CHILD_ID, Facts};
+use super::{Builder, FIRST_CHILD_ID, Facts, rank};
 use crate::diagnostic::Diagnostic;
 use crate::ir::{Correlation, CorrelationSource, Rule, RuleIndex};
 use crate::wazuh::lower::{Attach, AttachTo, Counts, Pending};
@@ -40,10 +40,16 @@ impl Builder {
         }
         rule.correlation = correlation(old.correlation.take(), rule.correlation.take());
         rule.feeds = std::mem::take(&mut old.feeds);
+        let (id, is_ranked_anew) =
+            (rule.id, rank(old.level, facts.tried_last) != rank(rule.level, tried_last));
         *old = rule;
         let group_text = group_text.to_ascii_lowercase();
         let (attach, counts) = (facts.attach.clone(), facts.counts.take());
         *facts = Facts { group_text, tried_last, attach, counts };
+        if is_ranked_anew && let Some(nodes) = self.nodes_of.get(&id) {
+            let parents = nodes.iter().filter_map(|node| self.parent_of.get(*node as usize));
+            self.unsorted.extend(parents);
+        }
     }
 }
 

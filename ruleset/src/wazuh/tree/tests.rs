@@ -204,6 +204,14 @@ fn overwriting_replaces_everything_but_the_place() {
 }
 
 #[test]
+fn siblings_behind_an_overwritten_one_are_still_placed_by_the_first_lower_level() {
+    let over = rule("id='11' level='2' overwrite='yes'", "");
+    let rules = [top(10, 9, ""), top(11, 8, ""), top(12, 7, ""), top(13, 6, ""), top(14, 5, "")];
+    let loaded = read(&[&rules, &[over, top(15, 6, "")]]);
+    assert_eq!(below_syslog(&loaded.tree), "10 15 11 12 13 14");
+}
+
+#[test]
 fn overwriting_nothing_is_a_new_rule_with_a_warning() {
     let loaded = read(&[&[rule("id='11' level='3' overwrite='yes'", "")]]);
     assert_eq!(messages(&loaded), ["there is no rule 11 to overwrite, it is loaded as a new rule"]);
