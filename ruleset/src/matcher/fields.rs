@@ -13,6 +13,10 @@ use crate::program::{Program, SubjectIndex};
 pub(crate) struct Fields {
     /// Per subject.
     pub(crate) slots: Vec<Found>,
+    /// The slots that captures were put into.
+    placed: Vec<SubjectIndex>,
+    /// A record was read into the slots, so that any of them may be filled.
+    is_read: bool,
     /// What decoders captured, in order.
     pub(crate) captured: Vec<(FieldId, Found)>,
     /// Values that do not stand in the record.
@@ -44,13 +48,25 @@ impl Fields {
 
     /// Forgets the event before.
     pub(super) fn clear(&mut self) {
-        self.slots.fill(Found::None);
+        // There are more subjects than bytes in most lines of text, of which a decoder fills a few.
+        if std::mem::take(&mut self.is_read) {
+            self.slots.fill(Found::None);
+        } else {
+            self.placed.iter().for_each(|slot| self.slots[*slot as usize] = Found::None);
+        }
+        self.placed.clear();
         self.captured.clear();
         self.arena.clear();
         self.accumulated.clear();
         self.json = None;
         self.location = None;
         self.log = None;
+    }
+
+    /// All slots, for a record to be read into them.
+    pub(super) fn slots_to_read(&mut self) -> &mut [Found] {
+        self.is_read = true;
+        &mut self.slots
     }
 
     /// Puts the captures before the JSON decoder into their slots.
@@ -71,6 +87,7 @@ impl Fields {
             let Some(slot) = program.field_slots[*field as usize] else { continue };
             let is_static = matches!(program.decoders.fields()[*field as usize], OrderField::Static(_));
             let place = &mut self.slots[slot as usize];
+            self.placed.push(slot);
             // Of a static field the last value counts, of a dynamic one the first.
             if is_static || place.is_none() {
                 *place = *found;
@@ -83,6 +100,7 @@ impl Fields {
         for (subject, value) in filled {
             let kept = self.keep(&value);
             self.slots[subject as usize] = kept;
+            self.placed.push(subject);
             self.accumulated.push((subject, kept));
         }
     }

@@ -61,7 +61,7 @@ impl Decoding<'_, '_> {
     ) -> Option<Opened<'a>> {
         let reading = self.program.reading(binding, &[]);
         let form = binding.envelope_form();
-        match reader::read(record, &binding.raw.tests, reading, form, work, &mut self.fields.slots) {
+        match reader::read(record, &binding.raw.tests, reading, form, work, self.fields.slots_to_read()) {
             Outcome::Read => {
                 let decoded = self.json(record, binding.decoder, false, reading);
                 Some(Opened { decoded, enveloped: false })
@@ -86,7 +86,8 @@ impl Decoding<'_, '_> {
         let decoded = self.json(record, None, true, Reading::default());
         self.fields.json.filter(|json| json.start == 0 && !json.options.csv_arrays)?;
         self.fields.place_first(self.program);
-        let read = reader::read(record, &view.tests, decoded.reading, None, work, &mut self.fields.slots);
+        let read =
+            reader::read(record, &view.tests, decoded.reading, None, work, self.fields.slots_to_read());
         self.fields.place_rest(self.program);
         (read == Outcome::Read).then_some(decoded)
     }
@@ -107,7 +108,7 @@ impl Decoding<'_, '_> {
                 return None;
             }
             self.fields.place_first(self.program);
-            let slots = &mut self.fields.slots;
+            let slots = self.fields.slots_to_read();
             if reader::read(text, &binding.raw.tests, decoded.reading, None, work, slots) != Outcome::Read {
                 return None;
             }
@@ -163,7 +164,7 @@ impl Decoding<'_, '_> {
         };
         self.fields.place_first(self.program);
         let view = opened.view(binding);
-        extract(&tape.0, &view.tests, opened.decoded.reading, &mut self.fields.slots);
+        extract(&tape.0, &view.tests, opened.decoded.reading, self.fields.slots_to_read());
         self.fields.place_rest(self.program);
         Ok(opened)
     }

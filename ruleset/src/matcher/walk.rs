@@ -18,6 +18,8 @@ use crate::program::{
 
 /// Bytes of a log for which all literals cost what one test alone costs.
 const LONG_LOG: usize = 40;
+/// So few tests cost less than a pass over any log: most of them look at its beginning.
+const FEW_TESTS: usize = 10;
 
 /// The search for one event.
 pub(super) struct Walk<'w, O> {
@@ -132,7 +134,7 @@ impl<'w, O: Observer> Walk<'w, O> {
             return range.end;
         }
         let text = self.facts.decoded.header.log;
-        if count * LONG_LOG <= text.len() {
+        if count <= FEW_TESTS || count * LONG_LOG <= text.len() {
             positions.iter().for_each(|positions| self.marks.candidates.extend_from_slice(positions));
             return range.end;
         }
