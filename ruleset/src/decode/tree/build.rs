@@ -31,7 +31,11 @@ impl Decoders {
             return Err(build.faults);
         }
         let mut roots = |indices: &[DecoderIndex]| build.roots(tree, indices);
-        let (with_program, without_program) = (roots(&tree.with_program), roots(&tree.without_program));
+        let (mut with_program, mut without_program) =
+            (roots(&tree.with_program), roots(&tree.without_program));
+        for root in with_program.iter_mut().chain(&mut without_program) {
+            root.by_first = children_by_first(root, &steps);
+        }
         let by_first = (0..=255).map(|byte| roots_for(byte, &without_program, &steps)).collect();
         let mut ids = FxHashMap::default();
         Ok(Self {
@@ -131,6 +135,7 @@ impl Build {
             decoder: index,
             children: known(tree, &decoder.children).map(|(child, _)| child).collect(),
             scope: self.scope(&decoder.name),
+            by_first: None,
         };
         known(tree, indices).map(root).collect()
     }
@@ -142,6 +147,35 @@ fn known<'t>(
     indices: &'t [DecoderIndex],
 ) -> impl Iterator<Item = (DecoderIndex, &'t Decoder)> {
     indices.iter().filter_map(|&index| Some((index, tree.decoders.get(index as usize)?)))
+}
+
+/// From so many children on an index of them is worth it.
+const MANY: usize = 6;
+
+/// The children that a log's first byte leaves in question. Only the first of siblings of one name is ever asked.
+fn children_by_first(root: &Root, steps: &[Step]) -> Option<Box<[Box<[u32]>]>> {
+    let step = |position: usize| Some(&steps[*root.children.get(position)? as usize]);
+    let mut asked = Vec::new();
+    let mut at = 0;
+    while step(at).is_some() {
+        asked.push(at);
+        while step(at).is_some_and(|step| step.continues) {
+            at += 1;
+        }
+        at += 1;
+    }
+    if asked.len() < MANY {
+        return None;
+    }
+    let takes = |position: usize, byte: u8| {
+        let prematch = step(position).and_then(|step| step.prematch.as_ref());
+        prematch.is_none_or(|(trial, _)| trial.admits_first(byte))
+    };
+    let children = |byte: u8| {
+        let taking = asked.iter().filter(|position| takes(**position, byte));
+        taking.filter_map(|position| u32::try_from(*position).ok()).collect()
+    };
+    Some((0..=255).map(children).collect())
 }
 
 fn roots_for(first: u8, roots: &[Root], steps: &[Step]) -> Box<[u32]> {

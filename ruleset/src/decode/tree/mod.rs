@@ -97,6 +97,9 @@ struct Root {
     children: Box<[DecoderIndex]>,
     /// Index into [`Decoders::scopes`].
     scope: usize,
+    /// For each byte that a log can begin with, in lower case, the children whose prematch is worth a try, by position. Set where there
+    /// are many.
+    by_first: Option<Box<[Box<[u32]>]>>,
 }
 
 /// Buffers that one worker reuses for every log.

@@ -120,20 +120,41 @@ impl Decoders {
         log: Log<'_>,
         work: &mut Work,
     ) -> Option<(usize, Option<usize>)> {
-        let scope = &self.scopes[root.scope];
         let step = |at: usize| Some(&self.steps[*root.children.get(at)? as usize]);
+        // Without a prematch of the parent every child is asked of the whole log.
+        if let (0, Some(first), Some(by_first)) = (parent, log.text.first(), &root.by_first) {
+            let mut positions = by_first[usize::from(first.to_ascii_lowercase())].iter();
+            return positions.find_map(|&at| self.asks(root, at as usize, 0, log, work));
+        }
         let mut at = 0;
         loop {
-            let Some((prematch, offset)) = &step(at)?.prematch else { return Some((at, None)) };
-            let from = if *offset == Offset::AfterParent { parent } else { 0 };
-            if let Some(after) = prematch.rest(log, from, scope, &mut work.in_children) {
-                return Some((at, Some(after)));
+            step(at)?;
+            if let Some(accepted) = self.asks(root, at, parent, log, work) {
+                return Some(accepted);
             }
             while step(at)?.continues {
                 at += 1;
             }
             at += 1;
         }
+    }
+
+    /// Whether the child at that position is accepted.
+    #[inline]
+    fn asks(
+        &self,
+        root: &Root,
+        at: usize,
+        parent: usize,
+        log: Log<'_>,
+        work: &mut Work,
+    ) -> Option<(usize, Option<usize>)> {
+        let Some((prematch, offset)) = &self.steps[root.children[at] as usize].prematch else {
+            return Some((at, None));
+        };
+        let from = if *offset == Offset::AfterParent { parent } else { 0 };
+        let after = prematch.rest(log, from, &self.scopes[root.scope], &mut work.in_children)?;
+        Some((at, Some(after)))
     }
 }
 
