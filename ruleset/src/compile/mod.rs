@@ -92,7 +92,11 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         .iter()
         .map(|node| Node {
             rule: node.rule,
-            children: Children { all: node.children.clone(), dispatch: plan.plan(&node.children) },
+            decoder: rules[node.rule as usize].decoder,
+            children: Children {
+                all: node.children.as_slice().into(),
+                dispatch: plan.plan(&node.children).map(Box::new),
+            },
         })
         .collect();
     let root = |name: &str| {

@@ -7,6 +7,7 @@
 mod bytes;
 mod finder;
 mod literals;
+mod multi;
 mod networks;
 mod osmatch;
 mod osregex;
@@ -16,6 +17,7 @@ mod required;
 pub use bytes::ByteSet;
 pub(crate) use finder::Finder;
 pub use literals::{OsMatchKind, OsMatchPart};
+pub(crate) use multi::{MultiFinder, Site};
 pub use networks::Networks;
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;

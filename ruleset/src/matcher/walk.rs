@@ -64,7 +64,8 @@ impl<'w, O: Observer> Walk<'w, O> {
         let node = &program.nodes[index as usize];
         let rule = &program.rules[node.rule as usize];
         let since = self.observer.now();
-        let holds = self.holds(rule);
+        let holds =
+            (node.decoder.is_none() || node.decoder == self.facts.decoded.decoder_id) && self.holds(rule);
         self.observer.rule(node.rule, holds, since);
         if !holds {
             return None;
@@ -146,10 +147,8 @@ impl<'w, O: Observer> Walk<'w, O> {
         u32::MAX
     }
 
+    /// Whether everything holds that the rule demands beside its decoder.
     fn holds(&mut self, rule: &'w Rule) -> bool {
-        if rule.decoder.is_some() && rule.decoder != self.facts.decoded.decoder_id {
-            return false;
-        }
         rule.conditions.iter().all(|condition| self.condition(*condition))
             && rule.more.as_ref().is_none_or(|more| self.holds_more(rule, more))
     }

@@ -258,6 +258,8 @@ pub(crate) enum SubjectPlace {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) rule: RuleIndex,
+    /// What its rule demands; here too, because most nodes that are tried fail by it.
+    pub(crate) decoder: Option<DecoderId>,
     pub(crate) children: Children,
 }
 
@@ -265,9 +267,9 @@ pub(crate) struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Children {
     /// In the order of trial.
-    pub(crate) all: Vec<NodeIndex>,
-    /// Set where there are enough children to be worth it.
-    pub(crate) dispatch: Option<Dispatch>,
+    pub(crate) all: Box<[NodeIndex]>,
+    /// Set where there are enough children to be worth it. Apart, so that nodes are small and lie close together.
+    pub(crate) dispatch: Option<Box<Dispatch>>,
 }
 
 /// Sound because a child is left out only if its decoder is another one, or one of its own, not negated, conditions is

@@ -4,10 +4,9 @@
 //! about a log are answered by a search each, because often the first test that is tried passes; then one pass of an
 //! automaton answers all others. Single bytes are never in the automaton: a common one would stop it all the time.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use rustc_hash::FxHashMap;
 
-use crate::expr::Finder;
+use crate::expr::{Finder, MultiFinder, Site};
 
 /// So many literals are looked for alone before all are looked for together.
 const ALONE: u32 = 4;
@@ -41,20 +40,13 @@ impl Collector {
                 owners.push(needle);
             }
         }
-        let total: usize = together.iter().map(|literal| literal.len()).sum();
-        let kind = if total <= 20_000 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
         // Refused only for sizes beyond memory; then each is looked for alone, which is slower and still right.
-        let automaton = (together.len() as u32 > ALONE).then(|| {
-            AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .match_kind(MatchKind::Standard)
-                .kind(Some(kind))
-                .build(&together)
-        });
+        let many = together.len() > ALONE as usize;
+        let automaton = many.then(|| MultiFinder::new(&together, Site::Anywhere)).flatten();
         Needles {
             finders: self.literals.iter().map(|literal| Finder::new(literal)).collect(),
             bytes: self.literals.iter().map(|literal| literal.len() == 1).collect(),
-            automaton: automaton.and_then(Result::ok),
+            automaton,
             owners: owners.into(),
         }
     }
@@ -66,7 +58,7 @@ pub(super) struct Needles {
     finders: Box<[Finder]>,
     /// Which literals are single bytes.
     bytes: Box<[bool]>,
-    automaton: Option<AhoCorasick>,
+    automaton: Option<MultiFinder>,
     /// For each pattern of the automaton its literal.
     owners: Box<[Needle]>,
 }
@@ -133,11 +125,11 @@ impl Needles {
         found.complete = true;
         found.first.clear();
         found.first.resize(self.finders.len(), NOWHERE);
-        for hit in automaton.find_overlapping_iter(log) {
-            let first = &mut found.first[self.owners[hit.pattern().as_usize()] as usize];
+        automaton.find_each(log, |literal, start, _| {
+            let first = &mut found.first[self.owners[literal] as usize];
             // Hits of one literal come in order.
-            *first = (*first).min(hit.start());
-        }
+            *first = (*first).min(start);
+        });
     }
 }
 

@@ -8,20 +8,15 @@
 #[cfg(test)]
 mod tests;
 
-use aho_corasick::automaton::Automaton as Transitions;
-use aho_corasick::nfa::contiguous;
-use aho_corasick::{Anchored, MatchKind, StartKind, dfa};
 use rustc_hash::FxHashMap;
 
 use super::PredicateIndex;
 use super::equalities::Equalities;
 use crate::expr::{
-    ByteSet, Matcher, Necessary, OsMatchKind, OsMatchPart, Pcre2Literal, Required, pcre2_literals,
+    ByteSet, Matcher, MultiFinder, Necessary, OsMatchKind, OsMatchPart, Pcre2Literal, Required, Site,
+    pcre2_literals,
 };
 use crate::ir::Test;
-
-/// Literals of so many bytes in all get a full table, which is the fastest.
-const FULL_TABLE: usize = 40_000;
 
 /// One pattern: it holds when any of its parts does.
 #[derive(Debug, Clone)]
@@ -177,8 +172,8 @@ impl LiteralSet {
                 building.add(literal, Owner { hit, kind, exact: None, line_feed: false });
             }
         }
-        set.prefixes = prefixes.build(StartKind::Anchored)?;
-        set.anywhere = anywhere.build(StartKind::Unanchored)?;
+        set.prefixes = prefixes.build(Site::Start)?;
+        set.anywhere = anywhere.build(Site::Anywhere)?;
         Some(set)
     }
 
@@ -207,10 +202,10 @@ impl LiteralSet {
             self.run_equalities(text, before.len(), &mut report);
         }
         if let Some(prefixes) = &self.prefixes {
-            prefixes.run(Anchored::Yes, text, &mut report);
+            prefixes.run(text, &mut report);
         }
         if let Some(anywhere) = &self.anywhere {
-            anywhere.run(Anchored::No, text, &mut report);
+            anywhere.run(text, &mut report);
         }
     }
 
@@ -263,93 +258,32 @@ impl Building {
 
     /// `Some(None)` for no literals at all.
     #[allow(clippy::option_option)]
-    fn build(self, start: StartKind) -> Option<Option<Automaton>> {
+    fn build(self, site: Site) -> Option<Option<Automaton>> {
         if self.literals.is_empty() {
             return Some(None);
         }
-        let total: usize = self.literals.iter().map(Vec::len).sum();
-        let automaton = if total <= FULL_TABLE {
-            let mut builder = dfa::DFA::builder();
-            builder
-                .ascii_case_insensitive(true)
-                .match_kind(MatchKind::Standard)
-                .start_kind(start)
-                .prefilter(false);
-            Table::Full(builder.build(&self.literals).ok()?)
-        } else {
-            let mut builder = contiguous::NFA::builder();
-            builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard).prefilter(false);
-            Table::Sparse(builder.build(&self.literals).ok()?)
-        };
+        let finder = MultiFinder::new(&self.literals, site)?;
         let owners = self.owners.into_iter().map(Vec::into_boxed_slice).collect();
-        Some(Some(Automaton { automaton, owners }))
+        Some(Some(Automaton { finder, owners }))
     }
 }
 
 /// An automaton and, per literal, the patterns that it belongs to.
 #[derive(Debug)]
 struct Automaton {
-    automaton: Table,
+    finder: MultiFinder,
     owners: Box<[Box<[Owner]>]>,
-}
-
-/// The two forms, small and fast.
-#[derive(Debug)]
-enum Table {
-    Full(dfa::DFA),
-    Sparse(contiguous::NFA),
 }
 
 impl Automaton {
     #[inline]
-    fn run(&self, anchored: Anchored, text: &[u8], report: &mut impl FnMut(Hit)) {
-        match &self.automaton {
-            Table::Full(table) => self.run_over(table, anchored, text, report),
-            Table::Sparse(table) => self.run_over(table, anchored, text, report),
-        }
-    }
-
-    #[inline]
-    fn run_over(
-        &self,
-        table: &impl Transitions,
-        anchored: Anchored,
-        text: &[u8],
-        report: &mut impl FnMut(Hit),
-    ) {
-        let hit = |pattern: usize, length: usize, end: usize| {
-            for owner in &self.owners[pattern] {
-                if owner.accepts(text, end - length, end) {
+    fn run(&self, text: &[u8], report: &mut impl FnMut(Hit)) {
+        self.finder.find_each(text, |literal, start, end| {
+            for owner in &self.owners[literal] {
+                if owner.accepts(text, start, end) {
                     report(owner.hit);
                 }
             }
-        };
-        step_through(table, anchored, text, hit);
-    }
-}
-
-/// State by state: what a search does, without looking ahead for rare bytes, which costs more than it saves where
-/// literals are many and texts are short.
-#[inline]
-fn step_through(
-    table: &impl Transitions,
-    anchored: Anchored,
-    text: &[u8],
-    mut hit: impl FnMut(usize, usize, usize),
-) {
-    let Ok(mut state) = table.start_state(anchored) else { return };
-    for (at, byte) in text.iter().enumerate() {
-        state = table.next_state(anchored, state, *byte);
-        if table.is_special(state) {
-            if table.is_dead(state) {
-                return;
-            }
-            if table.is_match(state) {
-                for index in 0..table.match_len(state) {
-                    let pattern = table.match_pattern(state, index);
-                    hit(pattern.as_usize(), table.pattern_len(pattern), at + 1);
-                }
-            }
-        }
+        });
     }
 }
