@@ -6,6 +6,7 @@
 //! (the reference compares them without case) and still names: paths are bound per source when the rules are compiled.
 
 mod decoder;
+pub mod sigma;
 mod state;
 mod subject;
 
@@ -53,6 +54,8 @@ pub struct RuleSet {
     pub decoders: DecoderTree,
     /// The lists that rules look into.
     pub lists: Vec<List>,
+    /// Sigma rules and correlations.
+    pub sigma: sigma::SigmaSet,
 }
 
 /// A list of keys with values; keys are unique, compared byte by byte.

@@ -131,7 +131,7 @@ pub fn load_set(texts: &Texts) -> LoadedSet {
     let names = Names { decoders: &decoders.names(), lists: &list_names };
     let Loaded { tree, diagnostics: faults } = load(&texts.rules, &names);
     diagnostics.extend(faults);
-    LoadedSet { set: RuleSet { tree, decoders, lists }, diagnostics }
+    LoadedSet { set: RuleSet { tree, decoders, lists, ..RuleSet::default() }, diagnostics }
 }
 
 /// Names that rules may use for what other files define.

@@ -83,7 +83,7 @@ fn set_of(files: &[(&str, String)], decoders: DecoderTree, lists: Vec<List>) -> 
     let loaded = load(&files, &Names { decoders: &decoder_names, lists: &list_names });
     let is_error = |fault: &&Diagnostic| fault.severity == Severity::Error;
     assert_eq!(loaded.diagnostics.iter().find(is_error), None);
-    RuleSet { tree: loaded.tree, decoders, lists }
+    RuleSet { tree: loaded.tree, decoders, lists, ..RuleSet::default() }
 }
 
 fn verdict(set: &RuleSet, event: &str) -> NaiveVerdict {
