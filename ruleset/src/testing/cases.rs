@@ -17,6 +17,9 @@ use crate::decode::mapping::{self, Format};
 use crate::diagnostic::Diagnostic;
 use crate::ir::Place;
 
+/// The mark of UTF-8 that some editors put first.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// What is fed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum View {
@@ -94,6 +97,8 @@ pub fn read_cases(file: &str, text: &[u8], options: CaseOptions) -> Result<Cases
     let mut cases = Cases::default();
     let mut faults = Vec::new();
     for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        // Some editors begin a file with this mark, and files can be joined.
+        let line = line.strip_prefix(MARK).unwrap_or(line);
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -374,6 +379,20 @@ mod tests {
             read(&case("syslog", r#""a\nb""#), View::Raw, false).unwrap().tests[0].steps[0].record,
             b"a\nb"
         );
+    }
+
+    #[test]
+    fn files_of_other_systems_are_read() {
+        let plain = read(&format!("{CASE}\n{CASE}\n"), View::Envelope, true).unwrap().tests;
+        let marked = format!("\u{feff}{CASE}\r\n\r\n\u{feff}{CASE}\r\n");
+        let tests = read(&marked, View::Envelope, true).unwrap().tests;
+        assert_eq!(tests.len(), 2);
+        for (test, plain) in tests.iter().zip(&plain) {
+            assert_eq!((&test.id, &test.steps, &test.checks), (&plain.id, &plain.steps, &plain.checks));
+        }
+        let lines: Vec<u32> = tests.iter().map(|test| test.place.line).collect();
+        assert_eq!(lines, [1, 3]);
+        assert_eq!(read("\u{feff}\r\n", View::Envelope, false).unwrap().tests.len(), 0);
     }
 
     #[test]
