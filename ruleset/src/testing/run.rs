@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use threatlockdown_event::Context;
+use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
 
 use super::{Failure, Outcome, Step, Test};
 use crate::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
@@ -44,6 +45,14 @@ pub fn run_one(program: &Arc<Program>, test: &Test) -> Vec<Failure> {
 }
 
 fn outcome(program: &Program, scratch: &mut Scratch, step: &Step) -> Outcome {
+    let length = step.record.len();
+    if length > DEFAULT_MAX_EVENT_BYTES {
+        // Rules would take it, but in a stream they never see it.
+        let fault = format!(
+            "it has {length} bytes, and events of more than {DEFAULT_MAX_EVENT_BYTES} become dead letters"
+        );
+        return Outcome { fault: Some(fault), ..Outcome::default() };
+    }
     let context = Context {
         source: Arc::clone(&step.source),
         connector: "test".into(),
@@ -66,4 +75,29 @@ fn outcome(program: &Program, scratch: &mut Scratch, step: &Step) -> Outcome {
         fault: None,
     });
     judged.unwrap_or_else(|fault| Outcome { fault: Some(fault.to_string()), ..Outcome::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load;
+    use crate::testing::{CaseOptions, read_cases};
+    use crate::wazuh::Texts;
+
+    #[test]
+    fn an_event_that_no_stream_takes_fails_its_check() {
+        let program = load(Texts::builtin()).program.unwrap();
+        let failures = |length: usize| {
+            let event = "x".repeat(length);
+            let case = format!(
+                r#"{{"id":"a/1","events":["{event}"],"expect":{{"decoder":null,"rule":null,"level":null}}}}"#
+            );
+            run(&program, &read_cases("c.jsonl", case.as_bytes(), CaseOptions::default()).unwrap().tests)
+        };
+        assert_eq!(failures(DEFAULT_MAX_EVENT_BYTES), []);
+        let told = failures(DEFAULT_MAX_EVENT_BYTES + 1);
+        assert_eq!(told.len(), 1);
+        let told = told[0].to_string();
+        assert!(told.contains("1048577 bytes") && told.contains("dead letters"), "{told}");
+    }
 }
