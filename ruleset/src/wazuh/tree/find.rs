@@ -23,6 +23,10 @@ impl Builder {
     /// walk of that list, so siblings after it, and what hangs below them, are not seen.
     pub(super) fn first_in_each_branch(&self, id: u32) -> Vec<NodeIndex> {
         let Some(nodes) = self.nodes_of.get(&id) else { return Vec::new() };
+        if let [only] = nodes.as_slice() {
+            // Nothing of that id comes before it; so it is for almost all rules, and chains of them can be long.
+            return vec![*only];
+        }
         // Where the walk of each list of siblings ends, lists named by their parent.
         let mut ends: FxHashMap<Option<NodeIndex>, usize> = FxHashMap::default();
         for node in nodes {
@@ -55,9 +59,13 @@ impl Builder {
     }
 
     /// The category of the root above a node.
-    pub(super) fn root_of(&self, node: NodeIndex) -> Option<Category> {
-        let root = std::iter::successors(Some(node), |node| self.parent(*node)).last()?;
-        self.rule_at(root).map(|rule| rule.category)
+    pub(super) fn category_of(&self, node: NodeIndex) -> Option<Category> {
+        self.rule_at(self.root_above(node)).map(|rule| rule.category)
+    }
+
+    /// The root above a node, or itself.
+    pub(super) fn root_above(&self, node: NodeIndex) -> NodeIndex {
+        self.root_of.get(node as usize).copied().unwrap_or(node)
     }
 
     fn parent(&self, node: NodeIndex) -> Option<NodeIndex> {

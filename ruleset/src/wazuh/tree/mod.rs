@@ -99,6 +99,8 @@ struct Builder {
     facts: Vec<Facts>,
     /// Parent of each node.
     parent_of: Vec<Option<NodeIndex>>,
+    /// The root above each node, itself where it is one.
+    root_of: Vec<NodeIndex>,
     /// Rules by id.
     by_id: FxHashMap<u32, RuleIndex>,
     /// Nodes by the id of their rule.
@@ -179,7 +181,7 @@ impl Builder {
             }
         };
         let Pending { mut rule, group_text, tried_last, attach, counts, .. } = pending;
-        if let Some(root) = parents.first().and_then(|parent| self.root_of(*parent)) {
+        if let Some(root) = parents.first().and_then(|parent| self.category_of(*parent)) {
             rule.category = root;
         }
         let group_text = group_text.to_ascii_lowercase();
@@ -310,6 +312,7 @@ impl Builder {
         }
         self.tree.nodes.push(Node { rule, children: Vec::new() });
         self.parent_of.push(parent);
+        self.root_of.push(parent.map_or(node, |parent| self.root_above(parent)));
         self.nodes_of.entry(id).or_default().push(node);
     }
 

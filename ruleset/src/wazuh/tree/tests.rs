@@ -67,6 +67,27 @@ fn accuracy_zero_is_tried_last() {
     assert_eq!(tree(&[late(11, 12), late(12, 14), top(13, 1, ""), late(14, 2)]), "13 12 11 14");
 }
 
+/// Hanging a rule must not walk the chain above it: this would take minutes.
+#[test]
+fn a_chain_of_many_rules_is_hung_in_one_pass() {
+    const RULES: u32 = 100_000;
+    let root = rule("id='100000' level='3'", "<category>web-log</category>");
+    let below = (1..RULES).map(|number| child(100_000 + number, 3, &(99_999 + number).to_string()));
+    let rules: Vec<String> = std::iter::once(root).chain(below).collect();
+    let loaded = read(&[&rules]);
+    assert_eq!(loaded.diagnostics, []);
+    let tree = &loaded.tree;
+    let chain: Vec<&Rule> = tree.rules.iter().filter(|rule| rule.id >= 100_000).collect();
+    assert_eq!(chain.len(), RULES as usize);
+    assert!(chain.iter().all(|rule| rule.category.name() == "web-log"));
+    let mut node = tree.roots[3];
+    for rule in chain {
+        let [below] = tree.nodes[node as usize].children[..] else { panic!("{} hangs alone", rule.id) };
+        assert_eq!(tree.rules[tree.nodes[below as usize].rule as usize].id, rule.id);
+        node = below;
+    }
+}
+
 #[test]
 fn a_category_chooses_the_root_and_a_parent_overrules_it() {
     let category = |id: u32, more: &str| {
