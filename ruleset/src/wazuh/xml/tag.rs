@@ -3,7 +3,7 @@
 //! After a fault in a tag the reader looks for the `>` that was probably meant to end it, and stops before the next
 //! `<`: what follows is read as if the tag had been complete.
 
-use super::{Attribute, Element, MAX_CONTENT, Parser};
+use super::{Attribute, Element, MAX_ATTRIBUTES, MAX_CONTENT, Parser};
 use crate::wazuh::source::Text;
 
 /// Bytes of names; others than ASCII letters, digits and `_` only so that a fault names the whole word.
@@ -84,6 +84,11 @@ impl<'t> Parser<'t, '_, '_> {
     fn attribute(&mut self, element: &mut Element<'t>) -> bool {
         let at = self.at;
         let name = self.name();
+        if element.attributes.len() == MAX_ATTRIBUTES {
+            let message = format!("<{}> has more than {MAX_ATTRIBUTES} attributes", element.name);
+            self.faults.error(at, name, message, "remove those that mean nothing");
+            return false;
+        }
         let Some(value) = self.attribute_value(at, name, element) else { return false };
         if element.attributes.iter().any(|other| other.name == name) {
             let tag = element.name;

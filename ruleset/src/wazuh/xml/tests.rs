@@ -128,6 +128,18 @@ fn the_number_of_elements_has_a_limit() {
 }
 
 #[test]
+fn the_number_of_attributes_has_a_limit() {
+    let text = |count: usize| {
+        let attributes: String = (0..count).map(|number| format!(" a{number:05}='1'")).collect();
+        format!("<m{attributes}>x</m><n/>")
+    };
+    assert_eq!(read(&text(MAX_ATTRIBUTES)).1, [] as [String; 0]);
+    let (shown, faults) = read(&text(100_000));
+    assert!(shown.starts_with("!m(a00000=1)") && shown.ends_with("{x} n"), "{}", shown.len());
+    assert_eq!(faults, [format!("1:{} <m> has more than 64 attributes", 4 + MAX_ATTRIBUTES * 11)]);
+}
+
+#[test]
 fn a_file_of_faults_ends_early() {
     let (_, faults) = read(&"</x>\n".repeat(1_000_000));
     assert!(faults.len() < 1000, "{}", faults.len());
