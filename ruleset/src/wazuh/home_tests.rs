@@ -7,27 +7,6 @@ use super::tests::compat;
 use super::*;
 use crate::ir::{Correlation, CorrelationSource, Rule, StaticField, Subject};
 
-/// Decoders that the reference has in code.
-const INTERNAL: [&str; 17] = [
-    "sca",
-    "syscheck_new_entry",
-    "syscheck_integrity_changed",
-    "syscheck_deleted",
-    "syscheck_registry_key_added",
-    "syscheck_registry_key_modified",
-    "syscheck_registry_key_deleted",
-    "syscheck_registry_value_added",
-    "syscheck_registry_value_modified",
-    "syscheck_registry_value_deleted",
-    "syscollector",
-    "hostinfo_new",
-    "hostinfo_modified",
-    "ciscat",
-    "rootcheck",
-    "windows_eventchannel",
-    "none",
-];
-
 /// The files of some folders, sorted together by bare name.
 fn files(home: &Path, folders: &[&str], but: &str) -> Vec<RuleText> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
@@ -57,7 +36,7 @@ fn load_home(home: &Path, folders: &[&str], but: &str) -> (Vec<RuleText>, Loaded
     let decoders = files(home, &["ruleset/decoders", "etc/decoders"], "");
     let decoders: Vec<String> =
         decoders.iter().map(|file| String::from_utf8_lossy(&file.text).into_owned()).collect();
-    let mut names: BTreeSet<&str> = INTERNAL.into_iter().collect();
+    let mut names: BTreeSet<&str> = INTERNAL.iter().copied().collect();
     for text in &decoders {
         names.extend(between(text, "<decoder name=\"", "\""));
     }
