@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::source::Text;
-use crate::ir::{BuiltinCheck, Category, KeyPart, Lookup, Network, Options, Subject, TimeOfDay, Weekdays};
+use crate::ir::{
+    BuiltinCheck, Category, KeyPart, Lookup, Network, Options, Subject, Test, TimeOfDay, Weekdays,
+};
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -171,5 +173,16 @@ impl Language {
         [("osmatch", Self::OsMatch), ("osregex", Self::OsRegex), ("pcre2", Self::Pcre2)]
             .into_iter()
             .find_map(|(known, language)| known.eq_ignore_ascii_case(name).then_some(language))
+    }
+
+    /// A pattern of this language as a test.
+    pub(super) fn test(self, pattern: &str) -> Test {
+        let pattern = pattern.to_owned();
+        match self {
+            Self::OsMatch => Test::OsMatch(pattern),
+            Self::OsRegex => Test::OsRegex(pattern),
+            Self::Pcre2 => Test::Pcre2(pattern),
+            Self::Exact => Test::Equals(pattern),
+        }
     }
 }

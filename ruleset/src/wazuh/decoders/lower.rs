@@ -4,7 +4,6 @@
 //! here. What needs the other decoders (its parent, siblings of its name) is left to [`super::tree`].
 
 use super::super::source::{Faults, Text};
-use super::super::syntax::Language;
 use super::names;
 use super::syntax::{DecoderSyntax, Expression, Shift};
 use crate::expr::Matcher;
@@ -98,12 +97,7 @@ fn test(pattern: Expression, is_root: bool, faults: &mut Faults<'_>) -> (Test, O
         let message = "the pattern is empty: it matches everything";
         faults.warning(at, "", message, "write what is searched, or remove the element");
     }
-    let test = match language {
-        Language::OsMatch => Test::OsMatch(text.value.clone()),
-        Language::OsRegex => Test::OsRegex(text.value.clone()),
-        Language::Pcre2 => Test::Pcre2(text.value.clone()),
-        Language::Exact => Test::Equals(text.value.clone()),
-    };
+    let test = language.test(&text.value);
     if let Err(error) = Matcher::check(&test) {
         let rest = text.value.get(error.offset..).filter(|rest| !rest.is_empty()).unwrap_or(&text.value);
         faults.error(text.origin(error.offset), rest, error.message, error.help);

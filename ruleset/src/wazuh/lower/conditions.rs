@@ -41,12 +41,7 @@ fn condition(subject: Subject, pattern: Pattern, faults: &mut Faults<'_>) -> Con
         let message = "the pattern is empty: it matches everything";
         faults.advice(at, "", message, "write what is searched, or remove the element");
     }
-    let test = match language {
-        Language::OsMatch => Test::OsMatch(text.value.clone()),
-        Language::OsRegex => Test::OsRegex(text.value.clone()),
-        Language::Pcre2 => Test::Pcre2(text.value.clone()),
-        Language::Exact => Test::Equals(text.value.clone()),
-    };
+    let test = language.test(&text.value);
     if let Err(error) = Matcher::check(&test) {
         faults.error(text.origin(error.offset), rest_of(&text, error.offset), error.message, error.help);
     }
