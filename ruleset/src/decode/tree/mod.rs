@@ -11,7 +11,7 @@ mod plugins;
 mod programs;
 mod required;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trial;
 mod walk;
 

@@ -17,11 +17,11 @@ fn decoded(decoders: &DecoderTree, line: &str) -> (Option<String>, String) {
 fn below_app(prematch: Option<&str>, children: Vec<Decoder>) -> DecoderTree {
     let root = Decoder {
         program_name: Some(Test::OsMatch("^app".into())),
-        prematch: prematch.and_then(|pattern| osregex(pattern, Offset::Log)),
-        regex: osregex(r"(\w+)", Offset::Log),
-        order: order(&["root"]),
+        prematch: prematch.and_then(|pattern| os_regex(pattern, Offset::Log)),
+        regex: os_regex(r"(\w+)", Offset::Log),
+        order: order("root"),
         children: (1..=u32::try_from(children.len()).unwrap()).collect(),
-        ..decoder("app")
+        ..empty("app")
     };
     tree([vec![root], children].concat(), &[0], &[])
 }
@@ -30,10 +30,10 @@ fn child(name: &str, prematch: Option<(&str, Offset)>, regex: (&str, Offset), fi
     Decoder {
         own_name: name.to_owned(),
         parent: Some("app".to_owned()),
-        prematch: prematch.and_then(|(pattern, offset)| osregex(pattern, offset)),
-        regex: osregex(regex.0, regex.1),
-        order: order(fields),
-        ..decoder("app")
+        prematch: prematch.and_then(|(pattern, offset)| os_regex(pattern, offset)),
+        regex: os_regex(regex.0, regex.1),
+        order: order(&fields.join(",")),
+        ..empty("app")
     }
 }
 
@@ -43,8 +43,8 @@ fn line(log: &str) -> String {
 
 #[test]
 fn roots_go_by_the_presence_of_a_program() {
-    let with = Decoder { program_name: Some(Test::OsMatch("^app".into())), ..decoder("with") };
-    let without = Decoder { prematch: osregex("x", Offset::Log), ..decoder("without") };
+    let with = Decoder { program_name: Some(Test::OsMatch("^app".into())), ..empty("with") };
+    let without = Decoder { prematch: os_regex("x", Offset::Log), ..empty("without") };
     let tree = tree(vec![with, without], &[0], &[1]);
     assert_eq!(decoded(&tree, &line("x")).0.as_deref(), Some("with"));
     assert_eq!(decoded(&tree, "x").0.as_deref(), Some("without"));

@@ -5,61 +5,26 @@ mod recorded;
 mod state;
 
 use super::*;
+use crate::decode::tree::tests::{empty, order, os_regex};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::ir::{Category, Decoder, DecoderTree, List, Offset, OrderField, Place, Plugin, StaticField, Test};
+use crate::ir::{Category, Decoder, DecoderTree, List, Offset, Plugin, StaticField, Test};
 use crate::wazuh::{Names, Origin, RuleText, load};
 
 const ROOTS: &str = include_str!("../../../rules/0010-roots.xml");
 
-/// A decoder that does nothing yet.
-fn decoder(name: &str) -> Decoder {
-    Decoder {
-        own_name: name.to_owned(),
-        name: name.to_owned(),
-        parent: None,
-        children: Vec::new(),
-        program_name: None,
-        prematch: None,
-        regex: None,
-        plugin: None,
-        order: Vec::new(),
-        category: Some(Category::Syslog),
-        fts: Vec::new(),
-        fts_comment: None,
-        accumulate: false,
-        discard_null: false,
-        csv_arrays: false,
-        continues: false,
-        place: Place::new(&"d.xml".into(), 1, 1),
-        builtin: false,
-    }
-}
-
-fn osregex(pattern: &str, offset: Offset) -> Option<(Test, Offset)> {
-    Some((Test::OsRegex(pattern.to_owned()), offset))
-}
-
-fn order(names: &[&str]) -> Vec<OrderField> {
-    let field = |name: &&str| match StaticField::by_name(name) {
-        Some(field) => OrderField::Static(field),
-        None => OrderField::Dynamic((*name).to_owned()),
-    };
-    names.iter().map(field).collect()
-}
-
 /// The decoders of cloud events.
 fn cloud_decoders() -> DecoderTree {
     let json = |name: &str, prematch: &str| Decoder {
-        prematch: osregex(prematch, Offset::Log),
+        prematch: os_regex(prematch, Offset::Log),
         plugin: Some((Plugin::Json, Offset::Log)),
-        ..decoder(name)
+        ..empty(name)
     };
     let msgraph = Decoder { discard_null: true, ..json("json-msgraph", "\"integration\":\"ms-graph\"") };
     let storage = Decoder {
-        prematch: osregex("^azure_tag: azure-storage. ", Offset::Log),
-        regex: osregex(r"^azure_storage_tag: (\S+)", Offset::AfterPrematch),
-        order: order(&["tag"]),
-        ..decoder("azure-storage")
+        prematch: os_regex("^azure_tag: azure-storage. ", Offset::Log),
+        regex: os_regex(r"^azure_storage_tag: (\S+)", Offset::AfterPrematch),
+        order: order("tag"),
+        ..empty("azure-storage")
     };
     DecoderTree {
         decoders: vec![msgraph, json("json", "^{\\s*\""), storage],

@@ -247,12 +247,12 @@ fn a_log_can_be_compared_with_the_last_one() {
 fn first_seen_set(category: Category) -> RuleSet {
     let decoders = DecoderTree {
         decoders: vec![Decoder {
-            prematch: osregex("^user ", Offset::Log),
-            regex: osregex(r"^(\S+)", Offset::AfterPrematch),
-            order: order(&["srcuser"]),
+            prematch: os_regex("^user ", Offset::Log),
+            regex: os_regex(r"^(\S+)", Offset::AfterPrematch),
+            order: order("srcuser"),
             fts: vec![KeyPart::Subject(Subject::Static(StaticField::SrcUser))],
             category: Some(category),
-            ..decoder("first")
+            ..empty("first")
         }],
         without_program: vec![0],
         ..DecoderTree::default()
@@ -288,18 +288,18 @@ fn parts_of_an_event_are_put_together() {
     let decoders = DecoderTree {
         decoders: vec![
             Decoder {
-                prematch: osregex("^part ", Offset::Log),
-                regex: osregex(r"^(\S+) (\S+)", Offset::AfterPrematch),
-                order: order(&["id", "srcuser"]),
+                prematch: os_regex("^part ", Offset::Log),
+                regex: os_regex(r"^(\S+) (\S+)", Offset::AfterPrematch),
+                order: order("id,srcuser"),
                 accumulate: true,
-                ..decoder("parts")
+                ..empty("parts")
             },
             Decoder {
-                prematch: osregex("^rest ", Offset::Log),
-                regex: osregex(r"^(\S+) (\S+)", Offset::AfterPrematch),
-                order: order(&["id", "srcip"]),
+                prematch: os_regex("^rest ", Offset::Log),
+                regex: os_regex(r"^(\S+) (\S+)", Offset::AfterPrematch),
+                order: order("id,srcip"),
                 accumulate: true,
-                ..decoder("parts")
+                ..empty("parts")
             },
         ],
         without_program: vec![0, 1],

@@ -83,7 +83,8 @@ impl Tree {
     }
 }
 
-pub(super) fn empty(name: &str) -> Decoder {
+/// A decoder that does nothing yet.
+pub(crate) fn empty(name: &str) -> Decoder {
     Decoder {
         own_name: name.into(),
         name: name.into(),
@@ -106,11 +107,12 @@ pub(super) fn empty(name: &str) -> Decoder {
     }
 }
 
-pub(super) fn os_regex(pattern: &str, offset: Offset) -> Option<(Test, Offset)> {
+pub(crate) fn os_regex(pattern: &str, offset: Offset) -> Option<(Test, Offset)> {
     Some((Test::OsRegex(pattern.into()), offset))
 }
 
-pub(super) fn order(names: &str) -> Vec<OrderField> {
+/// Fields by their names, with commas between.
+pub(crate) fn order(names: &str) -> Vec<OrderField> {
     let field = |name: &str| {
         StaticField::by_name(name).map_or_else(|| OrderField::Dynamic(name.into()), OrderField::Static)
     };
