@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod folders;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -294,16 +296,6 @@ fn an_allocation_is_noticed() {
     assert!(allocated.count_total > 0);
 }
 
-/// The folder with an installation of the reference.
-fn folder() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
-    let folder = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: there is no folder {}", folder.display());
-    }
-    folder.is_dir().then_some(folder)
-}
-
 fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
@@ -343,7 +335,7 @@ fn installation(home: &Path) -> Texts {
 /// The recorded events of the stock rules that give no alert there, with the lines above.
 #[test]
 fn an_installation_with_the_reference_s_own_rules() {
-    let Some(folder) = folder() else { return };
+    let Some(folder) = folders::compat() else { return };
     let program = loaded(installation(&folder.join("homes/stock")));
     let mut events = lines();
     for file in files_in(&folder.join("cases")) {

@@ -1,21 +1,14 @@
 //! The reference's recorded results, where a copy of them is at hand.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
+use threatlockdown_ruleset::naive::envelope;
 use threatlockdown_ruleset::naive::json::Json;
+use threatlockdown_ruleset::testing::{CaseOptions, Check, Expected, Outcome, Step, Test, View, read_cases};
 
+pub(crate) use crate::folders::compat as folder;
 use crate::harness::{Engine, Oracle, file, set};
-
-/// The folder with the recorded results.
-pub(crate) fn folder() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
-    let folder = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, PathBuf::from);
-    let found = folder.is_dir();
-    if !found {
-        println!("skipped: there is no folder {}", folder.display());
-    }
-    found.then_some(folder)
-}
 
 pub(crate) struct Case {
     pub(crate) id: String,
@@ -29,40 +22,54 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn read(line: &str) -> Self {
-        let line = Json::parse(line.as_bytes()).unwrap();
-        let text = |json: Option<&Json>| json.and_then(Json::as_text).map(str::to_owned);
-        let raw = match line.get("raw").unwrap() {
-            Json::Text(line) => line.clone(),
-            object => {
-                let mut out = String::new();
-                object.write(&mut out);
-                out
-            }
+    /// The cases of a suite whose records have mappings.
+    pub(crate) fn all(folder: &Path, suite: &str) -> Vec<Self> {
+        let path = folder.join("cloud").join(format!("{suite}.jsonl"));
+        let text = std::fs::read(&path).unwrap();
+        let read = |view: View| {
+            let options = CaseOptions { view, ..CaseOptions::default() };
+            read_cases(&path.to_string_lossy(), &text, options).unwrap().tests
         };
-        let Some(Json::Object(context)) = line.get("context") else { panic!("no context") };
-        let facts =
-            context.iter().filter_map(|(name, value)| Some((name.clone(), value.as_text()?.to_owned())));
-        let Some(Json::Array(events)) = line.get("events") else { panic!("no events") };
-        let expect = line.get("expect").unwrap();
-        Self {
-            id: text(line.get("id")).unwrap(),
-            source: text(line.get("source")).unwrap(),
-            raw: raw.into_bytes(),
-            facts: facts.collect(),
-            event: text(events.last()).unwrap(),
-            decoder: text(expect.get("decoder")),
-            rule: text(expect.get("rule")),
-        }
+        let envelopes = read(View::Envelope).into_iter().map(|test| (test.id.clone(), test));
+        let mut envelopes: BTreeMap<String, Test> = envelopes.collect();
+        let case = |test: Test| {
+            let event = envelopes.remove(&test.id).unwrap().steps.pop().unwrap();
+            Self::of(test, event)
+        };
+        read(View::Raw).into_iter().map(case).collect()
     }
 
-    pub(crate) fn all(folder: &Path, suite: &str) -> Vec<Self> {
-        let text = std::fs::read_to_string(folder.join("cloud").join(format!("{suite}.jsonl"))).unwrap();
-        text.lines().map(Self::read).collect()
+    fn of(mut test: Test, event: Step) -> Self {
+        let [Check { expected: Expected::Exactly(expected), .. }] = &test.checks[..] else {
+            panic!("{} states no verdict", test.id)
+        };
+        let Outcome { decoder, rule, .. } = expected.clone();
+        let Step { source, record, facts, .. } = test.steps.pop().unwrap();
+        let event = String::from_utf8(event.record).unwrap();
+        Self { id: test.id, source: source.to_string(), raw: record, facts, event, decoder, rule }
     }
 
     fn is_text(&self) -> bool {
         !self.event.starts_with('{')
+    }
+}
+
+#[test]
+fn envelopes_are_those_of_the_reference() {
+    let Some(folder) = folder() else { return };
+    for suite in ["aws_cloudtrail", "azure_log_analytics", "azure_posture", "azure_graph", "azure_storage"] {
+        let cases = Case::all(&folder, suite);
+        assert!(!cases.is_empty(), "{suite}");
+        for case in &cases {
+            let own = envelope(&case.source, &case.raw, &case.facts).unwrap();
+            if case.is_text() {
+                assert_eq!(String::from_utf8(own).unwrap(), case.event, "{}", case.id);
+            } else {
+                // Order and repeats included, blanks not.
+                assert_eq!(Json::parse(&own), Json::parse(case.event.as_bytes()), "{}", case.id);
+            }
+        }
+        println!("{suite}: {} envelopes agree", cases.len());
     }
 }
 
@@ -81,7 +88,11 @@ fn azure_records_and_envelopes_give_the_references_verdict() {
         let cases = Case::all(&folder, suite);
         for case in &cases {
             let expected = (case.decoder.as_deref(), case.rule.as_deref());
-            let fields = oracle.say(case.event.as_bytes()).fields;
+            let recorded = oracle.say(case.event.as_bytes());
+            assert_eq!(recorded.verdict(), expected, "{}", case.id);
+            let own = envelope(&case.source, &case.raw, &case.facts).unwrap();
+            assert_eq!(oracle.say(&own), recorded, "{}", case.id);
+            let fields = recorded.fields;
             for source in ["syslog", "json"] {
                 if source == "json" && case.is_text() {
                     continue;

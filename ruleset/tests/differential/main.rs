@@ -14,6 +14,9 @@ mod elements;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+#[path = "../folders/mod.rs"]
+mod folders;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hostile;

@@ -6,6 +6,7 @@ use super::super::bytes::ByteSet;
 use super::library::Library;
 use super::syntax::{Ast, Look};
 use super::*;
+use crate::wazuh::tests::compat;
 
 /// One of each construct that is understood, and of what must be left to the library.
 const PATTERNS: &[&str] = &[
@@ -409,12 +410,6 @@ fn patterns_of_public_rules_agree_with_the_library() {
     );
     assert!(left.is_empty(), "{left:#?}");
     assert!(matched * 10 > pairs.len() * 8, "{matched}");
-}
-
-fn compat() -> Option<std::path::PathBuf> {
-    let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
-    let root = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, Into::into);
-    root.is_dir().then_some(root)
 }
 
 fn files(folder: &std::path::Path, visit: &mut impl FnMut(&std::path::Path, &str)) {

@@ -7,6 +7,7 @@ use super::super::Outcome;
 use super::generate::{KEYS, REAL, Rng, damage, record};
 use super::{Both, Derive, EnvelopeForm, PathTree, Reading, Way, Wrap};
 use crate::program::{Program, View};
+use crate::wazuh::tests::compat;
 use crate::{Texts, load};
 
 /// `THREATLOCKDOWN_SOAK=1` compares so many; the usual run a small part of them.
@@ -142,15 +143,6 @@ fn every_cut_and_every_flipped_bit_of_a_real_record_is_noticed() {
     }
 }
 
-fn folder(variable: &str, default: &str) -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join(default);
-    let folder = std::env::var_os(variable).map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: there is no folder {}", folder.display());
-    }
-    folder.is_dir().then_some(folder)
-}
-
 fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -163,7 +155,7 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
 
 #[test]
 fn recorded_cases_are_read_as_the_parser_reads_them() {
-    let Some(folder) = folder("THREATLOCKDOWN_COMPAT", "../../shared/compat") else { return };
+    let Some(folder) = compat() else { return };
     let program = load(Texts::builtin()).program.unwrap();
     let ways = builtin_ways(&program);
     let mut files = Vec::new();
