@@ -13,26 +13,15 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use simd_json::{Buffers, Tape};
 use threatlockdown_analysis::worker::Worker;
 use threatlockdown_analysis::{Metrics, WorkerOptions};
-use threatlockdown_benches::cloudtrail;
+use threatlockdown_benches::{cloudtrail, context};
 use threatlockdown_connectors::formats::{self, Resume, Splitter};
-use threatlockdown_event::{Context, Millis, Record, Unit};
+use threatlockdown_event::{Millis, Record, Unit};
 use threatlockdown_ruleset::matcher::{Input, Scratch};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Texts, load};
 
+const SOURCE: &str = "aws.cloudtrail";
 const EVENTS: usize = 2_000;
-
-fn context() -> Arc<Context> {
-    Arc::new(Context {
-        source: "aws.cloudtrail".into(),
-        connector: "bench".into(),
-        location: "bench".into(),
-        account: None,
-        envelope: Vec::new(),
-        origin: "bench".into(),
-        origin_id: [0; 16],
-    })
-}
 
 fn program() -> Arc<Program> {
     load(Texts::builtin()).program.expect("the built-in rules load")
@@ -52,7 +41,7 @@ fn unit(corpus: &str) -> Unit {
         stream: "bench".into(),
         sequence: 0,
         checkpoint: None,
-        context: context(),
+        context: context(SOURCE).into(),
         ingested: Millis(0),
         buffer: corpus.as_bytes().to_vec(),
         records,
@@ -63,7 +52,7 @@ fn unit(corpus: &str) -> Unit {
 fn stages(criterion: &mut Criterion) {
     let corpus = cloudtrail::lines(1, EVENTS);
     let program = program();
-    let context = context();
+    let context = context(SOURCE);
     let mut group = criterion.benchmark_group("cloudtrail");
     group.throughput(Throughput::Elements(EVENTS as u64));
 
@@ -83,7 +72,7 @@ fn stages(criterion: &mut Criterion) {
 
     group.bench_function("split", |bencher| {
         bencher.iter(|| {
-            let mut splitter = Splitter::new(formats::json("aws.cloudtrail"), Resume::default());
+            let mut splitter = Splitter::new(formats::json(SOURCE), Resume::default());
             let mut rest = corpus.as_bytes();
             while !rest.is_empty() {
                 let (taken, piece) = splitter.next(rest);
@@ -97,7 +86,7 @@ fn stages(criterion: &mut Criterion) {
     for (name, program) in [("decode", &no_rules), ("match", &program)] {
         group.bench_function(name, |bencher| {
             let mut scratch = Scratch::new(program);
-            let binding = program.binding("aws.cloudtrail");
+            let binding = program.binding(SOURCE);
             bencher.iter(|| {
                 for line in corpus.lines() {
                     let input = Input {

@@ -143,17 +143,9 @@ mod tests {
 
     #[test]
     fn copies_change_no_verdict() {
-        use threatlockdown_event::{Context, Millis};
+        use threatlockdown_event::Millis;
         use threatlockdown_ruleset::matcher::{Input, Scratch};
-        let context = Context {
-            source: "aws.cloudtrail".into(),
-            connector: "bench".into(),
-            location: "bench".into(),
-            account: None,
-            envelope: Vec::new(),
-            origin: "bench".into(),
-            origin_id: [0; 16],
-        };
+        let context = crate::context("aws.cloudtrail");
         let corpus = crate::cloudtrail::lines(5, 3_000);
         let verdicts = |times: u32| -> Vec<Option<String>> {
             let program = threatlockdown_ruleset::load(super::times(times)).program.unwrap();

@@ -9,3 +9,19 @@ pub mod home;
 pub mod mix;
 pub mod random;
 pub mod syslog;
+
+use threatlockdown_event::Context;
+
+/// What a connector would know of the events.
+#[must_use]
+pub fn context(source: &str) -> Context {
+    Context {
+        source: source.into(),
+        connector: "bench".into(),
+        location: "/var/log/bench".into(),
+        account: None,
+        envelope: Vec::new(),
+        origin: "bench".into(),
+        origin_id: [0; 16],
+    }
+}

@@ -113,16 +113,3 @@ impl Corpus {
         chunk.received = i64::try_from(clock.millis()).unwrap_or(i64::MAX);
     }
 }
-
-/// What the connector would know of the events.
-pub(crate) fn context(source: &str) -> Arc<Context> {
-    Arc::new(Context {
-        source: source.into(),
-        connector: "bench".into(),
-        location: "/var/log/bench".into(),
-        account: None,
-        envelope: Vec::new(),
-        origin: "bench".into(),
-        origin_id: [0; 16],
-    })
-}

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use simd_json::{Buffers, Tape};
 use threatlockdown_analysis::worker::Worker;
 use threatlockdown_analysis::{Metrics, WorkerOptions};
+use threatlockdown_benches::context;
 use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::matcher::{Input, Scratch};
 use threatlockdown_ruleset::program::{BindingIndex, Program};
 
-use crate::chunk::{Chunk, context};
+use crate::chunk::Chunk;
 
 /// Something that takes the events of a chunk.
 pub(crate) trait Stage {
@@ -73,7 +74,10 @@ impl Evaluate {
     pub(crate) fn sharing(program: &Arc<Program>, sources: &[&str], memory: Arc<Memory>) -> Self {
         Self {
             scratch: Scratch::sharing(program, memory),
-            contexts: sources.iter().map(|source| (program.binding(source), context(source))).collect(),
+            contexts: sources
+                .iter()
+                .map(|source| (program.binding(source), context(source).into()))
+                .collect(),
             program: Arc::clone(program),
             matches: 0,
         }
@@ -118,7 +122,7 @@ impl Loop {
     pub(crate) fn new(program: &Arc<Program>, source: &str) -> Self {
         let options = WorkerOptions { min_level: 3, host: "bench".into(), memory: Arc::default() };
         let worker = Worker::new(program, &options, &Metrics::unregistered());
-        Self { worker, context: context(source), alerts: 0 }
+        Self { worker, context: context(source).into(), alerts: 0 }
     }
 }
 
