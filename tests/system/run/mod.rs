@@ -6,6 +6,7 @@ mod ingest;
 mod pressure;
 mod quickstart;
 mod reload;
+mod replaced;
 mod restart;
 
 use serde_json::Value;

@@ -12,7 +12,7 @@ fn site() -> Site {
     configured("paths: [DIR/rules], reload_interval: 100ms")
 }
 
-fn configured(rules: &str) -> Site {
+pub(super) fn configured(rules: &str) -> Site {
     let site = Site::new();
     site.write("rules/a.xml", RULES);
     site.configure(&format!(
@@ -23,20 +23,20 @@ fn configured(rules: &str) -> Site {
 }
 
 /// A rule on a verdict.
-fn rule(id: u32, verdict: &str, description: &str) -> String {
+pub(super) fn rule(id: u32, verdict: &str, description: &str) -> String {
     format!(
         "<group name=\"own,\"><rule id=\"{id}\" level=\"8\"><decoded_as>json</decoded_as>\
          <field name=\"verdict\">^{verdict}$</field><description>{description}</description></rule></group>\n"
     )
 }
 
-fn event(number: usize, verdict: &str) -> String {
+pub(super) fn event(number: usize, verdict: &str) -> String {
     blocked(number).replace("blocked", verdict)
 }
 
 /// Waits until so many attempts to load rules have ended this way.
 #[track_caller]
-fn wait_for(daemon: &mut Daemon, outcome: &str, count: u32) {
+pub(super) fn wait_for(daemon: &mut Daemon, outcome: &str, count: u32) {
     let client = daemon.client.clone();
     let name = format!("threatlockdown_rules_reloads_total{{outcome=\"{outcome}\"");
     daemon.until(&format!("{count} times {outcome}"), || {
@@ -45,7 +45,7 @@ fn wait_for(daemon: &mut Daemon, outcome: &str, count: u32) {
 }
 
 /// What is said of rules that are not in force.
-fn detail(daemon: &Daemon) -> Option<String> {
+pub(super) fn detail(daemon: &Daemon) -> Option<String> {
     let reply = daemon.client.get("/readyz").with_status(200).json();
     assert_eq!(reply["status"], "ok");
     reply["detail"].as_str().map(str::to_owned)

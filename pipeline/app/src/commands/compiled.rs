@@ -13,6 +13,7 @@ use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::{Place, RuleSet};
 use threatlockdown_ruleset::{artefact, build};
 
+use super::home::{Pipes, open};
 use super::rule_set::Loaded;
 
 /// More than any set of rules takes; a larger file is something else.
@@ -39,9 +40,9 @@ pub(super) fn load(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Loaded {
 }
 
 /// The bytes of a compiled set.
-pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path, pipes: Pipes) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    open(path, pipes)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(std::io::Error::other("the file is larger than 512 MiB"));
     }
@@ -113,7 +114,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rules.tld");
         let message = |path: &Path| {
-            let loaded = load(path, read(path));
+            let loaded = load(path, read(path, Pipes::Wanted));
             assert!(loaded.program.is_none());
             loaded.diagnostics[0].to_string()
         };

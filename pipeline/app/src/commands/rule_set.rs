@@ -3,6 +3,8 @@
 //! Enters: the paths of `--rules` or `rules.paths`, and the folder of an installation. Leaves: the compiled program, with warnings on stderr; or all
 //! faults on stderr and an error. Reading files is here and not in the ruleset crate, which does no input or output.
 
+use std::collections::BTreeSet;
+use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
-use super::home::{self, MAX_FILE_BYTES, place, unreadable};
+use super::home::{self, MAX_FILE_BYTES, Pipes, is_named_like_rules, place, unreadable};
 use super::{compiled, counted, report_faults};
 use crate::cli::RuleArgs;
 use crate::config::Rules;
@@ -28,6 +30,22 @@ pub(super) struct Selection<'a> {
     pub(super) builtin: bool,
     /// A compiled set, instead of all others.
     pub(super) compiled: Option<&'a Path>,
+    /// What the paths named when they were read first, if this is not the first time.
+    pub(super) before: Option<Named<'a>>,
+}
+
+/// What paths named once. They must name the same again, for what is no longer there would silently be missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'a> {
+    /// Those of [`Selection::paths`] that were folders.
+    pub(super) folders: &'a BTreeSet<PathBuf>,
+}
+
+impl Selection<'_> {
+    /// A pipe can be read only once.
+    fn pipes(&self) -> Pipes {
+        if self.before.is_some() { Pipes::Refused } else { Pipes::Wanted }
+    }
 }
 
 impl<'a> From<&'a RuleArgs> for Selection<'a> {
@@ -37,13 +55,20 @@ impl<'a> From<&'a RuleArgs> for Selection<'a> {
             home: args.home.as_deref(),
             builtin: !args.no_builtin,
             compiled: args.compiled.as_deref(),
+            before: None,
         }
     }
 }
 
 impl<'a> From<&'a Rules> for Selection<'a> {
     fn from(rules: &'a Rules) -> Self {
-        Self { paths: &rules.paths, home: rules.home.as_deref(), builtin: rules.builtin, compiled: None }
+        Self {
+            paths: &rules.paths,
+            home: rules.home.as_deref(),
+            builtin: rules.builtin,
+            compiled: None,
+            before: None,
+        }
     }
 }
 
@@ -74,7 +99,7 @@ impl Material {
     /// brings the reference's rules and decoders stands alone, since both sets define the same names.
     pub(super) fn read(selection: Selection<'_>) -> Self {
         if let Some(file) = selection.compiled {
-            let source = Source::Compiled(file.to_path_buf(), compiled::read(file));
+            let source = Source::Compiled(file.to_path_buf(), compiled::read(file, selection.pipes()));
             return Self { source, diagnostics: Vec::new(), looked_at: vec![file.to_path_buf()] };
         }
         let mut texts = match selection.builtin {
@@ -93,7 +118,7 @@ impl Material {
             diagnostics.extend(home.diagnostics);
             looked_at.extend(home.looked_at);
         }
-        let (files, faults) = read(selection.paths);
+        let (files, faults) = read(&selection);
         looked_at.extend(selection.paths.iter().cloned());
         looked_at.extend(files.iter().map(|file| PathBuf::from(&*file.path)));
         looked_at.extend(faults.iter().map(|fault| PathBuf::from(&*fault.place.file)));
@@ -153,12 +178,12 @@ pub(super) fn summary(diagnostics: &[Diagnostic]) -> String {
     format!("{}, {}", counted(errors, "error"), counted(diagnostics.len() - errors, "warning"))
 }
 
-/// The files of `paths`, those of a folder sorted by their bare names.
-fn read(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
+/// The files of the paths, those of a folder sorted by their bare names.
+fn read(selection: &Selection<'_>) -> (Vec<RuleText>, Vec<Diagnostic>) {
     let mut texts = Vec::new();
     let mut faults = Vec::new();
-    for path in paths {
-        match files(path) {
+    for path in selection.paths {
+        match files(selection, path) {
             Ok(files) if files.is_empty() => {
                 let message = "no *.xml in this folder";
                 faults.push(Diagnostic::warning(
@@ -170,16 +195,13 @@ fn read(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
             }
             Ok(files) => {
                 for file in files {
-                    // What only lies in a folder is no pipe that somebody fills: opening it would wait for ever.
-                    let is_odd =
-                        file != *path && std::fs::metadata(&file).is_ok_and(|found| !found.is_file());
-                    let text = if is_odd {
-                        Err(std::io::Error::other("it is not a regular file"))
-                    } else {
-                        read_file(&file)
-                    };
-                    match text {
-                        Ok(text) => texts.push(text),
+                    // What only lies in a folder is no pipe that somebody fills.
+                    let pipes = if file == *path { selection.pipes() } else { Pipes::Refused };
+                    match home::read_bounded(&file, MAX_FILE_BYTES, pipes) {
+                        Ok(text) => {
+                            let path = file.to_string_lossy().into();
+                            texts.push(RuleText { path, text, origin: Origin::User });
+                        }
                         Err(error) => faults.push(unreadable(&file, &error)),
                     }
                 }
@@ -190,14 +212,21 @@ fn read(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
     (texts, faults)
 }
 
-fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !std::fs::metadata(path)?.is_dir() {
+fn files(selection: &Selection<'_>, path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_folder = std::fs::metadata(path)?.is_dir();
+    match selection.before.map(|before| before.folders.contains(path)) {
+        Some(true) if !is_folder => return Err(Error::other("it was a folder and is one no longer")),
+        Some(false) if is_folder => return Err(Error::other("it was a file and is a folder now")),
+        _ => {}
+    }
+    if !is_folder {
         return Ok(vec![path.to_path_buf()]);
     }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml")) && !file.is_dir() {
+        // A folder of such a name is not passed over: it may stand where a file was.
+        if is_named_like_rules(&file) {
             files.push(file);
         }
     }
@@ -205,24 +234,28 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_file(path: &Path) -> std::io::Result<RuleText> {
-    // What the user names may be a pipe.
-    let text = home::read_bounded(path, MAX_FILE_BYTES)?;
-    Ok(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::User })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read_all(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
+        read(&Selection { paths, home: None, builtin: true, compiled: None, before: None })
+    }
 
     #[cfg(unix)]
     #[test]
     fn what_is_no_regular_file_in_a_folder_is_a_fault_and_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/dev/null", folder.path().join("a.xml")).unwrap();
-        let (texts, faults) = read(&[folder.path().to_path_buf()]);
+        std::fs::create_dir(folder.path().join("b.xml")).unwrap();
+        let (texts, faults) = read_all(&[folder.path().to_path_buf()]);
         assert!(texts.is_empty());
-        assert!(faults[0].to_string().contains("a.xml:1:1: error: cannot read: it is not a regular file"));
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), 2);
+        for (fault, name) in faults.iter().zip(["a.xml", "b.xml"]) {
+            let expected = format!("{name}:1:1: error: cannot read: it is not a regular file");
+            assert!(fault.contains(&expected), "{fault}");
+        }
     }
 
     #[test]
@@ -231,8 +264,8 @@ mod tests {
         for name in ["b.xml", "a.xml", "c.XML", "readme.txt"] {
             std::fs::write(folder.path().join(name), name).unwrap();
         }
-        std::fs::create_dir(folder.path().join("deeper.xml")).unwrap();
-        let (texts, faults) = read(&[folder.path().to_path_buf()]);
+        std::fs::create_dir(folder.path().join("deeper")).unwrap();
+        let (texts, faults) = read_all(&[folder.path().to_path_buf()]);
         let names: Vec<&[u8]> = texts.iter().map(|text| text.text.as_slice()).collect();
         assert_eq!(names, [b"a.xml", b"b.xml", b"c.XML"]);
         assert_eq!(faults, []);
@@ -245,7 +278,7 @@ mod tests {
         std::fs::write(&good, "x").unwrap();
         let empty = folder.path().join("empty");
         std::fs::create_dir(&empty).unwrap();
-        let (texts, faults) = read(&[folder.path().join("none.xml"), good, empty]);
+        let (texts, faults) = read_all(&[folder.path().join("none.xml"), good, empty]);
         assert_eq!(texts.len(), 1);
         assert_eq!(faults.len(), 2);
         assert!(faults[0].to_string().contains("none.xml:1:1: error: cannot read"), "{}", faults[0]);
@@ -274,10 +307,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("a.xml", &rule(100_001, "shop")), ("b.xml", DECODER)]);
         let paths = [folder.path().to_path_buf()];
-        let loaded = load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None });
+        let loaded =
+            load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None, before: None });
         assert!(loaded.program.is_some(), "{:?}", loaded.diagnostics);
         let paths = [folder.path().join("a.xml")];
-        let loaded = load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None });
+        let loaded =
+            load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None, before: None });
         assert!(loaded.program.is_none() && loaded.diagnostics[0].message.contains("no decoder shop"));
     }
 
@@ -289,7 +324,8 @@ mod tests {
         write(folder.path(), &[("own.xml", &rule(100_002, "shop"))]);
         let paths = [own];
         let ids = |paths: &[PathBuf], builtin: bool| {
-            let loaded = load_all(Selection { paths, home: Some(&home), builtin, compiled: None });
+            let loaded =
+                load_all(Selection { paths, home: Some(&home), builtin, compiled: None, before: None });
             let program = loaded.program.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
             let ids: Vec<u32> = program.rules().iter().map(|rule| rule.id.parse().unwrap()).collect();
             ids.into_iter().filter(|id| [80202, 100_001, 100_002].contains(id)).collect::<Vec<_>>()

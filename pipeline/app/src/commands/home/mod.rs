@@ -6,6 +6,7 @@
 //! the start.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -83,7 +84,7 @@ impl Reader<'_> {
     fn configuration(&mut self) -> Ruleset {
         let path = self.folder.join(CONFIGURATION);
         self.looked_at.push(path.clone());
-        match read_file(&path, MAX_FILE_BYTES) {
+        match read_bounded(&path, MAX_FILE_BYTES, Pipes::Refused) {
             Ok(text) => {
                 let (set, faults) = Ruleset::read(&path.to_string_lossy().into(), &text);
                 self.faults.extend(faults);
@@ -182,11 +183,13 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, path: &Path) -> Option<RuleText> {
-        if path.is_dir() || !self.taken.insert(normal(path)) {
+        // Folders for something else may lie beside rule files, but none that is named like one.
+        let is_other = path.is_dir() && !is_named_like_rules(path);
+        if is_other || !self.taken.insert(normal(path)) {
             return None;
         }
         self.looked_at.push(path.to_path_buf());
-        match read_file(path, MAX_FILE_BYTES) {
+        match read_bounded(path, MAX_FILE_BYTES, Pipes::Refused) {
             Ok(text) => Some(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::Home }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.missing(path, "the file is not there, it is left out");
@@ -207,7 +210,7 @@ impl Reader<'_> {
         for name in found {
             let path = self.locate(&name);
             self.looked_at.push(path.clone());
-            match read_file(&path, MAX_LIST_BYTES) {
+            match read_bounded(&path, MAX_LIST_BYTES, Pipes::Refused) {
                 Ok(text) => {
                     let path = path.to_string_lossy().into();
                     self.texts.lists.push(ListText { name: name.as_str().into(), path, text });
@@ -260,18 +263,27 @@ impl Reader<'_> {
     }
 }
 
-/// The whole of a regular file; pipes and devices are refused before they are opened.
-fn read_file(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(Error::other("it is not a regular file"));
-    }
-    read_bounded(path, limit)
+/// Whether a path may name a pipe or a device, which is read until its other end closes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pipes {
+    /// The user has named it and fills it.
+    Wanted,
+    /// Nobody may be at the other end: to open it would be to wait for ever.
+    Refused,
 }
 
-/// The whole of a file, whatever it is.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+/// Opens a file. What is refused is not opened at all.
+pub(super) fn open(path: &Path, pipes: Pipes) -> std::io::Result<File> {
+    if pipes == Pipes::Refused && !std::fs::metadata(path)?.is_file() {
+        return Err(Error::other("it is not a regular file"));
+    }
+    File::open(path)
+}
+
+/// The whole of a file.
+pub(super) fn read_bounded(path: &Path, limit: u64, pipes: Pipes) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut text)?;
+    open(path, pipes)?.take(limit + 1).read_to_end(&mut text)?;
     if text.len() as u64 > limit {
         return Err(Error::other(format!("the file is larger than {} MiB", limit >> 20)));
     }
@@ -280,6 +292,11 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> 
 
 pub(super) fn unreadable(path: &Path, error: &Error) -> Diagnostic {
     Diagnostic::error(place(path), "", format!("cannot read: {error}"), "check the path and its permissions")
+}
+
+/// Whether the name ends as those of rule files do.
+pub(super) fn is_named_like_rules(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
 }
 
 pub(super) fn place(path: &Path) -> Place {

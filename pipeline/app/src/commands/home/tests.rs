@@ -41,7 +41,7 @@ fn without_a_configuration_the_usual_folders_are_read() {
         ("ruleset/rules/readme.txt", RULES),
         ("ruleset/decoders/0005-d.xml", ""),
         ("etc/rules/local.xml", RULES),
-        ("etc/rules/deeper.xml/x.xml", RULES),
+        ("etc/rules/deeper/x.xml", RULES),
         ("etc/decoders/local_d.xml", ""),
         ("etc/lists/audit-keys", "a:1"),
         ("etc/lists/audit-keys.cdb", "\0"),
@@ -142,8 +142,8 @@ fn nothing_on_disk_hangs_the_reader() {
 fn a_file_beyond_the_limit_is_refused() {
     let folder = home(&[("x", "12345")]);
     let path = folder.path().join("x");
-    assert_eq!(read_file(&path, 5).unwrap(), b"12345");
-    assert!(read_file(&path, 4).unwrap_err().to_string().contains("larger than"));
+    assert_eq!(read_bounded(&path, 5, Pipes::Refused).unwrap(), b"12345");
+    assert!(read_bounded(&path, 4, Pipes::Refused).unwrap_err().to_string().contains("larger than"));
 }
 
 /// The reference's own folders, where a copy of them is at hand.

@@ -13,9 +13,13 @@ use crate::cli::RulesCommand;
 
 pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RulesCommand::Check { paths, home, no_builtin } => {
-            check::execute(Selection { paths, home: home.as_deref(), builtin: !no_builtin, compiled: None })
-        }
+        RulesCommand::Check { paths, home, no_builtin } => check::execute(Selection {
+            paths,
+            home: home.as_deref(),
+            builtin: !no_builtin,
+            compiled: None,
+            before: None,
+        }),
         RulesCommand::List(args) => list::execute(args),
         RulesCommand::Test(args) => test::execute(args),
         RulesCommand::Profile(args) => profile::execute(args),

@@ -5,6 +5,7 @@
 //! before and has not been touched is no reason to hold back a change elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use threatlockdown_ruleset::{Origin, Texts};
 
 use super::compare::Known;
 use super::in_a_line;
-use crate::commands::home::{MAX_FILE_BYTES, read_bounded};
+use crate::commands::home::{MAX_FILE_BYTES, Pipes, read_bounded};
 use crate::commands::rule_set::{Loaded, Material, Selection, Source};
 
 /// See the module.
@@ -51,11 +52,9 @@ impl Candidate {
             Source::Compiled(..) => BTreeSet::new(),
             Source::Texts(texts) => beside(texts),
         };
-        let read = |path: &PathBuf| {
-            // Where there is something else than a file, there are no tests.
-            let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
-            let text = is_file.then(|| read_bounded(path, MAX_FILE_BYTES).map_err(|error| error.to_string()));
-            Some((path.clone(), text?))
+        let read = |path: &PathBuf| match read_bounded(path, MAX_FILE_BYTES, Pipes::Refused) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            text => Some((path.clone(), text.map_err(|error| error.to_string()))),
         };
         Self { tests: beside.iter().filter_map(read).collect(), material, beside }
     }
@@ -128,7 +127,7 @@ fn parse(path: &Path, text: &Result<Vec<u8>, String>) -> Result<Vec<Test>, Vec<S
     let shown = path.to_string_lossy();
     match text {
         Ok(text) => read_rule_tests(&shown, text).map_err(|faults| faults.iter().map(in_a_line).collect()),
-        Err(error) => Err(vec![format!("{shown}: cannot read: {error}")]),
+        Err(error) => Err(vec![format!("{shown}:1:1: cannot read: {error}")]),
     }
 }
 

@@ -15,6 +15,7 @@ mod requests;
 mod status;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use self::requests::Wake;
 pub(super) use self::status::Status;
 use self::status::{Attempt, Outcome};
 use self::watch::Baseline;
-use crate::commands::rule_set::Selection;
+use crate::commands::rule_set::{Named, Selection};
 use crate::config::{Config, Rules};
 use crate::ops::Health;
 
@@ -45,6 +46,8 @@ const MAX_WAITS: u32 = 120;
 pub(super) struct Origin {
     rules: Rules,
     compiled: Option<PathBuf>,
+    /// Those of the paths that are folders at the start.
+    folders: BTreeSet<PathBuf>,
 }
 
 /// The rules of the start.
@@ -55,16 +58,22 @@ pub(super) struct First {
 
 impl Origin {
     pub(super) fn new(config: &Config, compiled: Option<PathBuf>) -> Self {
-        Self { rules: config.rules.clone(), compiled }
+        let folders = config.rules.paths.iter().filter(|path| path.is_dir()).cloned().collect();
+        Self { rules: config.rules.clone(), compiled, folders }
     }
 
-    fn selection(&self) -> Selection<'_> {
+    fn first(&self) -> Selection<'_> {
         Selection { compiled: self.compiled.as_deref(), ..(&self.rules).into() }
+    }
+
+    /// The same as it may be when rules are running already.
+    fn again(&self) -> Selection<'_> {
+        Selection { before: Some(Named { folders: &self.folders }), ..self.first() }
     }
 
     /// Loads the rules of the start; faults are shown on stderr.
     pub(super) fn load(&self) -> anyhow::Result<First> {
-        let candidate = Candidate::read(self.selection());
+        let candidate = Candidate::read(self.first());
         let known = Known::of(&candidate);
         let (program, set) = candidate.material.load().usable()?;
         Ok(First { program, known: known.with_rules(&set) })
@@ -141,7 +150,7 @@ impl Reloader {
 
     /// Reads the files when nobody is writing them any more, with how they were then; nothing when the process is to stop.
     fn settled(&self) -> Option<(Candidate, Option<Baseline>)> {
-        let mut candidate = Candidate::read(self.parts.origin.selection());
+        let mut candidate = Candidate::read(self.parts.origin.again());
         for _ in 0..MAX_WAITS {
             let baseline = Baseline::of(candidate.looked_at());
             if self.parts.requests.pause(SETTLE) == Wake::Stop {
@@ -149,7 +158,7 @@ impl Reloader {
             }
             // What is written from here on is younger than the baseline by the pause, whatever the clock's grain.
             let is_settled = baseline.holds();
-            candidate = Candidate::read(self.parts.origin.selection());
+            candidate = Candidate::read(self.parts.origin.again());
             if is_settled && baseline.is_of(&candidate.looked_at()) {
                 return Some((candidate, Some(baseline)));
             }
