@@ -23,7 +23,8 @@ pub const PRODUCT: &str = env!("CARGO_PKG_VERSION");
 
 const PRODUCT_BYTES: usize = 16;
 const CHECKSUM_AT: usize = 8 + 4 + 8 + PRODUCT_BYTES + 8;
-const HEADER: usize = CHECKSUM_AT + 32;
+/// Bytes before the body.
+pub const HEADER: usize = CHECKSUM_AT + 32;
 
 /// Why bytes cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -81,11 +82,11 @@ pub fn write(set: &RuleSet, version: &str) -> Result<Vec<u8>, ArtefactError> {
     Ok(bytes)
 }
 
-/// Reads what [`write()`] wrote: the set and the version of its texts.
+/// How long an artefact is, by its first [`HEADER`] bytes: whoever reads a file need not read on when it is none.
 ///
 /// # Errors
 /// When the bytes are anything else, or come from another version.
-pub fn read(bytes: &[u8]) -> Result<(RuleSet, String), ArtefactError> {
+pub fn length(bytes: &[u8]) -> Result<u64, ArtefactError> {
     let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(ArtefactError::Foreign)?;
     if *magic != MAGIC {
         return Err(ArtefactError::Foreign);
@@ -95,13 +96,22 @@ pub fn read(bytes: &[u8]) -> Result<(RuleSet, String), ArtefactError> {
     let (found_layout, rest) = rest.split_first_chunk::<8>().ok_or_else(|| cut.clone())?;
     let (product, rest) = rest.split_first_chunk::<PRODUCT_BYTES>().ok_or_else(|| cut.clone())?;
     check_version(u32::from_le_bytes(*format), *found_layout, product)?;
-    let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(|| cut.clone())?;
-    let (checksum, body) = rest.split_first_chunk::<32>().ok_or_else(|| cut.clone())?;
-    let expected = u64::from_le_bytes(*length).saturating_add(HEADER as u64);
+    let (body, rest) = rest.split_first_chunk::<8>().ok_or_else(|| cut.clone())?;
+    rest.split_first_chunk::<32>().ok_or(cut)?;
+    Ok(u64::from_le_bytes(*body).saturating_add(HEADER as u64))
+}
+
+/// Reads what [`write()`] wrote: the set and the version of its texts.
+///
+/// # Errors
+/// When the bytes are anything else, or come from another version.
+pub fn read(bytes: &[u8]) -> Result<(RuleSet, String), ArtefactError> {
+    let expected = length(bytes)?;
+    let (header, body) = bytes.split_at(HEADER.min(bytes.len()));
     if bytes.len() as u64 != expected {
         return Err(ArtefactError::Length { found: bytes.len() as u64, expected });
     }
-    if sum(bytes) != *checksum {
+    if header.get(CHECKSUM_AT..) != Some(&sum(bytes)) {
         return Err(ArtefactError::Damaged("its checksum does not fit its content"));
     }
     let ((version, set), rest): ((String, RuleSet), &[u8]) =

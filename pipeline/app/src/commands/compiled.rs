@@ -39,13 +39,19 @@ pub(super) fn load(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Loaded {
     }
 }
 
-/// The bytes of a compiled set.
+/// The bytes of a compiled set, or as many as show that it is none.
 pub(super) fn read(path: &Path, pipes: Pipes) -> std::io::Result<Vec<u8>> {
+    let file = open(path, pipes)?;
     let mut bytes = Vec::new();
-    open(path, pipes)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(std::io::Error::other("the file is larger than 512 MiB"));
+    (&file).take(artefact::HEADER as u64).read_to_end(&mut bytes)?;
+    let Ok(length) = artefact::length(&bytes) else { return Ok(bytes) };
+    if length > MAX_BYTES {
+        return Err(std::io::Error::other(format!(
+            "its header tells of {length} bytes, the limit is {MAX_BYTES}"
+        )));
     }
+    // One byte more shows that there are too many.
+    file.take(length + 1 - bytes.len() as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -107,6 +113,26 @@ mod tests {
         std::os::unix::fs::symlink("/dev/full", &device).unwrap();
         assert!(write(&device, b"three").unwrap_err().to_string().contains("cannot write"));
         assert!(device.is_symlink());
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_header_tells_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.tld");
+        let read = |path: &Path| read(path, Pipes::Wanted);
+        assert_eq!(read(Path::new("/dev/zero")).unwrap().len(), artefact::HEADER);
+        let whole = artefact::write(&RuleSet::default(), "v").unwrap();
+        // A file that goes on for ever, without using the disk.
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(read(&path).unwrap(), whole);
+        File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read(&path).unwrap().len(), whole.len() + 1);
+        // A header that promises too much is believed, and therefore refused.
+        let mut long = whole;
+        let length_at = artefact::HEADER - 32 - 8;
+        long[length_at..length_at + 8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+        std::fs::write(&path, &long).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("the limit is 536870912"));
     }
 
     #[test]
