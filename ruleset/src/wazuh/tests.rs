@@ -1,7 +1,9 @@
 //! The front end as a whole: texts in, tree and diagnostics out.
 
-use std::path::{Path, PathBuf};
+#[path = "../../tests/folders/mod.rs"]
+mod folders;
 
+pub(crate) use self::folders::compat;
 use super::*;
 use crate::ir::{NodeIndex, Part, Subject, Test};
 
@@ -47,17 +49,6 @@ fn shape(loaded: &Loaded) -> String {
     let roots: Vec<NodeIndex> = loaded.tree.roots.iter().filter(has_children).copied().collect();
     list(loaded, &roots, &mut out);
     out
-}
-
-/// The folder with the reference's rule set and recorded results, where there is one.
-pub(crate) fn compat() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
-    let folder = std::env::var_os("THREATLOCKDOWN_COMPAT").map_or(default, PathBuf::from);
-    let found = folder.is_dir();
-    if !found {
-        println!("skipped: there is no folder {}", folder.display());
-    }
-    found.then_some(folder)
 }
 
 #[test]
