@@ -81,7 +81,11 @@ fn find_each(
         if table.is_match(state) {
             for index in 0..table.match_len(state) {
                 let pattern = table.match_pattern(state, index);
-                hit(pattern.as_usize(), at - table.pattern_len(pattern), at);
+                let start = at - table.pattern_len(pattern);
+                // With a literal that fits from the start come those that end it.
+                if start == 0 || anchored == Anchored::No {
+                    hit(pattern.as_usize(), start, at);
+                }
             }
         }
     }
