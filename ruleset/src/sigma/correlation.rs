@@ -26,6 +26,13 @@ const TYPES: [&str; 10] = [
 ];
 const KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
 
+/// Rules of one correlation.
+const MAX_RULES: usize = 1000;
+/// Bytes of an expression over rules.
+const MAX_CONDITION: usize = 100_000;
+/// Fields of `group-by`, and aliases.
+const MAX_FIELDS: usize = 100;
+
 /// A correlation whose rules are not found yet.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -142,6 +149,7 @@ fn references(node: &Node, faults: &mut Faults<'_>) -> Vec<Reference> {
     if items(node).is_empty() {
         faults.expected(node, "`rules`", "a list of ids or names of rules");
     }
+    too_many(node, items(node).len(), MAX_RULES, faults);
     let mut found = Vec::new();
     for item in items(node) {
         match item.text() {
@@ -152,8 +160,16 @@ fn references(node: &Node, faults: &mut Faults<'_>) -> Vec<Reference> {
     found
 }
 
+fn too_many(node: &Node, count: usize, most: usize, faults: &mut Faults<'_>) {
+    if count > most {
+        let message = format!("there are {count} of them here, the limit is {most}");
+        faults.error(&node.place, "", message, "make several correlations of it");
+    }
+}
+
 /// Texts, each once.
 fn texts(node: &Node, what: &str, faults: &mut Faults<'_>) -> Vec<String> {
+    too_many(node, items(node).len(), MAX_FIELDS, faults);
     let mut found: Vec<String> = Vec::new();
     let mut seen = rustc_hash::FxHashSet::default();
     for item in items(node) {
@@ -174,6 +190,7 @@ fn aliases(node: &Node, faults: &mut Faults<'_>) -> Vec<Alias> {
         faults.expected(node, "`aliases`", form);
         return Vec::new();
     };
+    too_many(node, aliases.pairs().len(), MAX_FIELDS, faults);
     let mut found = Vec::new();
     for (key, value) in aliases.pairs() {
         let (Some(name), Some(fields)) = (key.text(), Members::new(value, faults)) else {
@@ -268,10 +285,16 @@ fn occurrence(parts: &Members<'_>, kind: &str, faults: &mut Faults<'_>) -> Optio
         let condition = bounds::read(parts, kind, faults)?;
         return Some(OccurrenceDraft::Number(condition.bounds));
     };
+    if scalar.text.len() > MAX_CONDITION {
+        let message = format!("the condition has more than {MAX_CONDITION} bytes");
+        faults.error(&node.place, "", message, "make several correlations of it");
+        return None;
+    }
     match condition::parse(&scalar.text) {
         Ok(condition) => {
             let mut references = Vec::new();
             let expr = occurrence_expr(&condition, node, &mut references, faults)?;
+            too_many(node, references.len(), MAX_RULES, faults);
             Some(OccurrenceDraft::Expr(expr, references))
         }
         Err(fault) => {

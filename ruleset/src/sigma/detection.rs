@@ -3,16 +3,20 @@
 //! Enters: the section's YAML. Leaves: one expression. Names that the condition uses and that are not there are errors with
 //! the nearest name; selections that it does not use are warned of.
 
-use crate::ir::sigma::Expr;
+use crate::ir::sigma::{Expr, FieldTest};
 use crate::yaml::{Node, Value};
 
 use super::condition::{self, Condition};
+use super::pattern;
 use super::selection::{all, any, not};
 use super::value::Context;
 use super::words::nearest;
 
-/// Tests and connectives of one rule; a condition can use a selection many times.
-const MAX_SIZE: usize = 200_000;
+/// Tests and connectives of one rule, and sixteenths of the bytes of its values; a condition can use a selection many
+/// times.
+const MAX_SIZE: usize = 1_000_000;
+/// Bytes of all conditions of one rule.
+const MAX_CONDITION: usize = 100_000;
 
 /// Selections of one section; no rule has a tenth of them.
 const MAX_SELECTIONS: usize = 1000;
@@ -95,6 +99,11 @@ impl Context<'_, '_> {
             Value::Sequence(items) => items,
             _ => std::slice::from_ref(node),
         };
+        if items.iter().filter_map(Node::text).map(str::len).sum::<usize>() > MAX_CONDITION {
+            let message = format!("the condition has more than {MAX_CONDITION} bytes");
+            self.faults.error(&node.place, "", message, "use `1 of pattern*`");
+            return None;
+        }
         let mut room = MAX_SIZE;
         let mut exprs = Vec::with_capacity(items.len());
         for item in items {
@@ -166,7 +175,7 @@ impl Context<'_, '_> {
         };
         let help = match nearest(name.trim_end_matches('*'), names.iter().copied()) {
             Some(nearest) => format!("did you mean {nearest}?"),
-            None => format!("there are: {}", names.join(", ")),
+            None => format!("there are: {}", names.get(..10).unwrap_or(&names).join(", ")),
         };
         self.faults.error(&place, name, message, super::faults::shorten(&help));
     }
@@ -201,11 +210,22 @@ fn is_meant(pattern: &str, name: &str) -> bool {
     !is_hidden && (pattern.eq_ignore_ascii_case("them") || condition::fits(pattern, name))
 }
 
-/// Tests and connectives.
+/// Tests and connectives, and sixteenths of the bytes of values.
 pub(super) fn size(expr: &Expr) -> usize {
     match expr {
         Expr::All(parts) | Expr::Any(parts) => 1 + parts.iter().map(size).sum::<usize>(),
         Expr::Not(inner) => 1 + size(inner),
-        Expr::Field { .. } | Expr::Keyword(_) => 1,
+        Expr::Field { name, test } => 1 + name.len() / 16 + weight(test),
+        Expr::Keyword(test) => 1 + weight(test),
+    }
+}
+
+/// Sixteenths of the bytes of a test's value.
+fn weight(test: &FieldTest) -> usize {
+    match test {
+        FieldTest::Pattern(pattern) => pattern::weight(&pattern.parts) / 16,
+        FieldTest::Regex(text) | FieldTest::Same { field: text, .. } => text.len() / 16,
+        FieldTest::Networks(networks) => networks.len() * 2,
+        _ => 0,
     }
 }

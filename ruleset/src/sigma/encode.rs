@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::ir::sigma::PatternPart;
 
 use super::modifier::Transform;
-use super::pattern::MAX_PATTERNS;
+use super::pattern::{MAX_BYTES, MAX_PATTERNS};
 
 /// Hyphen, slash, en dash, em dash, horizontal bar.
 const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
@@ -95,7 +95,8 @@ fn win_dash(parts: &[PatternPart]) -> Result<Vec<Vec<PatternPart>>, (&'static st
         let mut from = 0;
         for at in flags(&text) {
             extend(&mut all, text.get(from..at).unwrap_or_default());
-            if all.len() * DASHES.len() > MAX_PATTERNS {
+            let combinations = all.len() * DASHES.len();
+            if combinations > MAX_PATTERNS || combinations.saturating_mul(text.len()) > MAX_BYTES {
                 return Err((
                     "so many dashes make too many combinations",
                     "split the value, with contains|all",

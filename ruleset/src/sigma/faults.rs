@@ -8,6 +8,8 @@ use crate::yaml::{Node, Style, Value};
 
 /// Faults told for one file. A file with more is not a rule file, or one fault has caused the others.
 const MAX_FAULTS: usize = 500;
+/// Places within values are not looked for in lines beyond this.
+const MAX_LINE: usize = 64 << 10;
 /// Characters of an offending text that are shown.
 const SHOWN: usize = 120;
 
@@ -86,6 +88,9 @@ impl<'t> Faults<'t> {
         let text = self.text;
         let lines = self.lines.get_or_insert_with(|| text.lines().collect());
         let line = lines.get((node.place.line as usize).saturating_sub(1)).copied().unwrap_or_default();
+        if line.len() > MAX_LINE {
+            return node.place.clone();
+        }
         let quotes = usize::from(scalar.style == Style::Quoted);
         let start = (node.place.column as usize).saturating_sub(1) + quotes;
         let Some((at, _)) = line.char_indices().nth(start) else { return node.place.clone() };

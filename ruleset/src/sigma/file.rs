@@ -28,6 +28,9 @@ const LIMITS: Limits = Limits { depth: 64, expansion: 100_000, documents: true }
 /// How much `action: global` and `repeat` may add to a file, in nodes and sixteenths of bytes.
 const MAX_MERGED: usize = 2_000_000;
 
+/// Bytes that modifiers may make of the values of a file.
+const MAX_MADE: usize = 64 << 20;
+
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -48,7 +51,8 @@ pub(super) fn read(file: &SigmaText, placeholders: &Placeholders) -> Content {
     let mut faults = Faults::new(text);
     let (documents, broken_yaml) = yaml::documents(&file.path, text, LIMITS);
     let mut content = Content::default();
-    let mut reader = Reader { placeholders, builtin: file.origin == Origin::Builtin, content: &mut content };
+    let builtin = file.origin == Origin::Builtin;
+    let mut reader = Reader { placeholders, builtin, room: MAX_MADE, content: &mut content };
     if documents.is_empty() && broken_yaml.is_none() {
         let place = Place::new(&file.path, 1, 1);
         faults.warning(&place, "", "there is no rule in this file", "write one, or remove the file");
@@ -165,6 +169,8 @@ fn merge(to: &mut Node, from: Option<&Node>, added: &mut usize) {
 struct Reader<'c> {
     placeholders: &'c Placeholders,
     builtin: bool,
+    /// Bytes that modifiers may still make of values.
+    room: usize,
     content: &'c mut Content,
 }
 
@@ -259,7 +265,8 @@ impl Reader<'_> {
         faults: &mut Faults<'_>,
     ) -> (Option<crate::ir::sigma::Expr>, bool) {
         let mut unfilled = Vec::new();
-        let mut context = Context { faults, placeholders: self.placeholders, unfilled: &mut unfilled };
+        let (placeholders, room) = (self.placeholders, &mut self.room);
+        let mut context = Context { faults, placeholders, unfilled: &mut unfilled, room };
         let expr = members.get(what).and_then(|node| context.detection(node, what, reserved));
         (expr, !unfilled.is_empty())
     }

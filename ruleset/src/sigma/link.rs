@@ -23,6 +23,8 @@ use super::words::nearest;
 
 /// Tests that filters may add to all rules together.
 const MAX_FILTERED: usize = 5_000_000;
+/// Rules that all filters together may be compared with.
+const MAX_COMPARED: usize = 100_000_000;
 /// Correlations of correlations of correlations.
 const MAX_CHAIN: usize = 32;
 
@@ -156,10 +158,12 @@ impl Linker {
     /// Adds filters to the rules that they are for.
     fn filter(&mut self, filters: &[Filter]) {
         let mut added: FxHashMap<u32, Vec<Expr>> = FxHashMap::default();
-        let mut room = MAX_FILTERED;
+        let (mut room, mut compared) = (MAX_FILTERED, 0_usize);
         for filter in filters {
-            let chosen = self.filtered(filter);
-            let Some(left) = room.checked_sub(size(&filter.expr).saturating_mul(chosen.len())) else {
+            compared = compared.saturating_add(self.rules.len());
+            let chosen = if compared <= MAX_COMPARED { self.filtered(filter) } else { Vec::new() };
+            let left = room.checked_sub(size(&filter.expr).saturating_mul(chosen.len()));
+            let Some(left) = left.filter(|_| compared <= MAX_COMPARED) else {
                 let message = "the filters make the rules too large";
                 let help = "state product and service in the filter's logsource";
                 self.faults.push(Diagnostic::error(filter.place.clone(), &filter.title, message, help));

@@ -44,6 +44,7 @@ pub use pattern::Placeholders;
 use crate::diagnostic::Diagnostic;
 use crate::ir::sigma::SigmaSet;
 use crate::wazuh::Origin;
+use file::Content;
 
 /// A Sigma file.
 #[derive(Debug, Clone)]
@@ -84,9 +85,29 @@ pub struct Loaded {
 /// ```
 #[must_use]
 pub fn load(files: &[SigmaText], placeholders: &Placeholders) -> Loaded {
-    let contents = files.iter().map(|file| file::read(file, placeholders)).collect();
-    let (set, diagnostics) = link::link(contents);
+    let (set, diagnostics) = link::link(read(files, placeholders));
     Loaded { set, diagnostics }
+}
+
+/// What each file says, in their order; many files are read by several threads.
+fn read(files: &[SigmaText], placeholders: &Placeholders) -> Vec<Content> {
+    const FEW: usize = 256;
+    let read = |part: &[SigmaText]| -> Vec<Content> {
+        part.iter().map(|file| file::read(file, placeholders)).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    if files.len() < FEW || threads == 1 {
+        return read(files);
+    }
+    std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(threads));
+        let running: Vec<_> = parts.map(|part| scope.spawn(|| read(part))).collect();
+        let parts = running.into_iter().map(|part| match part.join() {
+            Ok(contents) => contents,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        parts.flatten().collect()
+    })
 }
 
 /// Whether a text is probably meant as a Sigma file: one of its lines begins a section that only these have. For telling

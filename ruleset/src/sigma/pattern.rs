@@ -11,7 +11,7 @@ use crate::ir::sigma::PatternPart;
 /// Patterns that one value may become.
 pub(super) const MAX_PATTERNS: usize = 10_000;
 /// Bytes that they may have together.
-const MAX_BYTES: usize = 4 << 20;
+pub(super) const MAX_BYTES: usize = 4 << 20;
 
 /// Values for `%name%`, by name without the percent signs. Values may have wildcards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub(super) struct Context<'c, 't> {
     pub(super) placeholders: &'c Placeholders,
     /// Placeholders without values that were met.
     pub(super) unfilled: &'c mut Vec<String>,
+    /// Bytes that modifiers may still make of values.
+    pub(super) room: &'c mut usize,
 }
 
 impl Context<'_, '_> {
@@ -99,6 +101,14 @@ impl Context<'_, '_> {
                 }
             }
             patterns = made;
+        }
+        if chain.expand || !chain.transforms.is_empty() {
+            let made = patterns.iter().map(|parts| 16 + pattern::weight(parts)).sum();
+            let Some(left) = self.room.checked_sub(made) else {
+                let help = "split the file, or the values with many dashes or placeholders";
+                return self.refuse(node, "modifiers make too much of the values of this file", help);
+            };
+            *self.room = left;
         }
         let test = |mut parts: Vec<PatternPart>| {
             if matches!(chain.site, Some(Site::Anywhere | Site::Start)) {

@@ -115,6 +115,14 @@ fn nothing_grows_without_end() {
     let deep = |levels: usize| format!("title: {}x{}", "[".repeat(levels), "]".repeat(levels));
     assert!(faults(&load_text(&deep(70)))[0].contains("such deep nesting"));
     assert!(faults(&load_text(&deep(100_000)))[0].contains("error"));
+    // Values that modifiers make thousands of times as large.
+    let value = format!("'-a -a -a -a -a {}'", "x".repeat(1000));
+    let values: Vec<&str> = vec![value.as_str(); 100];
+    let text = with_item(&format!("f|windash: [{}]", values.join(", ")));
+    assert!(faults(&load_text(&text))[0].contains("modifiers make too much"));
+    let condition = format!("s {}", "or s ".repeat(20_000));
+    let text = around(&format!("  s: {{a: 1}}\n  condition: {condition}"));
+    assert!(faults(&load_text(&text))[0].contains("more than 100000 bytes"));
     let many: String = (0..1001).map(|number| format!("  s{number}: {{a: 1}}\n")).collect();
     let found = faults(&load_text(&around(&format!("{many}  condition: s1"))));
     assert!(found[0].contains("more than 1000 selections"), "{found:?}");

@@ -223,3 +223,27 @@ fn sigma_files_are_told_from_others() {
         assert!(!is_sigma(other));
     }
 }
+
+/// Threads share the work; the order stays that of the files, and so does what is told first.
+#[test]
+fn ten_thousand_files_load_in_their_order() {
+    let text = |number: usize| {
+        let name = if number % 1000 == 7 { "same".to_owned() } else { format!("n{number}") };
+        let lists = "a|contains: [x, 'y*', z], b|re: '^c+$', d|startswith: [e, f]";
+        format!(
+            "title: t{number}\nname: {name}\nlogsource: {{product: p}}\ndetection: {{s: {{{lists}}}, condition: s}}"
+        )
+    };
+    let files: Vec<SigmaText> =
+        (0..10_000).map(|number| file(&format!("{number}.yml"), &text(number))).collect();
+    let loaded = load(&files, &Placeholders::default());
+    assert_eq!(loaded.set.rules.len(), 10_000);
+    assert!(
+        (0..)
+            .zip(&loaded.set.rules)
+            .all(|(number, rule): (usize, _)| rule.head.title == format!("t{number}"))
+    );
+    let places: Vec<&str> = loaded.diagnostics.iter().map(|fault| &*fault.place.file).collect();
+    assert_eq!(places.len(), 9);
+    assert_eq!((places[0], places[8]), ("1007.yml", "9007.yml"));
+}
