@@ -4,7 +4,6 @@
 //! faults on stderr and an error. Reading files is here and not in the ruleset crate, which does no input or output.
 
 use std::collections::BTreeSet;
-use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +12,10 @@ use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
-use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
+use threatlockdown_ruleset::{Texts, load};
 
-use super::home::{self, MAX_FILE_BYTES, Pipes, is_named_like_rules, place, unreadable};
+use super::home::{self, Pipes};
+use super::rule_files::RuleFiles;
 use super::{compiled, counted, report_faults};
 use crate::cli::RuleArgs;
 use crate::config::Rules;
@@ -23,7 +23,7 @@ use crate::config::Rules;
 /// What rules a command works with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Selection<'a> {
-    /// Files, or folders whose `*.xml` are taken.
+    /// Files, or folders of `*.xml` and Sigma's `*.yml`.
     pub(super) paths: &'a [PathBuf],
     /// Folder of an installation; the paths come on top of it.
     pub(super) home: Option<&'a Path>,
@@ -43,7 +43,7 @@ pub(super) struct Named<'a> {
 
 impl Selection<'_> {
     /// A pipe can be read only once.
-    fn pipes(&self) -> Pipes {
+    pub(super) fn pipes(&self) -> Pipes {
         if self.before.is_some() { Pipes::Refused } else { Pipes::Wanted }
     }
 }
@@ -118,8 +118,9 @@ impl Material {
             diagnostics.extend(home.diagnostics);
             looked_at.extend(home.looked_at);
         }
-        let (files, faults) = read(&selection);
+        let RuleFiles { texts: files, faults, folders } = RuleFiles::read(&selection);
         looked_at.extend(selection.paths.iter().cloned());
+        looked_at.extend(folders);
         looked_at.extend(files.iter().map(|file| PathBuf::from(&*file.path)));
         looked_at.extend(faults.iter().map(|fault| PathBuf::from(&*fault.place.file)));
         files.into_iter().for_each(|file| texts.add(file));
@@ -178,112 +179,9 @@ pub(super) fn summary(diagnostics: &[Diagnostic]) -> String {
     format!("{}, {}", counted(errors, "error"), counted(diagnostics.len() - errors, "warning"))
 }
 
-/// The files of the paths, those of a folder sorted by their bare names.
-fn read(selection: &Selection<'_>) -> (Vec<RuleText>, Vec<Diagnostic>) {
-    let mut texts = Vec::new();
-    let mut faults = Vec::new();
-    for path in selection.paths {
-        match files(selection, path) {
-            Ok(files) if files.is_empty() => {
-                let message = "no *.xml in this folder";
-                faults.push(Diagnostic::warning(
-                    place(path),
-                    "",
-                    message,
-                    "put rule files into it, or name a file",
-                ));
-            }
-            Ok(files) => {
-                for file in files {
-                    // What only lies in a folder is no pipe that somebody fills.
-                    let pipes = if file == *path { selection.pipes() } else { Pipes::Refused };
-                    match home::read_bounded(&file, MAX_FILE_BYTES, pipes) {
-                        Ok(text) => {
-                            let path = file.to_string_lossy().into();
-                            texts.push(RuleText { path, text, origin: Origin::User });
-                        }
-                        Err(error) => faults.push(unreadable(&file, &error)),
-                    }
-                }
-            }
-            Err(error) => faults.push(unreadable(path, &error)),
-        }
-    }
-    (texts, faults)
-}
-
-fn files(selection: &Selection<'_>, path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let is_folder = std::fs::metadata(path)?.is_dir();
-    match selection.before.map(|before| before.folders.contains(path)) {
-        Some(true) if !is_folder => return Err(Error::other("it was a folder and is one no longer")),
-        Some(false) if is_folder => return Err(Error::other("it was a file and is a folder now")),
-        _ => {}
-    }
-    if !is_folder {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let file = entry?.path();
-        // A folder of such a name is not passed over: it may stand where a file was.
-        if is_named_like_rules(&file) {
-            files.push(file);
-        }
-    }
-    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read_all(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
-        read(&Selection { paths, home: None, builtin: true, compiled: None, before: None })
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_regular_file_in_a_folder_is_a_fault_and_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/dev/null", folder.path().join("a.xml")).unwrap();
-        std::fs::create_dir(folder.path().join("b.xml")).unwrap();
-        let (texts, faults) = read_all(&[folder.path().to_path_buf()]);
-        assert!(texts.is_empty());
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert_eq!(faults.len(), 2);
-        for (fault, name) in faults.iter().zip(["a.xml", "b.xml"]) {
-            let expected = format!("{name}:1:1: error: cannot read: it is not a regular file");
-            assert!(fault.contains(&expected), "{fault}");
-        }
-    }
-
-    #[test]
-    fn a_folder_gives_its_xml_files_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.xml", "a.xml", "c.XML", "readme.txt"] {
-            std::fs::write(folder.path().join(name), name).unwrap();
-        }
-        std::fs::create_dir(folder.path().join("deeper")).unwrap();
-        let (texts, faults) = read_all(&[folder.path().to_path_buf()]);
-        let names: Vec<&[u8]> = texts.iter().map(|text| text.text.as_slice()).collect();
-        assert_eq!(names, [b"a.xml", b"b.xml", b"c.XML"]);
-        assert_eq!(faults, []);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_a_fault_and_the_rest_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let good = folder.path().join("good.xml");
-        std::fs::write(&good, "x").unwrap();
-        let empty = folder.path().join("empty");
-        std::fs::create_dir(&empty).unwrap();
-        let (texts, faults) = read_all(&[folder.path().join("none.xml"), good, empty]);
-        assert_eq!(texts.len(), 1);
-        assert_eq!(faults.len(), 2);
-        assert!(faults[0].to_string().contains("none.xml:1:1: error: cannot read"), "{}", faults[0]);
-        assert!(faults[1].to_string().contains("empty:1:1: warning: no *.xml"), "{}", faults[1]);
-    }
 
     fn write(folder: &Path, files: &[(&str, &str)]) {
         for (name, text) in files {
@@ -314,6 +212,24 @@ mod tests {
         let loaded =
             load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None, before: None });
         assert!(loaded.program.is_none() && loaded.diagnostics[0].message.contains("no decoder shop"));
+    }
+
+    #[test]
+    fn sigma_rules_lie_beside_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let sigma = "title: t\nlogsource: {product: aws}\ndetection:\n  s: {eventName: X}\n  condition: s\n";
+        write(folder.path(), &[("a.xml", &rule(100_001, "json")), ("cloud/b.yml", sigma)]);
+        let paths = [folder.path().to_path_buf()];
+        let load =
+            || load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None, before: None });
+        let loaded = load();
+        assert!(loaded.program.is_some(), "{:?}", loaded.diagnostics);
+        assert_eq!(loaded.set.sigma.rules.len(), 1);
+        write(folder.path(), &[("cloud/b.yml", &sigma.replace("condition: s", "condition: x"))]);
+        let loaded = load();
+        assert!(loaded.program.is_none());
+        let fault = loaded.diagnostics[0].to_string();
+        assert!(fault.contains("cloud/b.yml:5:14: error: there is no selection x"), "{fault}");
     }
 
     #[test]
