@@ -1,0 +1,56 @@
+"""The product's mappings, as far as Sigma rules are concerned.
+
+Enters: the folder of mapping files. Leaves: for each log source that rules can look at, its name, the Sigma log sources
+that it stands for, and where the fields that rules name stand in its raw records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from sigma.rule import SigmaLogSource
+
+
+@dataclass(frozen=True)
+class Source:
+    """A log source of the product."""
+
+    name: str
+    logsources: tuple[dict[str, str], ...]
+    fields: dict[str, tuple[str, ...]]
+
+    def is_looked_at_by(self, logsource: SigmaLogSource) -> bool:
+        """Whether every part that the rule states is this source's."""
+        stated = {
+            part: value.lower()
+            for part in ("category", "product", "service")
+            if (value := getattr(logsource, part)) is not None
+        }
+        return any(
+            all(own.get(part) == value for part, value in stated.items()) for own in self.logsources
+        )
+
+    def paths(self, field: str) -> tuple[str, ...]:
+        """Where a field stands in a record; the first path that is present counts."""
+        return self.fields.get(field, (field,))
+
+
+def read_sources(folder: Path) -> list[Source]:
+    """All sources with Sigma log sources, in the order of their files."""
+    sources = []
+    for path in sorted(folder.glob("*.yaml")):
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+        section = mapping.get("sigma") or {}
+        logsources = tuple(
+            {part: value.lower() for part, value in logsource.items()}
+            for logsource in section.get("logsources") or ()
+        )
+        if logsources:
+            fields = {
+                name: (paths,) if isinstance(paths, str) else tuple(paths)
+                for name, paths in (section.get("fields") or {}).items()
+            }
+            sources.append(Source(mapping["source"], logsources, fields))
+    return sources
