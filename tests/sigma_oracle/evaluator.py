@@ -9,6 +9,7 @@ value is a row, and each comparison that the backend writes is asked of the rows
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import re
 import sqlite3
@@ -29,6 +30,8 @@ from sigma.types import (
     SigmaExpansion,
     SigmaFieldReference,
     SigmaNull,
+    SigmaTimestampPart,
+    TimestampPart,
 )
 from sources import Source
 
@@ -38,6 +41,7 @@ DEVIATIONS = {
     "and knows one spelling of IPv6; here an address lies in a network",
     "lt, lte, gt, gte": "a column of text is compared as text, where 9 > 10; here as numbers",
     "true, false": "the backend also takes 1 and 0, since its tables may store truth values so; records have true and false",
+    "week": "the backend counts from the year's first Monday (0 to 53); here weeks are those of ISO 8601",
     "exists": "a table cannot tell null from absent; the specification: presence only, whether empty or null",
     "re": "SQLite has no regular expressions of its own; Python's with ASCII classes are PCRE's where the specification "
     "allows them",
@@ -46,7 +50,7 @@ DEVIATIONS = {
 SCHEMA = """
 CREATE TABLE event (id INTEGER PRIMARY KEY);
 CREATE TABLE present (event INTEGER, field TEXT, PRIMARY KEY (event, field));
-CREATE TABLE field_value (event INTEGER, field TEXT, value TEXT COLLATE NOCASE, number REAL);
+CREATE TABLE field_value (event INTEGER, field TEXT, is_null INTEGER, value TEXT COLLATE NOCASE, number REAL);
 CREATE TABLE any_value (event INTEGER, value TEXT COLLATE NOCASE);
 """
 INDEXES = """
@@ -75,7 +79,7 @@ class ValueBackend(sqliteBackend):
             case SigmaExpansion():
                 return super().convert_condition_field_eq_val(cond, state)
             case SigmaNull():
-                return f"NOT {exists('field_value', cond.field, 'one.value IS NOT NULL')}"
+                return f"NOT {exists('field_value', cond.field, 'NOT one.is_null')}"
             case SigmaExists() as wanted:
                 found = exists("present", cond.field)
                 return found if wanted else f"NOT {found}"
@@ -84,6 +88,8 @@ class ValueBackend(sqliteBackend):
                 return exists("field_value", cond.field, exists("field_value", other, comparison, "two"))
             case SigmaCIDRExpression(cidr=cidr):
                 return exists("field_value", cond.field, f"in_network(one.value, '{cidr}')")
+            case SigmaTimestampPart(timestamp_part=TimestampPart.WEEK, number=week):
+                return exists("field_value", cond.field, f"iso_week(one.value) = {week}")
             case SigmaCompareExpression():
                 column = "one.number"
             case _:
@@ -125,6 +131,7 @@ class Table:
     def __init__(self, source: Source, fields: Iterable[str], records: Iterable[Record]) -> None:
         self.connection = sqlite3.connect(":memory:")
         self.connection.create_function("regexp", 2, is_found, deterministic=True)
+        self.connection.create_function("iso_week", 1, iso_week, deterministic=True)
         self.connection.create_function("in_network", 2, is_in_network, deterministic=True)
         self.connection.executescript(SCHEMA)
         known = sorted(set(fields))
@@ -142,7 +149,7 @@ class Table:
                 continue
             execute("INSERT INTO present VALUES (?, ?)", (event, field))
             rows = ((event, field, *columns(value)) for value in spread(found))
-            executemany("INSERT INTO field_value VALUES (?, ?, ?, ?)", rows)
+            executemany("INSERT INTO field_value VALUES (?, ?, ?, ?, ?)", rows)
 
     def matches(self, backend: ValueBackend, rule: SigmaRule) -> list[int]:
         """Numbers of the records that the rule matches; of several conditions one is enough."""
@@ -152,8 +159,11 @@ class Table:
         return sorted(found)
 
 
-def columns(value: Any) -> tuple[str | None, float | None]:
-    return (None, None) if value is None else (text(value), number(value))
+def columns(value: Any) -> tuple[bool, str | None, float | None]:
+    """A value as a row; an object is there but has no text."""
+    if value is None or isinstance(value, dict):
+        return value is None, None, None
+    return False, text(value), number(value)
 
 
 @lru_cache(maxsize=None)
@@ -172,3 +182,12 @@ def is_in_network(value: str | None, network: str) -> bool:
         return ipaddress.ip_address(value or "") in ipaddress.ip_network(network)
     except ValueError:
         return False
+
+
+def iso_week(value: str | None) -> int | None:
+    """The week that a time in UTC lies in."""
+    try:
+        time = datetime.datetime.fromisoformat((value or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return time.astimezone(datetime.timezone.utc).isocalendar().week

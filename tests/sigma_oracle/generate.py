@@ -151,7 +151,7 @@ def neighbours(
         yield moved
         yield changed(moved, source, field, "in the first place")
     above, _, last = path.rpartition(".")
-    if above and isinstance(at(base, above)[0], dict):
+    if above and any(isinstance(inner, dict) for inner in at(base, above)):
         # The object that holds the field, once more as an element of a list.
         listed = copy.deepcopy(base)
         inner = at(listed, above)[0]

@@ -7,11 +7,14 @@ there can be several values; a value that is an object stands for its JSON text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 Record = dict[str, Any]
 
+#: A number as JSON writes it.
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 #: The member of an object that keeps a text which has to stand where the object is.
 BESIDE = "oracleText"
 
@@ -22,7 +25,7 @@ def compact(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """What a test of text looks at."""
+    """What a test of text looks at: numbers and truth values as JSON writes them."""
     return value if isinstance(value, str) else compact(value)
 
 
@@ -30,11 +33,7 @@ def number(value: Any) -> float | None:
     """What a numeric comparison looks at: a number, written as one or as text."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    try:
-        parsed = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return None
-    return float(parsed) if isinstance(parsed, (int, float)) and not isinstance(parsed, bool) else None
+    return float(value) if NUMBER.fullmatch(str(value)) else None
 
 
 def place(record: Record, path: str, value: Any) -> None:
@@ -62,16 +61,16 @@ def remove(record: Record, path: str) -> None:
     record.pop(last, None)
 
 
-def at(record: Record, path: str) -> list[Any]:
-    """What stands at a path, lists as they are; nothing where there is no such member."""
-    found: list[Any] = [record]
-    for part in path.split("."):
-        found = [
-            inner[part]
-            for value in found
-            for inner in spread(value)
-            if isinstance(inner, dict) and part in inner
-        ]
+def at(value: Any, path: str) -> list[Any]:
+    """What stands at a path, lists as they are; nothing where there is no such member. Letter case of names does not count;
+    of members with one name the first that leads to the end of the path does.
+    """
+    part, _, rest = path.partition(".")
+    found: list[Any] = []
+    for inner in spread(value):
+        members = inner.items() if isinstance(inner, dict) else ()
+        ways = ([member] if not rest else at(member, rest) for name, member in members if name.lower() == part.lower())
+        found.extend(next(filter(None, ways), []))
     return found
 
 

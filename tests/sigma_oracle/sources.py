@@ -33,8 +33,8 @@ class Source:
         )
 
     def paths(self, field: str) -> tuple[str, ...]:
-        """Where a field stands in a record; the first path that is present counts."""
-        return self.fields.get(field, (field,))
+        """Where a field stands in a record; the first path that is present counts. Letter case of names does not."""
+        return self.fields.get(field.lower(), (field,))
 
 
 def read_sources(folder: Path) -> list[Source]:
@@ -49,7 +49,7 @@ def read_sources(folder: Path) -> list[Source]:
         )
         if logsources:
             fields = {
-                name: (paths,) if isinstance(paths, str) else tuple(paths)
+                name.lower(): (paths,) if isinstance(paths, str) else tuple(paths)
                 for name, paths in (section.get("fields") or {}).items()
             }
             sources.append(Source(mapping["source"], logsources, fields))
