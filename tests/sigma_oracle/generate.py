@@ -2,12 +2,14 @@
 
 Enters: a rule and the source that it looks at. Leaves: records that satisfy the rule in each way that its condition
 allows, records in which a filter holds, and for each field of them records that differ in this field alone: absent, null,
-empty, in other letter case, embedded, cut, as a list, as a number or text.
+empty, in other letter case, embedded, cut, as a list, as a number or text. And records that are mixed from those of
+several rules.
 """
 
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,9 @@ WORDS = "oracleWords"
 CHANGED = 6
 #: Values of a field that are tried in a record.
 VALUES = 8
+
+#: Records that are put together from two others, of whatever rules.
+MIXED = 2_000
 
 Test = ConditionFieldEqualsValueExpression | ConditionValueExpression
 
@@ -150,14 +155,36 @@ def neighbours(
         place(moved, other, value)
         yield moved
         yield changed(moved, source, field, "in the first place")
+    renamed = changed(base, source, field, ABSENT)
+    place(renamed, path.swapcase(), value)
+    yield renamed
     above, _, last = path.rpartition(".")
     if above and any(isinstance(inner, dict) for inner in at(base, above)):
         # The object that holds the field, once more as an element of a list.
-        listed = copy.deepcopy(base)
-        inner = at(listed, above)[0]
-        remove(listed, above)
-        place(listed, above, [{last: "something else"}, inner])
-        yield listed
+        elements = copy.deepcopy(base)
+        inner = at(elements, above)[0]
+        remove(elements, above)
+        place(elements, above, [{last: "something else"}, inner])
+        yield elements
+
+
+def mixtures(records: list[Record], seed: int = 1) -> Iterator[Record]:
+    """Records that have what two others have, so that one event meets several rules; both values as a list where they differ."""
+    choice = random.Random(seed)
+    for _ in range(min(MIXED, len(records))):
+        one, other = choice.choices(records, k=2)
+        yield merged(one, other)
+
+
+def merged(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        alike = {name: merged(one[name], other[name]) for name in one.keys() & other.keys()}
+        return {name: alike.get(name, (one | other)[name]) for name in one | other}
+    return one if one == other else [*listed(one), *listed(other)]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def paths(source: Source, field: str | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import Table, ValueBackend
-from generate import records_for
+from generate import mixtures, records_for
 from records import Record, compact
 from sigma.collection import SigmaCollection
 from sigma.conditions import ConditionFieldEqualsValueExpression
@@ -78,6 +78,8 @@ def judge(source: Source, rules: list[SigmaRule], out: Path) -> dict[str, Any]:
         for record in records_for(rule, source):
             if record:
                 lines.setdefault(compact(record), record)
+    for record in mixtures(list(lines.values())):
+        lines.setdefault(compact(record), record)
     file = out / f"{source.name}.jsonl"
     file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     fields = {field for rule in rules for field in fields_of(rule)}
