@@ -145,11 +145,24 @@ class Table:
         executemany("INSERT INTO any_value VALUES (?, ?)", ((event, text(leaf)) for leaf in leaves(record)))
         for field in fields:
             found = next(filter(None, (at(record, path) for path in source.paths(field))), None)
-            if found is None:
-                continue
-            execute("INSERT INTO present VALUES (?, ?)", (event, field))
-            rows = ((event, field, *columns(value)) for value in spread(found))
-            executemany("INSERT INTO field_value VALUES (?, ?, ?, ?, ?)", rows)
+            if found is not None:
+                execute("INSERT INTO present VALUES (?, ?)", (event, field))
+            self._insert_values(source, event, field, list(spread(found or [])))
+
+    def _insert_values(self, source: Source, event: int, field: str, values: list[Any]) -> None:
+        rows = [columns(value) for value in values]
+        is_null = all(row[0] for row in rows)
+        for wording in source.wordings(field):
+            if wording.record is None:
+                said = is_null
+            else:
+                said = any(is_like(value, wording.record) for value in values)
+            if said:
+                # What rules say then stands beside what the record says.
+                rows.append((is_null, wording.rule, number(wording.rule)))
+        self.connection.executemany(
+            "INSERT INTO field_value VALUES (?, ?, ?, ?, ?)", ((event, field, *row) for row in rows)
+        )
 
     def matches(self, backend: ValueBackend, rule: SigmaRule) -> list[int]:
         """Numbers of the records that the rule matches; of several conditions one is enough."""
@@ -164,6 +177,12 @@ def columns(value: Any) -> tuple[bool, str | None, float | None]:
     if value is None or isinstance(value, dict):
         return value is None, None, None
     return False, text(value), number(value)
+
+
+def is_like(value: Any, words: str) -> bool:
+    """Whether a value is what a mapping says, in whatever letter case."""
+    pattern = ".*".join(map(re.escape, words.split("*")))
+    return not isinstance(value, dict) and re.fullmatch(pattern, text(value), re.ASCII | re.I | re.S) is not None
 
 
 @lru_cache(maxsize=None)

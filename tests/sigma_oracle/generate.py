@@ -35,7 +35,7 @@ CHANGED = 6
 VALUES = 8
 
 #: Records that are put together from two others, of whatever rules.
-MIXED = 2_000
+MIXED = 1_000
 
 Test = ConditionFieldEqualsValueExpression | ConditionValueExpression
 
@@ -88,7 +88,7 @@ def records_of(literals: list[Literal], source: Source, is_changed: bool) -> Ite
     yield base
     for field, tests in wanted.items():
         values = candidates(tests)
-        for value in values[1:VALUES]:
+        for value in [*values[1:VALUES], *in_other_words(source, field, values)]:
             yield changed(base, source, field, value)
         if is_changed:
             yield from neighbours(base, source, field, tests, values[0])
@@ -122,6 +122,14 @@ def candidates(tests: list[Literal]) -> list[Any]:
     first = [hits(value)[0] for value in ordered]
     joined = "".join(str(value) for value in first)
     return [joined, first, " ".join(str(value) for value in first), *first]
+
+
+def in_other_words(source: Source, field: str | None, values: list[Any]) -> Iterator[Any]:
+    """What the source's records say for these values."""
+    wanted = {value.lower() for value in values if isinstance(value, str)}
+    for wording in source.wordings(field or ""):
+        if wording.rule.lower() in wanted:
+            yield ABSENT if wording.record is None else wording.record.replace("*", "any/thing")
 
 
 def is_absence(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """The product's mappings, as far as Sigma rules are concerned.
 
 Enters: the folder of mapping files. Leaves: for each log source that rules can look at, its name, the Sigma log sources
-that it stands for, and where the fields that rules name stand in its raw records.
+that it stands for, where the fields that rules name stand in its raw records, and which values it says in other words.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ from sigma.rule import SigmaLogSource
 
 
 @dataclass(frozen=True)
+class Wording:
+    """What a record says, `*` for anything, or `None` where it says nothing; and what rules say then."""
+
+    record: str | None
+    rule: str
+
+
+@dataclass(frozen=True)
 class Source:
     """A log source of the product."""
 
     name: str
     logsources: tuple[dict[str, str], ...]
     fields: dict[str, tuple[str, ...]]
+    values: dict[str, tuple[Wording, ...]]
 
     def is_looked_at_by(self, logsource: SigmaLogSource) -> bool:
         """Whether every part that the rule states is this source's."""
@@ -35,6 +44,10 @@ class Source:
     def paths(self, field: str) -> tuple[str, ...]:
         """Where a field stands in a record; the first path that is present counts. Letter case of names does not."""
         return self.fields.get(field.lower(), (field,))
+
+    def wordings(self, field: str) -> tuple[Wording, ...]:
+        """Values of a field that records say otherwise than rules."""
+        return self.values.get(field.lower(), ())
 
 
 def read_sources(folder: Path) -> list[Source]:
@@ -52,5 +65,9 @@ def read_sources(folder: Path) -> list[Source]:
                 name.lower(): (paths,) if isinstance(paths, str) else tuple(paths)
                 for name, paths in (section.get("fields") or {}).items()
             }
-            sources.append(Source(mapping["source"], logsources, fields))
+            values = {
+                name.lower(): tuple(Wording(record, rule) for record, rule in words.items())
+                for name, words in (section.get("values") or {}).items()
+            }
+            sources.append(Source(mapping["source"], logsources, fields, values))
     return sources
