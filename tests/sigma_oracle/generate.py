@@ -81,7 +81,7 @@ def one_at_a_time(parts: list[list[list[Literal]]]) -> list[list[Literal]]:
 
 def records_of(literals: list[Literal], source: Source, is_changed: bool) -> Iterator[Record]:
     """Records in which these tests come out as wanted, as far as that can be seen without evaluating."""
-    wanted = by_field(literals)
+    wanted = by_field(literals, source)
     base: Record = {}
     for field, tests in wanted.items():
         put(base, source, field, candidates(tests)[0])
@@ -94,13 +94,17 @@ def records_of(literals: list[Literal], source: Source, is_changed: bool) -> Ite
             yield from neighbours(base, source, field, tests, values[0])
 
 
-def by_field(literals: list[Literal]) -> dict[str | None, list[Literal]]:
+def by_field(literals: list[Literal], source: Source) -> dict[str | None, list[Literal]]:
+    """The tests of each field; fields that stand at one place in records of the source are one."""
     wanted: dict[str | None, list[Literal]] = {}
+    named: dict[str, str | None] = {}
     for literal in literals:
-        field = getattr(literal.test, "field", None)
-        wanted.setdefault(field, []).append(literal)
+        fields = [getattr(literal.test, "field", None)]
         if isinstance(literal.test.value, SigmaFieldReference):
-            wanted.setdefault(literal.test.value.field, []).append(literal)
+            fields.append(literal.test.value.field)
+        for field in fields:
+            field = named.setdefault(paths(source, field)[0].lower(), field)
+            wanted.setdefault(field, []).append(literal)
     return wanted
 
 
