@@ -149,9 +149,7 @@ def place_in_text(value: Any) -> int:
     return 0 if closes and not opens else 2 if opens and not closes else 1
 
 
-def neighbours(
-    base: Record, source: Source, field: str | None, tests: list[Literal], value: Any
-) -> Iterator[Record]:
+def neighbours(base: Record, source: Source, field: str | None, tests: list[Literal], value: Any) -> Iterator[Record]:
     """Records that differ from one in a field."""
     yield changed(base, source, field, ABSENT)
     if value is ABSENT:

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evaluator import Table, ValueBackend
 from generate import mixtures, records_for
+from queries import ValueBackend
 from records import Record, compact
 from sigma.collection import SigmaCollection
 from sigma.conditions import ConditionFieldEqualsValueExpression
@@ -24,6 +24,7 @@ from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 from sigma.types import SigmaFieldReference
 from sources import Source, read_sources
+from table import Table
 
 
 def main() -> int:

@@ -37,9 +37,7 @@ class Source:
             for part in ("category", "product", "service")
             if (value := getattr(logsource, part)) is not None
         }
-        return any(
-            all(own.get(part) == value for part, value in stated.items()) for own in self.logsources
-        )
+        return any(all(own.get(part) == value for part, value in stated.items()) for own in self.logsources)
 
     def paths(self, field: str) -> tuple[str, ...]:
         """Where a field stands in a record; the first path that is present counts. Letter case of names does not."""
@@ -57,8 +55,7 @@ def read_sources(folder: Path) -> list[Source]:
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
         section = mapping.get("sigma") or {}
         logsources = tuple(
-            {part: value.lower() for part, value in logsource.items()}
-            for logsource in section.get("logsources") or ()
+            {part: value.lower() for part, value in logsource.items()} for logsource in section.get("logsources") or ()
         )
         if logsources:
             fields = {
