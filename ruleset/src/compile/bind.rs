@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use super::sigma::SigmaField;
 use crate::decode::mapping::{Mapping, Normalise};
 use crate::decode::paths::{Derive, PathTree, Wrap};
 use crate::decode::statics::STATIC;
 use crate::ir::DecoderIndex;
-use super::sigma::SigmaField;
 use crate::program::{ALTERNATIVES, Binding, Extra, Given, SigmaBinding, Subject, SubjectPlace, View};
 
 pub(super) fn bind(
@@ -115,7 +115,8 @@ fn enveloped_view(
 /// Their slots are those behind the subjects.
 fn sigma_fields(fields: &[SigmaField], below: &str, subjects: usize) -> Vec<Field> {
     let field = |(path, slot): &SigmaField| {
-        let path = if below.is_empty() { path.clone() } else { format!("{}.{path}", below.to_ascii_lowercase()) };
+        let path =
+            if below.is_empty() { path.clone() } else { format!("{}.{path}", below.to_ascii_lowercase()) };
         (path, slot_index(subjects).saturating_add(*slot), Derive::Sigma)
     };
     fields.iter().map(field).collect()
@@ -143,13 +144,7 @@ fn at_the_top(name: &str, slot: u32, kind: Kind, fields: &mut Vec<Field>) {
     fields.push((name.to_owned(), slot, derive));
 }
 
-fn view(
-    fields: &[Field],
-    sigma: Vec<Field>,
-    extras: Vec<Field>,
-    subjects: usize,
-    given: Vec<Given>,
-) -> View {
+fn view(fields: &[Field], sigma: Vec<Field>, extras: Vec<Field>, subjects: usize, given: Vec<Given>) -> View {
     let borrow = |(name, slot, derive): &Field| (name.clone(), *slot, *derive);
     let tests: Vec<Field> =
         fields.iter().filter(|(_, slot, _)| (*slot as usize) < subjects).map(borrow).chain(sigma).collect();

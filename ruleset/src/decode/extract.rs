@@ -83,7 +83,9 @@ impl Found {
 
     /// Moves a range of a part of the record to where it is in the whole.
     pub(crate) fn shift(&mut self, by: usize) {
-        if let Self::Bytes { start, end } | Self::Json { start, end, .. } | Self::List { start, end, .. } = self {
+        if let Self::Bytes { start, end } | Self::Json { start, end, .. } | Self::List { start, end, .. } =
+            self
+        {
             let by = u32::try_from(by).unwrap_or(u32::MAX);
             (*start, *end) = (start.saturating_add(by), end.saturating_add(by));
         }

@@ -14,6 +14,8 @@ use super::text::{span, write_json};
 pub(crate) enum Value<'v> {
     Null,
     Object,
+    /// A list; its elements follow.
+    List,
     /// A string, or a scalar as JSON writes it.
     Text(&'v [u8]),
 }
@@ -36,6 +38,9 @@ impl Lists<'_> {
             Some(Node::Array { len, .. }) => {
                 if !self.leads_through(node) {
                     return false;
+                }
+                if self.ends_at(node) {
+                    visit(Value::List);
                 }
                 let mut next = at + 1;
                 for _ in 0..*len {
@@ -102,6 +107,6 @@ pub(crate) fn visit_scalar(node: Node<'_>, text: &mut String, visit: &mut dyn Fn
             visit(Value::Text(text.as_bytes()));
         }
         Node::Object { .. } => visit(Value::Object),
-        Node::Array { .. } => {}
+        Node::Array { .. } => visit(Value::List),
     }
 }

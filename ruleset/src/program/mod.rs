@@ -25,11 +25,11 @@ use crate::ir::{
 pub(crate) use lists::{ListCheck, Lists};
 pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals, Part};
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
-pub use sigma::{Sigma, SigmaRule};
 pub(crate) use sigma::{
     KEYWORDS, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
     SigmaSubjectIndex, SlotRange,
 };
+pub use sigma::{Sigma, SigmaRule};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
@@ -91,7 +91,8 @@ impl Program {
 
     /// Names of the sources that a Sigma rule looks at.
     pub fn sources_of(&self, rule: crate::ir::sigma::SigmaRuleIndex) -> impl Iterator<Item = &str> {
-        let looks = move |binding: &&Binding| binding.mapping.sigma.fits(&self.sigma.rules[rule as usize].logsource);
+        let looks =
+            move |binding: &&Binding| binding.mapping.sigma.fits(&self.sigma.rules[rule as usize].logsource);
         self.bindings.iter().filter(looks).map(|binding| &*binding.mapping.source)
     }
 

@@ -34,7 +34,8 @@ impl Sigma {
 
     /// The field of that name, where a rule or a correlation names it; letter case does not count.
     pub(crate) fn subject(&self, name: &str) -> Option<SigmaSubjectIndex> {
-        let position = self.subjects.iter().skip(1).position(|subject| subject.name.eq_ignore_ascii_case(name));
+        let position =
+            self.subjects.iter().skip(1).position(|subject| subject.name.eq_ignore_ascii_case(name));
         position.and_then(|position| u32::try_from(position + 1).ok())
     }
 }

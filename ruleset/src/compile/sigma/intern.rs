@@ -160,7 +160,11 @@ impl Interner {
     }
 
     /// What the opposite of a predicate demands: the absence of an absence is a presence.
-    pub(super) fn opposite_demand(&self, subject: SigmaSubjectIndex, predicate: SigmaPredicateIndex) -> Demand {
+    pub(super) fn opposite_demand(
+        &self,
+        subject: SigmaSubjectIndex,
+        predicate: SigmaPredicateIndex,
+    ) -> Demand {
         match &self.tests[predicate as usize] {
             Raw::Other(SigmaPredicate::Null | SigmaPredicate::Exists(false)) if subject != KEYWORDS => {
                 Demand::Presence
@@ -192,7 +196,8 @@ impl Interner {
                 true => None,
                 false => Some(LiteralSet::new(&gathered.literals, &candidates)?),
             };
-            let patterns = gathered.patterns.iter().filter_map(|predicate| Some((*predicate, matcher(*predicate)?)));
+            let patterns =
+                gathered.patterns.iter().filter_map(|predicate| Some((*predicate, matcher(*predicate)?)));
             let patterns = PatternSet::new(patterns);
             for predicate in patterns.iter().flat_map(PatternSet::predicates) {
                 joined[*predicate as usize] = true;

@@ -6,22 +6,18 @@
 mod cover;
 mod intern;
 mod patterns;
-#[cfg(test)]
-mod tests;
 
 use self::cover::{Cover, Item, cover};
 use self::intern::Interner;
-use super::attack::Techniques;
+use super::attack::{Techniques, tactics_of};
 use crate::decode::mapping::{Format, Mapping};
 use crate::decode::paths::MAX_PARTS;
 use crate::decode::tree::Decoders;
 use crate::diagnostic::Diagnostic;
 use crate::ir::OrderField;
-use crate::ir::sigma::{
-    CorrelationKind, Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet,
-};
+use crate::ir::sigma::{CorrelationKind, Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet};
 use crate::program::{
-    KEYWORDS, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
+    KEYWORDS, Mitre, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
 };
 
 /// Deepest nesting of an expression that is accepted: it is evaluated one call per level.
@@ -84,10 +80,16 @@ fn program_rule(rule: &IrRule, expr: SigmaExpr, attack: &Techniques) -> SigmaRul
     let logsource = &rule.logsource;
     let parts = [&logsource.product, &logsource.service, &logsource.category];
     let parts = parts.into_iter().flatten().cloned();
+    let mitre = attack.describe(&rule.head.mitre, &[]);
+    let tactics = tactics_of(&rule.head.tags);
     SigmaRule {
         head: rule.head.clone(),
         logsource: logsource.clone(),
-        mitre: attack.describe(&rule.head.mitre, &[]),
+        mitre: Mitre {
+            // What the rule itself says, where it says anything.
+            tactic: if tactics.is_empty() { mitre.tactic } else { tactics },
+            ..mitre
+        },
         groups: std::iter::once("sigma".to_owned()).chain(parts).collect(),
         expr,
     }
@@ -190,9 +192,9 @@ fn correlated_fields(correlation: &SigmaCorrelation, interner: &mut Interner, ru
     let counted: &[String] = match &correlation.kind {
         CorrelationKind::ValueCount { fields, .. } => fields,
         CorrelationKind::Value { field, .. } => std::slice::from_ref(field),
-        CorrelationKind::EventCount(_) | CorrelationKind::Temporal(_) | CorrelationKind::TemporalOrdered(_) => {
-            &[]
-        }
+        CorrelationKind::EventCount(_)
+        | CorrelationKind::Temporal(_)
+        | CorrelationKind::TemporalOrdered(_) => &[],
     };
     let grouped = correlation.group_by.iter().flat_map(|group| group.fields.iter().flatten());
     let subjects: Vec<SigmaSubjectIndex> =

@@ -15,8 +15,7 @@ pub(super) enum Shape {
 }
 
 /// One character of UTF-8.
-const ANY_ONE: &str =
-    r"(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf][\x80-\xbf][\x80-\xbf])";
+const ANY_ONE: &str = r"(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf][\x80-\xbf][\x80-\xbf])";
 
 /// The pattern, which must fit the whole value, or `anywhere` in it.
 pub(super) fn shape(pattern: &Pattern, anywhere: bool) -> Shape {
@@ -108,7 +107,8 @@ mod tests {
     #[test]
     fn a_question_mark_is_one_character() {
         let one = regex_of("a?b").unwrap();
-        for (text, expected) in [("axb", true), ("AéB", true), ("a😀b", true), ("ab", false), ("axxb", false), ("a\nb", true)]
+        for (text, expected) in
+            [("axb", true), ("AéB", true), ("a😀b", true), ("ab", false), ("axxb", false), ("a\nb", true)]
         {
             assert_eq!(one.is_match(text.as_bytes()), expected, "{text}");
         }
@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn the_whole_value_must_fit() {
         let two = regex_of("a*b*c").unwrap();
-        for (text, expected) in [("abc", true), ("a.b\n.C", true), ("abcd", false), ("abc\n", false), ("xabc", false)] {
+        for (text, expected) in
+            [("abc", true), ("a.b\n.C", true), ("abcd", false), ("abc\n", false), ("xabc", false)]
+        {
             assert_eq!(two.is_match(text.as_bytes()), expected, "{text}");
         }
         assert!(regex_of("*a*b*").unwrap().is_match(b"xaxbx"));

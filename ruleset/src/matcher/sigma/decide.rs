@@ -12,7 +12,11 @@ use crate::program::{SigmaPredicate, SigmaSubjectIndex};
 
 impl Search<'_> {
     /// Whether a text of the field passes.
-    pub(super) fn any_text(&mut self, subject: SigmaSubjectIndex, mut test: impl FnMut(&[u8]) -> bool) -> bool {
+    pub(super) fn any_text(
+        &mut self,
+        subject: SigmaSubjectIndex,
+        mut test: impl FnMut(&[u8]) -> bool,
+    ) -> bool {
         let mut holds = false;
         self.each(subject, &mut |value| {
             if let Value::Text(text) = value {
@@ -33,47 +37,78 @@ impl Search<'_> {
         match test {
             SigmaPredicate::Null => {
                 let mut is_null = true;
-                self.each(subject, &mut |value| is_null &= value == Value::Null);
+                self.each(subject, &mut |value| is_null &= matches!(value, Value::Null | Value::List));
                 is_null
             }
             SigmaPredicate::Exists(wanted) => self.exists(subject) == *wanted,
-            SigmaPredicate::Compare(comparison, number) => {
-                self.any_text(subject, |text| {
-                    read_number(text).is_some_and(|value| compares(value, *comparison, *number))
-                })
-            }
+            SigmaPredicate::Compare(comparison, number) => self.any_text(subject, |text| {
+                read_number(text).is_some_and(|value| compares(value, *comparison, *number))
+            }),
             SigmaPredicate::TimePart(part, number) => {
                 self.any_text(subject, |text| time_part(text, *part) == Some(i64::from(*number)))
             }
             SigmaPredicate::Same { other, site, cased, negated } => {
-                let mut others: Vec<Vec<u8>> = Vec::new();
-                self.each(*other, &mut |value| {
-                    if let Value::Text(text) = value {
-                        others.push(fold(text, *cased));
-                    }
-                });
-                let is_same = |text: &[u8]| {
-                    let text = fold(text, *cased);
-                    others.iter().any(|other| stands(&text, other, *site))
-                };
-                !others.is_empty() && self.any_text(subject, |text| is_same(text) != *negated)
+                self.same(subject, *other, *cased, |text, other| stands(text, other, *site), *negated)
             }
             SigmaPredicate::Literal | SigmaPredicate::Candidate { .. } | SigmaPredicate::Alone(_) => false,
         }
     }
 
+    /// Whether a value of a field has one of another field's, or has none of them, there. Without a value on either side
+    /// neither holds.
+    fn same(
+        &mut self,
+        subject: SigmaSubjectIndex,
+        other: SigmaSubjectIndex,
+        cased: bool,
+        stands: impl Fn(&[u8], &[u8]) -> bool,
+        negated: bool,
+    ) -> bool {
+        // Kept from event to event: the other's values one behind the other with their ends before, and this one's.
+        let mut others = std::mem::take(&mut self.marks.values);
+        let mut own = std::mem::take(&mut self.marks.key);
+        others.clear();
+        self.each(other, &mut |value| {
+            if let Value::Text(text) = value {
+                others.extend_from_slice(&text.len().to_le_bytes());
+                append(text, cased, &mut others);
+            }
+        });
+        let holds = !others.is_empty()
+            && self.any_text(subject, |text| {
+                own.clear();
+                append(text, cased, &mut own);
+                pieces(&others).any(|other| stands(&own, other)) != negated
+            });
+        (self.marks.values, self.marks.key) = (others, own);
+        holds
+    }
+
     /// A list on the way may have it in none of its elements.
     fn exists(&mut self, subject: SigmaSubjectIndex) -> bool {
-        self.event.is_present(subject) && (self.event.ends_in_slot(subject) || {
-            let mut exists = false;
-            self.each(subject, &mut |_| exists = true);
-            exists
-        })
+        let mut exists = false;
+        self.each(subject, &mut |_| exists = true);
+        exists
     }
 }
 
-fn fold(text: &[u8], cased: bool) -> Vec<u8> {
-    if cased { text.to_vec() } else { text.to_ascii_lowercase() }
+/// Appends a text, in lower case where case does not count.
+fn append(text: &[u8], cased: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    if !cased {
+        out[start..].make_ascii_lowercase();
+    }
+}
+
+/// Texts that stand one behind the other, each after its length.
+fn pieces(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (piece, after) = after.split_at_checked(usize::from_le_bytes(*length))?;
+        rest = after;
+        Some(piece)
+    })
 }
 
 /// Whether `text` has `other` there.
@@ -116,28 +151,29 @@ pub(crate) fn time_part(text: &[u8], part: TimePart) -> Option<i64> {
     match part {
         TimePart::Minute => Some(minutes.rem_euclid(60)),
         TimePart::Hour => Some(minutes.div_euclid(60).rem_euclid(24)),
-        // `YYYY-MM-DD…`
-        TimePart::Day => number_at(time, 8..10),
-        TimePart::Month => number_at(time, 5..7),
-        TimePart::Year => number_at(time, 0..4),
-        TimePart::Week => iso_week(time),
+        TimePart::Year => Some(time.date().0),
+        TimePart::Month => Some(time.date().1),
+        TimePart::Day => Some(time.date().2),
+        TimePart::Week => Some(iso_week(time)),
     }
 }
 
-fn number_at(time: Millis, range: std::ops::Range<usize>) -> Option<i64> {
-    time.rfc3339().get(range)?.parse().ok()
-}
-
 /// The week that holds the Thursday of the time's week, counted from the first Thursday of the Thursday's year.
-fn iso_week(time: Millis) -> Option<i64> {
+fn iso_week(time: Millis) -> i64 {
     const DAY: i64 = 86_400_000;
     let day = time.0.div_euclid(DAY);
     // 1970-01-01 was a Thursday: days since Monday.
     let weekday = (day + 3).rem_euclid(7);
-    let thursday = day - weekday + 3;
-    let year = number_at(Millis(thursday * DAY), 0..4)?;
-    let first = Millis::parse(&format!("{year:04}-01-01T00:00:00Z"))?.0.div_euclid(DAY);
-    Some((thursday - first) / 7 + 1)
+    let thursday = Millis((day - weekday + 3) * DAY);
+    let (_, month, of_month) = thursday.date();
+    let mut of_year = of_month - 1;
+    let mut at = Millis(thursday.0 - of_month * DAY);
+    for _ in 1..month {
+        let (_, _, last) = at.date();
+        of_year += last;
+        at = Millis(at.0 - last * DAY);
+    }
+    of_year / 7 + 1
 }
 
 #[cfg(test)]
@@ -146,9 +182,13 @@ mod tests {
 
     #[test]
     fn weeks_are_those_of_iso_8601() {
-        for (date, week) in
-            [("2024-12-30", 1), ("2021-01-03", 53), ("2020-12-31", 53), ("2023-01-01", 52), ("2026-11-22", 47)]
-        {
+        for (date, week) in [
+            ("2024-12-30", 1),
+            ("2021-01-03", 53),
+            ("2020-12-31", 53),
+            ("2023-01-01", 52),
+            ("2026-11-22", 47),
+        ] {
             let text = format!("{date}T12:30:00Z");
             assert_eq!(time_part(text.as_bytes(), TimePart::Week), Some(week), "{date}");
         }
@@ -164,7 +204,14 @@ mod tests {
 
     #[test]
     fn words_are_no_numbers() {
-        for (text, number) in [("5", Some(5.0)), ("-1.5e3", Some(-1500.0)), ("inf", None), ("NaN", None), ("", None), (" 5", None)] {
+        for (text, number) in [
+            ("5", Some(5.0)),
+            ("-1.5e3", Some(-1500.0)),
+            ("inf", None),
+            ("NaN", None),
+            ("", None),
+            (" 5", None),
+        ] {
             assert_eq!(read_number(text.as_bytes()), number, "{text:?}");
         }
     }

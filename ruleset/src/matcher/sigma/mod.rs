@@ -5,6 +5,10 @@
 //! and only these are evaluated. A predicate is decided at most once per event.
 
 mod decide;
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod tests;
 mod values;
 mod verdict;
 
@@ -12,9 +16,7 @@ pub(super) use self::values::Event;
 use super::marks::{Known, Marks};
 use crate::decode::lists::Value;
 use crate::ir::sigma::SigmaRuleIndex;
-use crate::program::{
-    Program, SigmaExpr, SigmaPredicate, SigmaPredicateIndex, SigmaSubjectIndex, WORTH_IT,
-};
+use crate::program::{Program, SigmaExpr, SigmaPredicate, SigmaPredicateIndex, SigmaSubjectIndex, WORTH_IT};
 
 /// What a worker keeps between events.
 pub(super) struct Room {

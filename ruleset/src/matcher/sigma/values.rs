@@ -9,7 +9,6 @@ use super::super::facts::{Facts, TextRoom};
 use crate::decode::extract::Found;
 use crate::decode::lists::{Lists, Value, visit_all, visit_scalar};
 use crate::decode::mapping::Format;
-use crate::decode::paths::Derive;
 use crate::program::{Binding, KEYWORDS, SigmaSubjectIndex};
 
 /// One event as Sigma rules look at it.
@@ -40,18 +39,6 @@ impl Event<'_> {
     pub(super) fn is_single(&self, subject: SigmaSubjectIndex) -> bool {
         let is_list = |found| matches!(found, Found::List { .. } | Found::TapeList { .. });
         subject != KEYWORDS && self.filled(subject).is_none_or(|(_, found)| !is_list(found))
-    }
-
-    /// Whether what was found is the field itself and not a list on the way to it.
-    pub(super) fn ends_in_slot(&self, subject: SigmaSubjectIndex) -> bool {
-        let Some((slot, found)) = self.filled(subject) else { return false };
-        let tree = &self.facts.view.tests;
-        match found {
-            Found::List { node, .. } | Found::TapeList { node, .. } => {
-                tree.slots(tree.sigma_node(node)).contains(&(slot, Derive::Sigma))
-            }
-            _ => true,
-        }
     }
 
     /// Shows every value of a field, or of the whole event.
