@@ -9,6 +9,7 @@ mod bind;
 mod dispatch;
 mod intern;
 mod rules;
+mod sigma;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -104,11 +105,16 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
         position.and_then(|index| u32::try_from(index).ok())
     };
+    let (sigma, bound) = sigma::compile(&set.sigma, &mappings, &decoders, &attack, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     let bindings = mappings
         .into_iter()
-        .map(|mapping| {
+        .zip(bound)
+        .map(|(mapping, sigma)| {
             let decoder = root(mapping.decoder.as_deref().unwrap_or("json"));
-            bind::bind(mapping, &subjects, &outputs, decoder)
+            bind::bind(mapping, &subjects, &outputs, sigma, decoder)
         })
         .collect();
     Ok(Program {
@@ -128,6 +134,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         accumulated,
         lists: Lists::new(&set.lists),
         statics,
+        sigma,
     })
 }
 
