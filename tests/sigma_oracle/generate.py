@@ -168,6 +168,8 @@ def neighbours(base: Record, source: Source, field: str | None, tests: list[Lite
     renamed = changed(base, source, field, ABSENT)
     place(renamed, path.swapcase(), value)
     yield renamed
+    dotted = changed(base, source, field, ABSENT)
+    yield {path: value, **dotted}
     above, _, last = path.rpartition(".")
     if above and any(isinstance(inner, dict) for inner in at(base, above)):
         # The object that holds the field, once more as an element of a list.

@@ -62,16 +62,23 @@ def remove(record: Record, path: str) -> None:
 
 
 def at(value: Any, path: str) -> list[Any]:
-    """What stands at a path, lists as they are; nothing where there is no such member. Letter case of names does not count;
-    of members with one name the first that leads to the end of the path does.
+    """What stands at a path, lists as they are; nothing where there is no such member. Letter case of names does not count,
+    and a name may have dots; of members with one name the first that leads to the end of the path does.
     """
-    part, _, rest = path.partition(".")
     found: list[Any] = []
     for inner in spread(value):
         members = inner.items() if isinstance(inner, dict) else ()
-        ways = ([member] if not rest else at(member, rest) for name, member in members if name.lower() == part.lower())
+        ways = (rest_of(member, name, path) for name, member in members)
         found.extend(next(filter(None, ways), []))
     return found
+
+
+def rest_of(member: Any, name: str, path: str) -> list[Any]:
+    """What a member of this name has at the rest of a path."""
+    if name.lower() == path.lower():
+        return [member]
+    beginning = name.lower() + "."
+    return at(member, path[len(beginning) :]) if path.lower().startswith(beginning) else []
 
 
 def spread(value: Any) -> Iterator[Any]:
