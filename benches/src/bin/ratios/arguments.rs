@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use crate::load;
 
-const USAGE: &str = "usage: ratios [--home DIR] [--rounds N] [--only ROW] [--alone ROW] [--markdown]\n\
-    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, load\n\
+const USAGE: &str = "usage: ratios [--home DIR] [--sigma DIR] [--peer FILE] [--rounds N] [--only ROW] [--alone ROW] [--markdown]\n\
+    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, load, rsigma\n\
+    --sigma is a folder of Sigma rules, --peer the program built from benches/rsigma\n\
     --only measures one row, --alone runs a row's candidate without its baseline, for a profiler";
 
 /// See [`USAGE`].
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
     pub(crate) home: Option<PathBuf>,
+    pub(crate) sigma: Option<PathBuf>,
+    pub(crate) peer: Option<PathBuf>,
     pub(crate) rounds: usize,
     pub(crate) only: Option<String>,
     pub(crate) alone: Option<String>,
@@ -26,6 +29,8 @@ impl Arguments {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
             match word.as_str() {
                 "--home" => arguments.home = Some(value()?.into()),
+                "--sigma" => arguments.sigma = Some(value()?.into()),
+                "--peer" => arguments.peer = Some(value()?.into()),
                 "--rounds" => {
                     arguments.rounds =
                         value()?.parse().map_err(|_| format!("--rounds needs a number\n{USAGE}"))?;
@@ -37,11 +42,12 @@ impl Arguments {
                 other => return Err(format!("unknown argument {other}\n{USAGE}")),
             }
         }
-        if arguments.home.is_none() {
-            arguments.home = std::env::var_os("THREATLOCKDOWN_COMPAT")
-                .map(|folder| PathBuf::from(folder).join("homes/stock"))
-                .filter(|folder| folder.is_dir());
-        }
+        let below = |name: &str, folder: &str| {
+            let folder = PathBuf::from(std::env::var_os(name)?).join(folder);
+            folder.is_dir().then_some(folder)
+        };
+        arguments.home = arguments.home.or_else(|| below("THREATLOCKDOWN_COMPAT", "homes/stock"));
+        arguments.sigma = arguments.sigma.or_else(|| below("THREATLOCKDOWN_DATA", "sigma-rules"));
         Ok(arguments)
     }
 }

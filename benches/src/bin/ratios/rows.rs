@@ -5,13 +5,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use threatlockdown_benches::{copies, home};
+use threatlockdown_benches::{copies, home, sigma};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Texts, load};
 
 use crate::arguments::Arguments;
 use crate::chunk::Corpus;
 use crate::load::{self as loading, Load};
+use crate::peer::Peer;
 use crate::rounds::{self, Compared, Side};
 use crate::stage::{Evaluate, Loop, Parse};
 use crate::threads;
@@ -42,7 +43,8 @@ pub(crate) enum Bar {
 pub(crate) enum Measured {
     Ratio(Compared),
     Load(Load),
-    Skipped,
+    /// Why.
+    Skipped(&'static str),
 }
 
 /// A row of the table.
@@ -54,38 +56,64 @@ pub(crate) struct Row {
     pub(crate) measured: Measured,
 }
 
-/// Name, what is compared, the bar, whether it needs an installation.
-const ROWS: &[(&str, &str, Bar, bool)] = &[
+/// What a row cannot be measured without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    /// An installation.
+    Home,
+    /// Sigma rules, and rsigma to compare with.
+    Peer,
+}
+
+/// Name, what is compared, the bar, what it needs.
+const ROWS: &[(&str, &str, Bar, Need)] = &[
     (
         "cloudtrail",
         "built-in rules on raw CloudTrail : tape parse of the same bytes",
         Bar::AtLeast(0.5),
-        false,
+        Need::Nothing,
     ),
-    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), false),
-    ("mix", "built-in rules on a mix of cloud logs : tape parse of the same bytes", Bar::AtLeast(0.5), false),
-    ("tenfold", "ten times the built-in rules on CloudTrail : once, time an event", Bar::Slower(1.25), false),
+    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), Need::Nothing),
+    (
+        "mix",
+        "built-in rules on a mix of cloud logs : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        Need::Nothing,
+    ),
+    (
+        "tenfold",
+        "ten times the built-in rules on CloudTrail : once, time an event",
+        Bar::Slower(1.25),
+        Need::Nothing,
+    ),
     (
         "envelope",
         "stock rules on CloudTrail in envelope form : tape parse of the same bytes",
         Bar::AtLeast(0.42),
-        true,
+        Need::Home,
     ),
-    ("stock-mix", "stock rules on a mix of cloud logs : tape parse of the same bytes", Bar::None, true),
+    ("stock-mix", "stock rules on a mix of cloud logs : tape parse of the same bytes", Bar::None, Need::Home),
     (
         "syslog",
         "stock rules on sshd and syslog lines : tape parse of CloudTrail, events",
         Bar::AtLeast(0.45),
-        true,
+        Need::Home,
     ),
-    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), false),
+    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), Need::Nothing),
     (
         "stock-threads",
         "stock rules on syslog lines, two threads with one memory : one",
         Bar::AtLeast(1.8),
-        true,
+        Need::Home,
     ),
-    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), true),
+    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), Need::Home),
+    (
+        "rsigma",
+        "built-in rules and all Sigma rules on raw CloudTrail : rsigma 0.26 with the Sigma rules",
+        Bar::AtLeast(5.0),
+        Need::Peer,
+    ),
 ];
 
 /// Programs, loaded when a row needs them.
@@ -122,14 +150,15 @@ fn program(texts: Texts) -> Result<Arc<Program>, String> {
 pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
     let mut programs = Programs::new(arguments)?;
     let mut rows = Vec::new();
-    for (name, what, bar, needs_home) in ROWS {
+    for (name, what, bar, need) in ROWS {
         if arguments.only.as_deref().is_some_and(|only| only != *name) {
             continue;
         }
-        let measured = match arguments.home.as_deref() {
-            None if *needs_home => Measured::Skipped,
-            home => match (*name, home) {
+        let measured = match missing(arguments, *need) {
+            Some(why) => Measured::Skipped(why),
+            None => match (*name, arguments.home.as_deref()) {
                 ("load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
+                ("rsigma", _) => Measured::Ratio(against_peer(arguments)?),
                 _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
             },
         };
@@ -139,6 +168,39 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
         return Err(format!("there is no row {}", arguments.only.as_deref().unwrap_or_default()).into());
     }
     Ok(rows)
+}
+
+/// What was not given.
+fn missing(arguments: &Arguments, need: Need) -> Option<&'static str> {
+    match need {
+        Need::Home if arguments.home.is_none() => Some("no --home DIR"),
+        Need::Peer if arguments.sigma.is_none() => Some("no --sigma DIR"),
+        Need::Peer if arguments.peer.is_none() => Some("no --peer FILE"),
+        _ => None,
+    }
+}
+
+/// The Sigma rules beside the built-in ones, against rsigma with the same Sigma rules.
+fn against_peer(arguments: &Arguments) -> Result<Compared, String> {
+    let folder = arguments.sigma.as_deref().ok_or("this row needs --sigma DIR")?;
+    let mut peer = Peer::start(arguments.peer.as_deref().ok_or("this row needs --peer FILE")?, folder)?;
+    let (program, rules) = with_sigma(folder)?;
+    if peer.rules() < rules {
+        return Err(format!("the peer has loaded {} rules of {rules}", peer.rules()));
+    }
+    let mut evaluate = Evaluate::new(&program, Corpus::cloudtrail().sources());
+    let base = Side::new(&mut peer, Corpus::cloudtrail(), RECORDS);
+    rounds::compare(base, Side::new(&mut evaluate, Corpus::cloudtrail(), RECORDS), arguments.rounds)
+}
+
+/// The built-in rules and the Sigma rules of a folder; how many Sigma rules.
+fn with_sigma(folder: &Path) -> Result<(Arc<Program>, usize), String> {
+    let program = program(sigma::with_builtin(folder)?)?;
+    let rules = program.sigma().rules().len();
+    match rules {
+        0 => Err(format!("{} has no Sigma rules", folder.display())),
+        rules => Ok((program, rules)),
+    }
 }
 
 fn row(programs: &mut Programs<'_>, name: &str, rounds: usize) -> Result<Compared, String> {
@@ -185,6 +247,10 @@ pub(crate) fn alone(arguments: &Arguments, name: &str) -> Result<f64, String> {
         rounds::alone(Side::new(&mut stage, corpus, events), arguments.rounds)
     };
     match name {
+        "rsigma" => {
+            let folder = arguments.sigma.as_deref().ok_or("this row needs --sigma DIR")?;
+            evaluate(&with_sigma(folder)?.0, Corpus::cloudtrail(), RECORDS)
+        }
         "parse" => {
             let mut parse = Parse::new();
             rounds::alone(Side::new(&mut parse, Corpus::cloudtrail(), RECORDS), arguments.rounds)
