@@ -185,7 +185,18 @@ def mixtures(records: list[Record], seed: int = 1) -> Iterator[Record]:
     choice = random.Random(seed)
     for _ in range(min(MIXED, len(records))):
         one, other = choice.choices(records, k=2)
-        yield merged(one, other)
+        mixed = merged(one, other)
+        if not is_ambiguous(mixed):
+            yield mixed
+
+
+def is_ambiguous(value: Any) -> bool:
+    """Whether names differ in letter case alone; in a record of one rule it is known what they stand for."""
+    if isinstance(value, list):
+        return any(map(is_ambiguous, value))
+    if not isinstance(value, dict):
+        return False
+    return len({name.lower() for name in value}) < len(value) or any(map(is_ambiguous, value.values()))
 
 
 def merged(one: Any, other: Any) -> Any:

@@ -30,6 +30,7 @@ DEVIATIONS = {
     "and knows one spelling of IPv6; here an address lies in a network",
     "lt, lte, gt, gte": "a column of text is compared as text, where 9 > 10; here as numbers",
     "true, false": "the backend also takes 1 and 0, since its tables may store truth values so; records have true and false",
+    "minute to year": "SQLite wants T and Z as capitals, RFC 3339 does not",
     "week": "the backend counts from the year's first Monday (0 to 53); here weeks are those of ISO 8601",
     "exists": "a table cannot tell null from absent; the specification: presence only, whether empty or null",
     "re": "SQLite has no regular expressions of its own; Python's with ASCII classes are PCRE's where the specification "
@@ -65,6 +66,8 @@ class ValueBackend(sqliteBackend):
                 return exists("field_value", cond.field, f"in_network(one.value, '{cidr}')")
             case SigmaTimestampPart(timestamp_part=TimestampPart.WEEK, number=week):
                 return exists("field_value", cond.field, f"iso_week(one.value) = {week}")
+            case SigmaTimestampPart():
+                column = "upper(one.value)"
             case SigmaCompareExpression():
                 column = "one.number"
             case _:

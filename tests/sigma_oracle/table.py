@@ -139,7 +139,7 @@ def is_in_network(value: str | None, network: str) -> bool:
 def iso_week(value: str | None) -> int | None:
     """The week that a time in UTC lies in."""
     try:
-        time = datetime.datetime.fromisoformat((value or "").replace("Z", "+00:00"))
+        time = datetime.datetime.fromisoformat((value or "").strip().upper().replace("Z", "+00:00"))
     except ValueError:
         return None
     return time.astimezone(datetime.timezone.utc).isocalendar().week
