@@ -82,7 +82,9 @@ def judge(source: Source, rules: list[SigmaRule], out: Path) -> dict[str, Any]:
     for record in mixtures(list(lines.values())):
         lines.setdefault(compact(record), record)
     file = out / f"{source.name}.jsonl"
-    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    forms = source.forms()
+    arriving = (forms[index % len(forms)](record) for index, record in enumerate(lines.values()))
+    file.write_text("".join(compact(record) + "\n" for record in arriving), encoding="utf-8")
     fields = {field for rule in rules for field in fields_of(rule)}
     table, backend = Table(source, fields, lines.values()), ValueBackend()
     matches = {str(rule.id): table.matches(backend, rule) for rule in rules}
