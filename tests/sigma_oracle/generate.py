@@ -191,12 +191,13 @@ def mixtures(records: list[Record], seed: int = 1) -> Iterator[Record]:
 
 
 def is_ambiguous(value: Any) -> bool:
-    """Whether names differ in letter case alone; in a record of one rule it is known what they stand for."""
+    """Whether two names can stand for one place; in a record of one rule it is known which of them does."""
     if isinstance(value, list):
         return any(map(is_ambiguous, value))
     if not isinstance(value, dict):
         return False
-    return len({name.lower() for name in value}) < len(value) or any(map(is_ambiguous, value.values()))
+    heads = {name.lower().partition(".")[0] for name in value}
+    return len(heads) < len(value) or any(map(is_ambiguous, value.values()))
 
 
 def merged(one: Any, other: Any) -> Any:

@@ -27,7 +27,8 @@ from sigma.types import (
 #: Where the backend's answer is not that of the specification, and what is done instead. Nothing else is changed.
 DEVIATIONS = {
     "cidr": "the backend compares the beginnings of texts (10.0.0.0/8 as LIKE '10.%'), which takes 10.x.y for an address "
-    "and knows one spelling of IPv6; here an address lies in a network",
+    "and knows one spelling of IPv6; here an address lies in a network, and ::ffff:10.0.0.1 is 10.0.0.1, as for the "
+    "search engines that have a type for addresses",
     "lt, lte, gt, gte": "a column of text is compared as text, where 9 > 10; here as numbers",
     "true, false": "the backend also takes 1 and 0, since its tables may store truth values so; records have true and false",
     "minute to year": "SQLite wants T and Z as capitals, RFC 3339 does not",

@@ -129,11 +129,13 @@ def is_found(pattern: str, value: str | None) -> bool:
 
 
 def is_in_network(value: str | None, network: str) -> bool:
-    """Whether a text is an address of a network."""
+    """Whether a text is an address of a network, in either of the spellings that an IPv4 address has."""
     try:
-        return ipaddress.ip_address(value or "") in ipaddress.ip_network(network)
+        address = ipaddress.ip_address(value or "")
     except ValueError:
         return False
+    spellings = (address, getattr(address, "ipv4_mapped", None))
+    return any(spelling in ipaddress.ip_network(network) for spelling in spellings if spelling is not None)
 
 
 def iso_week(value: str | None) -> int | None:
