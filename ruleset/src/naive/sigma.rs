@@ -60,7 +60,7 @@ impl SigmaEvent<'_> {
         let name = spelled.map_or(name, |(known, _)| known);
         let found = self.mapping.sigma.paths_of(name).find_map(|path| {
             let parts: Vec<&str> = path.split('.').collect();
-            reach(self.record, &parts)
+            reach(self.record, &parts).filter(|values| !values.is_empty())
         });
         found.unwrap_or_default()
     }

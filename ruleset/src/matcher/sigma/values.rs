@@ -19,26 +19,26 @@ pub(in crate::matcher) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// The slot of a field that has something in this event, and what it has.
-    fn filled(&self, subject: SigmaSubjectIndex) -> Option<(u32, Found)> {
-        let range = self.binding.sigma.places.get(subject as usize)?;
+    /// The slots of a field that have something in this event, and what they have.
+    fn filled(&self, subject: SigmaSubjectIndex) -> impl Iterator<Item = (u32, Found)> {
+        let range = self.binding.sigma.places.get(subject as usize).copied().unwrap_or_default();
         let base = self.facts.program.subjects.len();
-        (0..range.count).find_map(|alternative| {
+        let slots = &self.facts.fields.slots;
+        (0..range.count).filter_map(move |alternative| {
             let slot = base + (range.first + alternative) as usize;
-            let found = *self.facts.fields.slots.get(slot)?;
+            let found = *slots.get(slot)?;
             (!found.is_none()).then_some((u32::try_from(slot).ok()?, found))
         })
     }
 
     /// Whether the event has the field at all, be it null.
     pub(super) fn is_present(&self, subject: SigmaSubjectIndex) -> bool {
-        self.filled(subject).is_some()
+        self.filled(subject).next().is_some()
     }
 
     /// Whether the field is one text as far as that is known without looking, so that there is one value to be tested.
     pub(super) fn is_single(&self, subject: SigmaSubjectIndex) -> bool {
-        let is_list = |found| matches!(found, Found::List { .. } | Found::TapeList { .. });
-        subject != KEYWORDS && self.filled(subject).is_none_or(|(_, found)| !is_list(found))
+        subject != KEYWORDS && self.filled(subject).next().is_none_or(|(_, found)| !is_list(found))
     }
 
     /// Shows every value of a field, or of the whole event.
@@ -51,7 +51,24 @@ impl Event<'_> {
         if subject == KEYWORDS {
             return self.visit_all(room, visit);
         }
-        let Some((slot, found)) = self.filled(subject) else { return };
+        for (slot, found) in self.filled(subject) {
+            if !is_list(found) {
+                return self.show(slot, found, room, visit);
+            }
+            // A list on the way may have it in none of its elements: then the next place counts.
+            let mut is_shown = false;
+            self.show(slot, found, room, &mut |value| {
+                is_shown = true;
+                visit(value);
+            });
+            if is_shown {
+                return;
+            }
+        }
+    }
+
+    /// Shows every value of what a slot has.
+    fn show(&self, slot: u32, found: Found, room: &mut TextRoom, visit: &mut dyn FnMut(Value<'_>)) {
         let facts = &self.facts;
         let record = facts.input.record;
         match found {
@@ -119,4 +136,8 @@ impl Event<'_> {
             visit_all(facts.tape, facts.decoded.reading.place.root, text, visit);
         }
     }
+}
+
+fn is_list(found: Found) -> bool {
+    matches!(found, Found::List { .. } | Found::TapeList { .. })
 }
