@@ -95,7 +95,7 @@ impl SigmaMapping {
     #[must_use]
     pub fn has_path(&self, path: &str) -> bool {
         self.paths.iter().any(|known| match known.strip_suffix(".*") {
-            Some(above) => is_at_or_below(path, above),
+            Some(above) => is_at_or_below(path, above) || is_at_or_below(above, path),
             None => is_at_or_below(known, path),
         })
     }
@@ -218,11 +218,12 @@ mod tests {
 
     #[test]
     fn a_path_is_known_where_it_is_listed_or_lies_above_or_below() {
-        let sigma = mapping("  fields: {Who: user.name}\n  paths: [user.name, request.*, state]\n").unwrap();
-        for field in ["who", "USER.NAME", "user", "request", "request.a.b", "state"] {
+        let sigma =
+            mapping("  fields: {Who: user.name}\n  paths: [user.name, a.request.*, state]\n").unwrap();
+        for field in ["who", "USER.NAME", "user", "a", "a.request", "a.request.b", "state"] {
             assert!(sigma.may_have(field), "{field}");
         }
-        for field in ["user.id", "user.name.first", "requests", "stat", "states"] {
+        for field in ["user.id", "user.name.first", "a.requests", "stat", "states"] {
             assert!(!sigma.may_have(field), "{field}");
         }
         assert!(mapping("  fields: {}\n").unwrap().may_have("anything"));
