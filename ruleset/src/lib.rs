@@ -34,6 +34,7 @@ mod load;
 pub mod matcher;
 pub mod naive;
 pub mod program;
+pub mod sigma_sources;
 pub mod testing;
 pub mod wazuh;
 

@@ -13,7 +13,7 @@ mod reader;
 mod sigma;
 
 use reader::Reader;
-pub use sigma::SigmaMapping;
+pub use sigma::{SigmaMapping, Wording};
 
 /// A mapping that cannot be used.
 #[derive(Debug, Error)]
@@ -149,6 +149,8 @@ const BUILTIN: &[(&str, &str)] = &[
     ("azure.graph.yaml", include_str!("../../../mappings/azure.graph.yaml")),
     ("azure.log_analytics.yaml", include_str!("../../../mappings/azure.log_analytics.yaml")),
     ("azure.storage.yaml", include_str!("../../../mappings/azure.storage.yaml")),
+    ("bitbucket.yaml", include_str!("../../../mappings/bitbucket.yaml")),
+    ("cisco.duo.yaml", include_str!("../../../mappings/cisco.duo.yaml")),
     ("docker.yaml", include_str!("../../../mappings/docker.yaml")),
     ("gcp.pubsub.yaml", include_str!("../../../mappings/gcp.pubsub.yaml")),
     ("github.yaml", include_str!("../../../mappings/github.yaml")),
@@ -156,6 +158,8 @@ const BUILTIN: &[(&str, &str)] = &[
     ("k8s.audit.yaml", include_str!("../../../mappings/k8s.audit.yaml")),
     ("ms_graph.yaml", include_str!("../../../mappings/ms_graph.yaml")),
     ("office365.yaml", include_str!("../../../mappings/office365.yaml")),
+    ("okta.yaml", include_str!("../../../mappings/okta.yaml")),
+    ("onelogin.yaml", include_str!("../../../mappings/onelogin.yaml")),
     ("syslog.yaml", include_str!("../../../mappings/syslog.yaml")),
 ];
 

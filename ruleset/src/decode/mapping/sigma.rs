@@ -19,28 +19,49 @@ pub struct SigmaMapping {
     /// Rule name of a field, and its paths in the raw record: the first that is present counts. Names that are not here are
     /// paths themselves. A path leads through lists to each of their elements.
     pub fields: Vec<(String, Vec<String>)>,
-    /// Paths that records of this source are known to have; one that ends in `.*` stands for everything below it.
+    /// What fields say otherwise than rules expect.
+    pub values: Vec<Wording>,
+    /// Paths that records of this source are known to have; one that ends in `.*` stands for everything below it. None:
+    /// the records are open, so that nothing is known to be missing.
     pub paths: Vec<String>,
 }
 
+/// A value of a field in the words of a record and in those of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wording {
+    /// Rule name of the field.
+    pub field: String,
+    /// What the record says, with `*` for anything; `None`: it does not say anything.
+    pub record: Option<String>,
+    /// What a rule says then.
+    pub rule: String,
+}
+
 const LOGSOURCES: &str = "a list of mappings with `product`, `service` or `category`";
-const FIELDS: &str = "a mapping of names to a path or a list of paths";
+const FIELDS: &str = "a mapping of names, each once in whatever letter case, to a path or a list of paths";
+const VALUES: &str = "a mapping of names to a mapping of values in records to values in rules";
 const PATHS: &str = "a list of paths; `*` only as their last part";
 
 impl SigmaMapping {
     pub(super) fn read(reader: &Reader<'_>) -> Result<Self, MappingError> {
         let Some(section) = reader.document.as_mapping_get("sigma") else { return Ok(Self::default()) };
-        let known = ["logsources", "fields", "paths"];
+        let known = ["logsources", "fields", "values", "paths"];
         let is_known = |key: &Yaml<'_>| key.as_str().is_some_and(|key| known.contains(&key));
         match section.as_mapping() {
             Some(members) if members.keys().all(is_known) => {}
-            _ => return Err(reader.fault("sigma", "a mapping of `logsources`, `fields` and `paths`")),
+            _ => {
+                return Err(
+                    reader.fault("sigma", "a mapping of `logsources`, `fields`, `values` and `paths`")
+                );
+            }
         }
         Ok(Self {
             logsources: logsources(section.as_mapping_get("logsources"))
                 .ok_or_else(|| reader.fault("sigma.logsources", LOGSOURCES))?,
             fields: fields(section.as_mapping_get("fields"))
                 .ok_or_else(|| reader.fault("sigma.fields", FIELDS))?,
+            values: values(section.as_mapping_get("values"))
+                .ok_or_else(|| reader.fault("sigma.values", VALUES))?,
             paths: paths(section.as_mapping_get("paths"))
                 .ok_or_else(|| reader.fault("sigma.paths", PATHS))?,
         })
@@ -57,18 +78,24 @@ impl SigmaMapping {
         })
     }
 
-    /// The paths of a field that a rule names.
+    /// The paths of a field that a rule names; letter case does not count.
     pub fn paths_of<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
-        let mapped = self.fields.iter().find(|(name, _)| name == field).map(|(_, paths)| paths.as_slice());
+        let mapped = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(field));
         let itself = mapped.is_none().then_some(field);
-        mapped.unwrap_or_default().iter().map(String::as_str).chain(itself)
+        mapped.into_iter().flat_map(|(_, paths)| paths).map(String::as_str).chain(itself)
+    }
+
+    /// Whether records of the source may have a field that a rule names.
+    #[must_use]
+    pub fn may_have(&self, field: &str) -> bool {
+        self.paths.is_empty() || self.paths_of(field).any(|path| self.has_path(path))
     }
 
     /// Whether records of the source are known to have something at `path`.
     #[must_use]
     pub fn has_path(&self, path: &str) -> bool {
         self.paths.iter().any(|known| match known.strip_suffix(".*") {
-            Some(above) => is_at_or_below(path, above),
+            Some(above) => is_at_or_below(path, above) || is_at_or_below(above, path),
             None => is_at_or_below(known, path),
         })
     }
@@ -105,11 +132,28 @@ fn logsource(value: &Yaml<'_>) -> Option<Logsource> {
 
 fn fields(value: Option<&Yaml<'_>>) -> Option<Vec<(String, Vec<String>)>> {
     let Some(value) = value else { return Some(Vec::new()) };
-    value
-        .as_mapping()?
-        .iter()
-        .map(|(name, paths)| Some((name.as_str()?.to_owned(), alternatives(paths)?)))
-        .collect()
+    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, paths) in value.as_mapping()? {
+        let name = name.as_str()?;
+        if fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        fields.push((name.to_owned(), alternatives(paths)?));
+    }
+    Some(fields)
+}
+
+fn values(value: Option<&Yaml<'_>>) -> Option<Vec<Wording>> {
+    let Some(value) = value else { return Some(Vec::new()) };
+    let mut wordings = Vec::new();
+    for (field, words) in value.as_mapping()? {
+        for (record, rule) in words.as_mapping()? {
+            let record = if record.is_null() { None } else { Some(record.as_str()?.to_owned()) };
+            let field = field.as_str()?.to_owned();
+            wordings.push(Wording { field, record, rule: rule.as_str()?.to_owned() });
+        }
+    }
+    Some(wordings)
 }
 
 fn alternatives(value: &Yaml<'_>) -> Option<Vec<String>> {
@@ -133,4 +177,100 @@ fn paths(value: Option<&Yaml<'_>>) -> Option<Vec<String>> {
         above.split('.').all(|part| !part.is_empty() && part != "*").then(|| text.to_owned())
     };
     value.as_vec()?.iter().map(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Mapping, builtin};
+    use super::*;
+
+    fn mapping(section: &str) -> Result<SigmaMapping, MappingError> {
+        Mapping::parse("m.yaml", &format!("source: x\nformat: json\nsigma:\n{section}"))
+            .map(|mapping| mapping.sigma)
+    }
+
+    fn logsource(product: &str, service: Option<&str>, category: Option<&str>) -> Logsource {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Logsource { category: owned(category), product: owned(Some(product)), service: owned(service) }
+    }
+
+    #[test]
+    fn a_rule_looks_at_a_source_that_has_every_part_it_states() {
+        let sigma =
+            mapping("  logsources: [{product: A, service: s}, {product: b, service: t, category: c}]\n")
+                .unwrap();
+        assert!(sigma.fits(&logsource("a", Some("s"), None)));
+        assert!(sigma.fits(&logsource("a", None, None)) && sigma.fits(&logsource("b", Some("t"), None)));
+        assert!(sigma.fits(&logsource("b", None, Some("c"))) && sigma.fits(&Logsource::default()));
+        assert!(!sigma.fits(&logsource("a", Some("t"), None)));
+        assert!(!sigma.fits(&logsource("a", Some("s"), Some("c"))));
+        assert!(!SigmaMapping::default().fits(&Logsource::default()));
+    }
+
+    #[test]
+    fn names_are_mapped_or_are_paths_themselves() {
+        let sigma = mapping("  fields: {Who: [a.b, c], what: d}\n").unwrap();
+        let paths = |field| sigma.paths_of(field).collect::<Vec<_>>();
+        assert_eq!(paths("who"), ["a.b", "c"]);
+        assert_eq!(paths("what"), ["d"]);
+        assert_eq!(paths("else.where"), ["else.where"]);
+    }
+
+    #[test]
+    fn a_path_is_known_where_it_is_listed_or_lies_above_or_below() {
+        let sigma =
+            mapping("  fields: {Who: user.name}\n  paths: [user.name, a.request.*, state]\n").unwrap();
+        for field in ["who", "USER.NAME", "user", "a", "a.request", "a.request.b", "state"] {
+            assert!(sigma.may_have(field), "{field}");
+        }
+        for field in ["user.id", "user.name.first", "a.requests", "stat", "states"] {
+            assert!(!sigma.may_have(field), "{field}");
+        }
+        assert!(mapping("  fields: {}\n").unwrap().may_have("anything"));
+    }
+
+    #[test]
+    fn values_are_what_the_record_says_and_what_the_rule_says() {
+        let sigma = mapping("  values: {status: {null: success, \"True\": success}}\n").unwrap();
+        let wording = |record: Option<&str>| Wording {
+            field: "status".to_owned(),
+            record: record.map(str::to_owned),
+            rule: "success".to_owned(),
+        };
+        assert_eq!(sigma.values, [wording(None), wording(Some("True"))]);
+    }
+
+    #[test]
+    fn a_wrong_section_is_named() {
+        for (section, key) in [
+            ("  - a\n", "sigma"),
+            ("  field: {}\n", "sigma"),
+            ("  logsources: {product: a}\n", "sigma.logsources"),
+            ("  logsources: [{}]\n", "sigma.logsources"),
+            ("  logsources: [{vendor: a}]\n", "sigma.logsources"),
+            ("  fields: [a]\n", "sigma.fields"),
+            ("  fields: {a: []}\n", "sigma.fields"),
+            ("  fields: {a: b.*}\n", "sigma.fields"),
+            ("  fields: {a: b, A: c}\n", "sigma.fields"),
+            ("  values: {a: b}\n", "sigma.values"),
+            ("  values: {a: {b: [c]}}\n", "sigma.values"),
+            ("  paths: a\n", "sigma.paths"),
+            ("  paths: [a.*.b]\n", "sigma.paths"),
+            ("  paths: ['*']\n", "sigma.paths"),
+        ] {
+            let error = mapping(section).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("m.yaml: `{key}` must be ")), "{section}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_ships_maps_fields_to_known_paths_alone() {
+        for mapping in builtin().unwrap() {
+            let sigma = &mapping.sigma;
+            for (field, paths) in &sigma.fields {
+                let unknown = paths.iter().find(|path| !sigma.paths.is_empty() && !sigma.has_path(path));
+                assert_eq!(unknown, None, "{}: {field}", mapping.source);
+            }
+        }
+    }
 }
