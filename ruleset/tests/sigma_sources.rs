@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use threatlockdown_ruleset::decode::mapping::{self, Mapping};
+use threatlockdown_ruleset::diagnostic::Severity;
+use threatlockdown_ruleset::ir::sigma::SigmaSet;
+use threatlockdown_ruleset::sigma::{self, Placeholders, SigmaText};
+use threatlockdown_ruleset::{Origin, sigma_sources};
 
 /// The folder of recorded logs; `None` where it is not there.
 fn data() -> Option<PathBuf> {
@@ -124,4 +128,87 @@ fn what_records_have_is_known() {
         let unknown: Vec<_> = unknown.iter().filter(added).collect();
         assert!(unknown.is_empty(), "{source}: {unknown:?}");
     }
+}
+
+/// All rules of the folder; the placeholders that they leave to an installation have a value each.
+fn published_rules(data: &Path) -> SigmaSet {
+    let mut files = Vec::new();
+    let mut folders = vec![data.join("sigma-rules")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yml") {
+                let text = std::fs::read(&path).unwrap();
+                files.push(SigmaText { path: path.to_string_lossy().into(), text, origin: Origin::User });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut placeholders = Placeholders::default();
+    for file in &files {
+        let text = String::from_utf8_lossy(&file.text);
+        for name in text.split('%').skip(1).step_by(2) {
+            placeholders.set(name, vec!["of-this-installation".to_owned()]);
+        }
+    }
+    let loaded = sigma::load(&files, &placeholders);
+    let errors = loaded.diagnostics.iter().filter(|fault| fault.severity == Severity::Error);
+    let errors: Vec<String> = errors.map(ToString::to_string).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    loaded.set
+}
+
+/// Names something within a list of pairs, which is no field.
+const CONSENT: &str = "9b2cc4c4-2ad4-416d-8e8e-ee6aa6f5035a";
+/// Names a column of a portal page.
+const LEGACY_PROTOCOLS: &str = "60f6535a-760f-42a9-be3f-c9a0a025906e";
+/// Name the provider of a resource, which an export of the activity log does not have.
+const ADFS_NEW_SERVER: &str = "288a39fc-4914-4831-9ada-270e9dc12cb4";
+const ADFS_SERVICE_DELETE: &str = "48739819-8230-4ee3-a8ea-e0289d1fb0ff";
+
+#[test]
+fn of_the_published_rules_only_these_can_never_fire() {
+    let Some(data) = data() else { return };
+    let set = published_rules(&data);
+    assert_eq!(set.rules.len(), 308);
+    let reach = sigma_sources::check(&set, &mapping::builtin().unwrap());
+    assert_eq!(reach.homeless, Vec::<u32>::new());
+    let silent: BTreeSet<(String, String, String, bool)> = reach
+        .silent
+        .iter()
+        .map(|silent| {
+            let id = set.rules[silent.rule as usize].head.id.clone();
+            (id, silent.source.to_string(), silent.missing.join(","), silent.elsewhere)
+        })
+        .collect();
+    let mut expected = BTreeSet::new();
+    for source in ["azure.graph", "azure.log_analytics", "azure.storage", "ms_graph"] {
+        for (id, field) in [(CONSENT, "ConsentContext.IsAdminConsent"), (LEGACY_PROTOCOLS, "ActivityDetails")]
+        {
+            expected.insert((id.to_owned(), source.to_owned(), field.to_owned(), false));
+        }
+    }
+    for id in [ADFS_NEW_SERVER, ADFS_SERVICE_DELETE] {
+        let field = "ResourceProviderValue".to_owned();
+        expected.insert((id.to_owned(), "azure.storage".to_owned(), field, true));
+    }
+    assert_eq!(silent, expected);
+}
+
+/// Every field of the published rules is either mapped or the provider's own name: without the mappings most rules for
+/// these sources could never fire.
+#[test]
+fn without_mapped_fields_many_rules_can_never_fire() {
+    let Some(data) = data() else { return };
+    let set = published_rules(&data);
+    let mut mappings = mapping::builtin().unwrap();
+    for mapping in &mut mappings {
+        mapping.sigma.fields.clear();
+    }
+    let reach = sigma_sources::check(&set, &mappings);
+    let nowhere: BTreeSet<u32> =
+        reach.silent.iter().filter(|silent| !silent.elsewhere).map(|silent| silent.rule).collect();
+    assert!(nowhere.len() > 50, "{}", nowhere.len());
 }
