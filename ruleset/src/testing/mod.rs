@@ -12,7 +12,6 @@ mod cases;
 mod lists;
 mod rule_tests;
 mod run;
-mod yaml;
 
 use std::fmt;
 use std::sync::Arc;

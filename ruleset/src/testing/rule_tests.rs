@@ -19,13 +19,15 @@ use std::sync::Arc;
 
 use threatlockdown_event::Millis;
 
-use super::yaml::{self, Node, Value};
 use super::{Check, Expected, ExtraEntries, FROZEN, Step, Test};
 use crate::diagnostic::Diagnostic;
 use crate::ir::Place;
+use crate::yaml::{self, Node, Value};
 
 /// Times below count from [`FROZEN`], others from 1970.
 const FIRST_ABSOLUTE_SECOND: i64 = 1_000_000_000;
+/// Deeper nesting than a test has.
+const MAX_DEPTH: usize = 16;
 
 /// Reads the tests of a rule file.
 ///
@@ -40,7 +42,7 @@ pub fn read_rule_tests(file: &str, text: &[u8]) -> Result<Vec<Test>, Vec<Diagnos
             let place = Place::new(&file, u32::try_from(line).unwrap_or(u32::MAX), 1);
             reader.fault(&place, "", "the text is not UTF-8", "save the file as UTF-8");
         }
-        Ok(text) => match yaml::parse(&file, text) {
+        Ok(text) => match yaml::parse(&file, text, MAX_DEPTH) {
             Err(fault) => reader.faults.push(fault),
             Ok(None) => {}
             Ok(Some(Node { value: Value::Sequence(entries), .. })) => {
@@ -266,11 +268,11 @@ impl Reader {
         let mut facts = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let name = self.text(name, "the name of a fact")?;
-            let Value::Scalar(value, false) = &value.value else {
+            let Some(value) = value.text() else {
                 self.expected(value, &format!("`{name}`"), "a text");
                 return None;
             };
-            facts.push((name, value.clone()));
+            facts.push((name, value.to_owned()));
         }
         Some(facts)
     }
@@ -291,7 +293,7 @@ impl Reader {
                 Expected::Rule(Some(rule.to_owned()))
             }
             (Wanted::Misses, None) => Expected::NotRule(rule.to_owned()),
-            (Wanted::Misses, Some(Node { value: Value::Scalar(_, true), .. })) => Expected::Rule(None),
+            (Wanted::Misses, Some(gives)) if gives.is_null() => Expected::Rule(None),
             (Wanted::Misses, Some(gives)) => {
                 let text = self.text(gives, "`gives`").unwrap_or_default();
                 if text == rule {
