@@ -9,7 +9,7 @@ mod bind;
 mod dispatch;
 mod intern;
 mod rules;
-mod sigma;
+pub(crate) mod sigma;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -5,7 +5,7 @@
 
 mod cover;
 mod intern;
-mod patterns;
+pub(crate) mod patterns;
 
 use self::cover::{Cover, Item, cover};
 use self::intern::Interner;
@@ -19,6 +19,7 @@ use crate::ir::sigma::{CorrelationKind, Expr, FieldTest, SigmaCorrelation, Sigma
 use crate::program::{
     KEYWORDS, Mitre, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
 };
+use crate::sigma_sources::in_words_of;
 
 /// Deepest nesting of an expression that is accepted: it is evaluated one call per level.
 const MAX_DEPTH: usize = 128;
@@ -36,6 +37,7 @@ pub(super) fn compile(
     attack: &Techniques,
     faults: &mut Vec<Diagnostic>,
 ) -> (Sigma, Vec<(SigmaBinding, Vec<SigmaField>)>) {
+    let set = &in_words_of(set, mappings);
     let mut interner = Interner::new();
     let mut rules = Vec::with_capacity(set.rules.len());
     for rule in &set.rules {
@@ -228,7 +230,7 @@ fn bind(
             continue;
         }
         place.first = binding.slots;
-        for path in paths(mapping, &names[*subject as usize]) {
+        for path in mapping.sigma.paths_of(&names[*subject as usize]) {
             fields.push((path.to_ascii_lowercase(), binding.slots));
             place.count += 1;
             binding.slots += 1;
@@ -239,13 +241,6 @@ fn bind(
     }
     binding.index = index(&own, covers);
     (binding, fields)
-}
-
-/// Letter case of field names does not count here as nowhere else.
-fn paths<'a>(mapping: &'a Mapping, name: &'a str) -> Vec<&'a str> {
-    let spelled = mapping.sigma.fields.iter().map(|(known, _)| known.as_str());
-    let spelled = spelled.filter(|known| known.eq_ignore_ascii_case(name)).last().unwrap_or(name);
-    mapping.sigma.paths_of(spelled).collect()
 }
 
 fn captured(field: &OrderField, fields: &[SigmaField]) -> Option<u32> {
