@@ -1,37 +1,36 @@
-//! Reads a folder of Sigma rules as it lies on disk: just enough to measure with it.
+//! Reads a folder of Sigma rules, just enough to measure with them.
 //!
-//! Enters: a folder. Leaves: the built-in rules, and beside them all Sigma files below the folder.
+//! Enters: a folder. Leaves: the texts of all `*.yml` in it and below it, in the order of their paths.
 
 use std::path::{Path, PathBuf};
 
-use threatlockdown_ruleset::{Origin, RuleText, Texts};
+use threatlockdown_ruleset::{Origin, RuleText};
 
-/// The built-in rules and the Sigma files of a folder.
+/// Reads them.
 ///
 /// # Errors
-/// A file or folder that cannot be read, with its path.
-pub fn with_builtin(folder: &Path) -> Result<Texts, String> {
-    let mut texts = Texts::builtin();
-    for path in files(folder)? {
-        let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        texts.add(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::User });
-    }
-    Ok(texts)
+/// What cannot be read, with its path.
+pub fn read(folder: &Path) -> Result<Vec<RuleText>, String> {
+    let mut paths = Vec::new();
+    find(folder, &mut paths)?;
+    paths.sort();
+    paths.iter().map(|path| file(path)).collect()
 }
 
-/// Files whose names end in `.yml`, in order.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+fn find(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(failed)?.collect();
-    let mut files = Vec::new();
-    for entry in entries.map_err(failed)? {
-        let path = entry.path();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
         if path.is_dir() {
-            files.extend(self::files(&path)?);
+            find(&path, paths)?;
         } else if path.extension().is_some_and(|extension| extension == "yml") {
-            files.push(path);
+            paths.push(path);
         }
     }
-    files.sort();
-    Ok(files)
+    Ok(())
+}
+
+fn file(path: &Path) -> Result<RuleText, String> {
+    let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::User })
 }

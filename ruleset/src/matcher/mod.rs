@@ -235,10 +235,11 @@ impl Program {
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         observer.decoded(&facts);
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists, stamps), observer }.judge();
+        let past = Past::new(memory, lists, stamps);
+        let conclusion = Walk { facts, marks, past, observer: &mut *observer }.judge();
         fields.place_sigma(self, &binding.sigma.captured);
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        sigma::run(sigma::Event { facts, binding }, sigma);
+        sigma::run(sigma::Event { facts, binding }, sigma, observer);
         if by_reader && (conclusion.counts || !sigma.matches.is_empty()) {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {

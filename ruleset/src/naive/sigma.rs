@@ -56,8 +56,6 @@ impl SigmaEvent<'_> {
 
     fn values(self, name: &str) -> Vec<Value> {
         let Json::Object(_) = self.record else { return Vec::new() };
-        let spelled = self.mapping.sigma.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let name = spelled.map_or(name, |(known, _)| known);
         let found = self.mapping.sigma.paths_of(name).find_map(|path| {
             let parts: Vec<&str> = path.split('.').collect();
             reach(self.record, &parts).filter(|values| !values.is_empty())

@@ -2,10 +2,11 @@
 //! fire on it.
 //!
 //! Enters: the intermediate form of the rules and the mappings. Leaves: rules that take a record's own words for those
-//! that rules use ([`in_words_of`]), and for each source the rules that cannot match any of its records because a field
+//! that rules use, and records of their kind alone ([`in_words_of`]), and for each source the rules that cannot match any of its records because a field
 //! that they need is not among its known paths ([`check`]). The published rules are written by many hands against the
 //! tables of many products; a rule that silently cannot fire is the worst kind of detection, since it looks like one.
 
+mod kind;
 mod reach;
 mod truth;
 mod wording;

@@ -1,10 +1,12 @@
-//! Values that a source says in other words than rules.
+//! Values that a source says in other words than rules, and records of other kinds than rules are about.
 //!
 //! Enters: the rules and the mappings. Leaves: the rules with, beside each test that a source's wording passes, one for what
-//! its records say: where `success` is written `Succeeded`, a rule that asks for the one takes the other as well. It is
-//! done on the intermediate form, once per load, so that no event pays for it; and only for rules that look at the
+//! its records say: where `success` is written `Succeeded`, a rule that asks for the one takes the other as well. Of a source
+//! that holds records of several kinds, rules get a test for theirs. It is
+//! done on the intermediate form, once per load, so that events pay for nothing but tests; and only for rules that look at the
 //! source, so that nobody else's `Succeeded` is meant.
 
+use super::kind;
 use crate::decode::mapping::{Mapping, Wording};
 use crate::ir::sigma::{Expr, FieldTest, Pattern, PatternPart, SigmaRule, SigmaSet};
 
@@ -15,6 +17,10 @@ pub fn in_words_of(set: &SigmaSet, mappings: &[Mapping]) -> SigmaSet {
         let sources = mappings.iter().filter(|mapping| mapping.sigma.fits(&rule.logsource));
         let wordings: Vec<&Wording> = sources.flat_map(|mapping| &mapping.sigma.values).collect();
         let expr = if wordings.is_empty() { rule.expr.clone() } else { reworded(&rule.expr, &wordings) };
+        let expr = match kind::test(&rule.logsource, mappings) {
+            None => expr,
+            Some(kind) => Expr::All(vec![kind, expr]),
+        };
         SigmaRule { expr, ..rule.clone() }
     };
     SigmaSet { rules: set.rules.iter().map(rule).collect(), correlations: set.correlations.clone() }
@@ -48,7 +54,11 @@ fn reworded(expr: &Expr, wordings: &[&Wording]) -> Expr {
 
 /// The test of what the record says.
 fn record_test(wording: &Wording) -> FieldTest {
-    let Some(text) = &wording.record else { return FieldTest::Null };
+    wording.record.as_deref().map_or(FieldTest::Null, record_pattern)
+}
+
+/// The test for a text with `*` for anything.
+pub(super) fn record_pattern(text: &str) -> FieldTest {
     let mut parts = Vec::new();
     for (place, literal) in text.split('*').enumerate() {
         if place > 0 {

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use crate::load;
 
-const USAGE: &str = "usage: ratios [--home DIR] [--sigma DIR] [--peer FILE] [--rounds N] [--only ROW] [--alone ROW] [--markdown]\n\
-    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, load, rsigma\n\
-    --sigma is a folder of Sigma rules, --peer the program built from benches/rsigma\n\
+const USAGE: &str = "usage: ratios [--home DIR] [--sigma DIR] [--peer FILE] [--rounds N] [--only ROW]\n\
+    \x20             [--alone ROW] [--markdown]\n\
+    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, sigma, rsigma, load\n\
+    --sigma names a folder in which all *.yml are Sigma rules, --peer the program built from benches/rsigma\n\
     --only measures one row, --alone runs a row's candidate without its baseline, for a profiler";
 
 /// See [`USAGE`].
@@ -42,12 +43,16 @@ impl Arguments {
                 other => return Err(format!("unknown argument {other}\n{USAGE}")),
             }
         }
-        let below = |name: &str, folder: &str| {
-            let folder = PathBuf::from(std::env::var_os(name)?).join(folder);
-            folder.is_dir().then_some(folder)
-        };
-        arguments.home = arguments.home.or_else(|| below("THREATLOCKDOWN_COMPAT", "homes/stock"));
-        arguments.sigma = arguments.sigma.or_else(|| below("THREATLOCKDOWN_DATA", "sigma-rules"));
+        if arguments.home.is_none() {
+            arguments.home = std::env::var_os("THREATLOCKDOWN_COMPAT")
+                .map(|folder| PathBuf::from(folder).join("homes/stock"))
+                .filter(|folder| folder.is_dir());
+        }
+        if arguments.sigma.is_none() {
+            arguments.sigma = std::env::var_os("THREATLOCKDOWN_DATA")
+                .map(|folder| PathBuf::from(folder).join("sigma-rules"))
+                .filter(|folder| folder.is_dir());
+        }
         Ok(arguments)
     }
 }

@@ -43,7 +43,7 @@ pub(crate) enum Bar {
 pub(crate) enum Measured {
     Ratio(Compared),
     Load(Load),
-    /// Why.
+    /// What would be needed.
     Skipped(&'static str),
 }
 
@@ -56,69 +56,97 @@ pub(crate) struct Row {
     pub(crate) measured: Measured,
 }
 
-/// What a row cannot be measured without.
+/// What a row needs that the arguments name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
+enum Needs {
     Nothing,
-    /// An installation.
+    /// An installation's rules.
     Home,
-    /// Sigma rules, and rsigma to compare with.
+    /// A folder of Sigma rules.
+    Sigma,
+    /// That, and rsigma to compare with.
     Peer,
 }
 
+impl Needs {
+    /// What was not given.
+    fn missing(self, arguments: &Arguments) -> Option<&'static str> {
+        let (home, sigma, peer) =
+            (arguments.home.is_none(), arguments.sigma.is_none(), arguments.peer.is_none());
+        match self {
+            Self::Home if home => Some("no --home DIR"),
+            Self::Sigma | Self::Peer if sigma => Some("no --sigma DIR"),
+            Self::Peer if peer => Some("no --peer FILE"),
+            _ => None,
+        }
+    }
+}
+
 /// Name, what is compared, the bar, what it needs.
-const ROWS: &[(&str, &str, Bar, Need)] = &[
+const ROWS: &[(&str, &str, Bar, Needs)] = &[
     (
         "cloudtrail",
         "built-in rules on raw CloudTrail : tape parse of the same bytes",
         Bar::AtLeast(0.5),
-        Need::Nothing,
+        Needs::Nothing,
     ),
-    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), Need::Nothing),
+    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), Needs::Nothing),
     (
         "mix",
         "built-in rules on a mix of cloud logs : tape parse of the same bytes",
         Bar::AtLeast(0.5),
-        Need::Nothing,
+        Needs::Nothing,
     ),
     (
         "tenfold",
         "ten times the built-in rules on CloudTrail : once, time an event",
         Bar::Slower(1.25),
-        Need::Nothing,
+        Needs::Nothing,
+    ),
+    (
+        "sigma",
+        "built-in and all Sigma rules on raw CloudTrail : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        Needs::Sigma,
+    ),
+    (
+        "rsigma",
+        "built-in and all Sigma rules on raw CloudTrail : rsigma 0.26 with the Sigma rules",
+        Bar::AtLeast(5.0),
+        Needs::Peer,
     ),
     (
         "envelope",
         "stock rules on CloudTrail in envelope form : tape parse of the same bytes",
         Bar::AtLeast(0.42),
-        Need::Home,
+        Needs::Home,
     ),
-    ("stock-mix", "stock rules on a mix of cloud logs : tape parse of the same bytes", Bar::None, Need::Home),
+    (
+        "stock-mix",
+        "stock rules on a mix of cloud logs : tape parse of the same bytes",
+        Bar::None,
+        Needs::Home,
+    ),
     (
         "syslog",
         "stock rules on sshd and syslog lines : tape parse of CloudTrail, events",
         Bar::AtLeast(0.45),
-        Need::Home,
+        Needs::Home,
     ),
-    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), Need::Nothing),
+    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), Needs::Nothing),
     (
         "stock-threads",
         "stock rules on syslog lines, two threads with one memory : one",
         Bar::AtLeast(1.8),
-        Need::Home,
+        Needs::Home,
     ),
-    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), Need::Home),
-    (
-        "rsigma",
-        "built-in rules and all Sigma rules on raw CloudTrail : rsigma 0.26 with the Sigma rules",
-        Bar::AtLeast(5.0),
-        Need::Peer,
-    ),
+    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), Needs::Home),
 ];
 
 /// Programs, loaded when a row needs them.
 struct Programs<'a> {
     home: Option<&'a Path>,
+    sigma: Option<&'a Path>,
     builtin: Arc<Program>,
     stock: Option<Arc<Program>>,
 }
@@ -126,7 +154,16 @@ struct Programs<'a> {
 impl<'a> Programs<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self, String> {
         let builtin = program(Texts::builtin())?;
-        Ok(Self { home: arguments.home.as_deref(), builtin, stock: None })
+        let (home, sigma) = (arguments.home.as_deref(), arguments.sigma.as_deref());
+        Ok(Self { home, sigma, builtin, stock: None })
+    }
+
+    /// The built-in rules with all Sigma rules.
+    fn sigma(&self) -> Result<Arc<Program>, String> {
+        let folder = self.sigma.ok_or("this row needs --sigma DIR")?;
+        let mut texts = Texts::builtin();
+        sigma::read(folder)?.into_iter().for_each(|file| texts.add(file));
+        program(texts)
     }
 
     fn stock(&mut self) -> Result<Arc<Program>, String> {
@@ -150,17 +187,15 @@ fn program(texts: Texts) -> Result<Arc<Program>, String> {
 pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
     let mut programs = Programs::new(arguments)?;
     let mut rows = Vec::new();
-    for (name, what, bar, need) in ROWS {
+    for (name, what, bar, needs) in ROWS {
         if arguments.only.as_deref().is_some_and(|only| only != *name) {
             continue;
         }
-        let measured = match missing(arguments, *need) {
-            Some(why) => Measured::Skipped(why),
-            None => match (*name, arguments.home.as_deref()) {
-                ("load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
-                ("rsigma", _) => Measured::Ratio(against_peer(arguments)?),
-                _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
-            },
+        let measured = match (needs.missing(arguments), *name, arguments.home.as_deref()) {
+            (Some(missing), ..) => Measured::Skipped(missing),
+            (None, "load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
+            (None, "rsigma", _) => Measured::Ratio(against_peer(&programs, arguments)?),
+            _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
         };
         rows.push(Row { name, what, bar: *bar, measured });
     }
@@ -170,37 +205,20 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
     Ok(rows)
 }
 
-/// What was not given.
-fn missing(arguments: &Arguments, need: Need) -> Option<&'static str> {
-    match need {
-        Need::Home if arguments.home.is_none() => Some("no --home DIR"),
-        Need::Peer if arguments.sigma.is_none() => Some("no --sigma DIR"),
-        Need::Peer if arguments.peer.is_none() => Some("no --peer FILE"),
-        _ => None,
-    }
-}
-
 /// The Sigma rules beside the built-in ones, against rsigma with the same Sigma rules.
-fn against_peer(arguments: &Arguments) -> Result<Compared, String> {
-    let folder = arguments.sigma.as_deref().ok_or("this row needs --sigma DIR")?;
-    let mut peer = Peer::start(arguments.peer.as_deref().ok_or("this row needs --peer FILE")?, folder)?;
-    let (program, rules) = with_sigma(folder)?;
+fn against_peer(programs: &Programs<'_>, arguments: &Arguments) -> Result<Compared, String> {
+    let (Some(peer), Some(folder)) = (&arguments.peer, &arguments.sigma) else {
+        return Err("this row needs --peer FILE and --sigma DIR".to_owned());
+    };
+    let program = programs.sigma()?;
+    let mut peer = Peer::start(peer, folder)?;
+    let rules = program.sigma().rules().len();
     if peer.rules() < rules {
-        return Err(format!("the peer has loaded {} rules of {rules}", peer.rules()));
+        return Err(format!("rsigma has loaded {} Sigma rules of {rules}", peer.rules()));
     }
     let mut evaluate = Evaluate::new(&program, Corpus::cloudtrail().sources());
     let base = Side::new(&mut peer, Corpus::cloudtrail(), RECORDS);
     rounds::compare(base, Side::new(&mut evaluate, Corpus::cloudtrail(), RECORDS), arguments.rounds)
-}
-
-/// The built-in rules and the Sigma rules of a folder; how many Sigma rules.
-fn with_sigma(folder: &Path) -> Result<(Arc<Program>, usize), String> {
-    let program = program(sigma::with_builtin(folder)?)?;
-    let rules = program.sigma().rules().len();
-    match rules {
-        0 => Err(format!("{} has no Sigma rules", folder.display())),
-        rules => Ok((program, rules)),
-    }
 }
 
 fn row(programs: &mut Programs<'_>, name: &str, rounds: usize) -> Result<Compared, String> {
@@ -228,6 +246,7 @@ fn row(programs: &mut Programs<'_>, name: &str, rounds: usize) -> Result<Compare
             rounds::compare(base, Side::new(&mut ten, corpus, RECORDS), rounds)
         }
         "envelope" => against_parse(&programs.stock()?, Corpus::enveloped(), Corpus::enveloped(), RECORDS),
+        "sigma" => against_parse(&programs.sigma()?, Corpus::cloudtrail(), Corpus::cloudtrail(), RECORDS),
         "stock-mix" => against_parse(&programs.stock()?, Corpus::mix(), Corpus::mix(), RECORDS),
         "syslog" => against_parse(&programs.stock()?, Corpus::cloudtrail(), Corpus::syslog(), LINES),
         "threads" => threads::compare(&builtin, Corpus::cloudtrail, PARALLEL_RECORDS, rounds.min(20)),
@@ -247,10 +266,6 @@ pub(crate) fn alone(arguments: &Arguments, name: &str) -> Result<f64, String> {
         rounds::alone(Side::new(&mut stage, corpus, events), arguments.rounds)
     };
     match name {
-        "rsigma" => {
-            let folder = arguments.sigma.as_deref().ok_or("this row needs --sigma DIR")?;
-            evaluate(&with_sigma(folder)?.0, Corpus::cloudtrail(), RECORDS)
-        }
         "parse" => {
             let mut parse = Parse::new();
             rounds::alone(Side::new(&mut parse, Corpus::cloudtrail(), RECORDS), arguments.rounds)
@@ -263,6 +278,7 @@ pub(crate) fn alone(arguments: &Arguments, name: &str) -> Result<f64, String> {
         "mix" => evaluate(&builtin, Corpus::mix(), RECORDS),
         "tenfold" => evaluate(&program(copies::times(10))?, Corpus::cloudtrail(), RECORDS),
         "envelope" => evaluate(&programs.stock()?, Corpus::enveloped(), RECORDS),
+        "sigma" => evaluate(&programs.sigma()?, Corpus::cloudtrail(), RECORDS),
         "stock-mix" => evaluate(&programs.stock()?, Corpus::mix(), RECORDS),
         "syslog" => evaluate(&programs.stock()?, Corpus::syslog(), LINES),
         other => Err(format!("row {other} cannot run alone")),

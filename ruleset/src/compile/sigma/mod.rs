@@ -5,7 +5,7 @@
 
 mod cover;
 mod intern;
-mod patterns;
+pub(crate) mod patterns;
 
 use self::cover::{Cover, Item, cover};
 use self::intern::Interner;
@@ -228,7 +228,7 @@ fn bind(
             continue;
         }
         place.first = binding.slots;
-        for path in paths(mapping, &names[*subject as usize]) {
+        for path in mapping.sigma.paths_of(&names[*subject as usize]) {
             fields.push((path.to_ascii_lowercase(), binding.slots));
             place.count += 1;
             binding.slots += 1;
@@ -239,13 +239,6 @@ fn bind(
     }
     binding.index = index(&own, covers);
     (binding, fields)
-}
-
-/// Letter case of field names does not count here as nowhere else.
-fn paths<'a>(mapping: &'a Mapping, name: &'a str) -> Vec<&'a str> {
-    let spelled = mapping.sigma.fields.iter().map(|(known, _)| known.as_str());
-    let spelled = spelled.filter(|known| known.eq_ignore_ascii_case(name)).last().unwrap_or(name);
-    mapping.sigma.paths_of(spelled).collect()
 }
 
 fn captured(field: &OrderField, fields: &[SigmaField]) -> Option<u32> {

@@ -34,6 +34,11 @@ pub(super) fn shape(pattern: &Pattern, anywhere: bool) -> Shape {
     }
 }
 
+/// The same as a regular expression always.
+pub(crate) fn as_regex(pattern: &Pattern, anywhere: bool) -> String {
+    regex(&simplified(pattern, anywhere), pattern.cased)
+}
+
 /// Without empty bytes, with neighbours joined.
 fn simplified(pattern: &Pattern, anywhere: bool) -> Vec<PatternPart> {
     let edge = || anywhere.then_some(PatternPart::AnyRun);

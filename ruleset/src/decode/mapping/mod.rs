@@ -13,7 +13,7 @@ mod reader;
 mod sigma;
 
 use reader::Reader;
-pub use sigma::{SigmaMapping, Wording};
+pub use sigma::{RecordKind, SigmaMapping, Wording};
 
 /// A mapping that cannot be used.
 #[derive(Debug, Error)]

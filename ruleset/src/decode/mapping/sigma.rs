@@ -16,6 +16,8 @@ use crate::ir::sigma::Logsource;
 pub struct SigmaMapping {
     /// What the source is in the words of rules, with every part stated that it has.
     pub logsources: Vec<Logsource>,
+    /// Which of its records a log source is, same index as `logsources`; `None`: all of them.
+    pub kinds: Vec<Option<RecordKind>>,
     /// Rule name of a field, and its paths in the raw record: the first that is present counts. Names that are not here are
     /// paths themselves. A path leads through lists to each of their elements.
     pub fields: Vec<(String, Vec<String>)>,
@@ -24,6 +26,15 @@ pub struct SigmaMapping {
     /// Paths that records of this source are known to have; one that ends in `.*` stands for everything below it. None:
     /// the records are open, so that nothing is known to be missing.
     pub paths: Vec<String>,
+}
+
+/// How records of one kind are told from the others of their source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordKind {
+    /// Name of the field that tells them, which is among [`SigmaMapping::fields`] and that no rule uses.
+    pub field: String,
+    /// What it says, with `*` for anything; one is enough.
+    pub values: Vec<String>,
 }
 
 /// A value of a field in the words of a record and in those of rules.
@@ -37,7 +48,8 @@ pub struct Wording {
     pub rule: String,
 }
 
-const LOGSOURCES: &str = "a list of mappings with `product`, `service` or `category`";
+const LOGSOURCES: &str =
+    "a list of mappings with `product`, `service` or `category`, and `when` with one path and its values";
 const FIELDS: &str = "a mapping of names, each once in whatever letter case, to a path or a list of paths";
 const VALUES: &str = "a mapping of names to a mapping of values in records to values in rules";
 const PATHS: &str = "a list of paths; `*` only as their last part";
@@ -55,11 +67,25 @@ impl SigmaMapping {
                 );
             }
         }
+        let source = reader.text("source")?.unwrap_or_default();
+        let sources = logsources(section.as_mapping_get("logsources"), &source)
+            .ok_or_else(|| reader.fault("sigma.logsources", LOGSOURCES))?;
+        let mut fields =
+            fields(section.as_mapping_get("fields")).ok_or_else(|| reader.fault("sigma.fields", FIELDS))?;
+        let (mut logsources, mut kinds) = (Vec::new(), Vec::new());
+        for (logsource, kind) in sources {
+            logsources.push(logsource);
+            kinds.push(kind.map(|(kind, path)| {
+                if !fields.iter().any(|(known, _)| *known == kind.field) {
+                    fields.push((kind.field.clone(), vec![path]));
+                }
+                kind
+            }));
+        }
         Ok(Self {
-            logsources: logsources(section.as_mapping_get("logsources"))
-                .ok_or_else(|| reader.fault("sigma.logsources", LOGSOURCES))?,
-            fields: fields(section.as_mapping_get("fields"))
-                .ok_or_else(|| reader.fault("sigma.fields", FIELDS))?,
+            logsources,
+            kinds,
+            fields,
             values: values(section.as_mapping_get("values"))
                 .ok_or_else(|| reader.fault("sigma.values", VALUES))?,
             paths: paths(section.as_mapping_get("paths"))
@@ -70,12 +96,13 @@ impl SigmaMapping {
     /// Whether a rule with this `logsource` looks at the source.
     #[must_use]
     pub fn fits(&self, rule: &Logsource) -> bool {
-        let agrees = |stated: &Option<String>, own: &Option<String>| stated.is_none() || stated == own;
-        self.logsources.iter().any(|own| {
-            agrees(&rule.category, &own.category)
-                && agrees(&rule.product, &own.product)
-                && agrees(&rule.service, &own.service)
-        })
+        self.logsources.iter().any(|own| agrees(rule, own))
+    }
+
+    /// The kinds of records that a rule with this `logsource` looks at; `None` stands for all of them.
+    pub fn kinds_of<'a>(&'a self, rule: &'a Logsource) -> impl Iterator<Item = Option<&'a RecordKind>> {
+        let kinds = self.logsources.iter().zip(&self.kinds);
+        kinds.filter(|(own, _)| agrees(rule, own)).map(|(_, kind)| kind.as_ref())
     }
 
     /// The paths of a field that a rule names; letter case does not count.
@@ -95,10 +122,18 @@ impl SigmaMapping {
     #[must_use]
     pub fn has_path(&self, path: &str) -> bool {
         self.paths.iter().any(|known| match known.strip_suffix(".*") {
-            Some(above) => is_at_or_below(path, above),
+            Some(above) => is_at_or_below(path, above) || is_at_or_below(above, path),
             None => is_at_or_below(known, path),
         })
     }
+}
+
+/// Whether every part that the rule states is the source's.
+fn agrees(rule: &Logsource, own: &Logsource) -> bool {
+    let agrees = |stated: &Option<String>, own: &Option<String>| stated.is_none() || stated == own;
+    agrees(&rule.category, &own.category)
+        && agrees(&rule.product, &own.product)
+        && agrees(&rule.service, &own.service)
 }
 
 /// Letter case does not count, as everywhere in paths.
@@ -111,23 +146,45 @@ fn is_at_or_below(path: &str, above: &str) -> bool {
     }
 }
 
-fn logsources(value: Option<&Yaml<'_>>) -> Option<Vec<Logsource>> {
+/// A log source, and for some of the records their kind with the path of its field.
+type Known = (Logsource, Option<(RecordKind, String)>);
+
+fn logsources(value: Option<&Yaml<'_>>, source: &str) -> Option<Vec<Known>> {
     let Some(value) = value else { return Some(Vec::new()) };
-    value.as_vec()?.iter().map(logsource).collect()
+    value.as_vec()?.iter().map(|item| logsource(item, source)).collect()
 }
 
-fn logsource(value: &Yaml<'_>) -> Option<Logsource> {
-    let mut logsource = Logsource::default();
+fn logsource(value: &Yaml<'_>, source: &str) -> Option<Known> {
+    let (mut logsource, mut kind) = (Logsource::default(), None);
     for (key, part) in value.as_mapping()? {
         let place = match key.as_str()? {
             "category" => &mut logsource.category,
             "product" => &mut logsource.product,
             "service" => &mut logsource.service,
+            "when" => {
+                kind = Some(record_kind(part, source)?);
+                continue;
+            }
             _ => return None,
         };
         *place = Some(part.as_str()?.to_ascii_lowercase());
     }
-    (logsource != Logsource::default()).then_some(logsource)
+    (logsource != Logsource::default()).then_some((logsource, kind))
+}
+
+/// The name of the field has the source's in it, so that it means nothing in the records of others.
+fn record_kind(value: &Yaml<'_>, source: &str) -> Option<(RecordKind, String)> {
+    let (key, values) = match value.as_mapping()?.iter().collect::<Vec<_>>().as_slice() {
+        [(key, values)] => (path(key)?, *values),
+        _ => return None,
+    };
+    let texts = match values.as_vec() {
+        Some(values) => {
+            values.iter().map(|value| value.as_str().map(str::to_owned)).collect::<Option<_>>()?
+        }
+        None => vec![values.as_str()?.to_owned()],
+    };
+    Some((RecordKind { field: format!("{source}/{key}"), values: texts }, key))
 }
 
 fn fields(value: Option<&Yaml<'_>>) -> Option<Vec<(String, Vec<String>)>> {
@@ -208,6 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn a_log_source_may_be_some_of_the_records() {
+        let sigma = mapping(
+            "  logsources: [{product: a, service: s, when: {b.c: [x, y*]}}, {product: a, service: t, when: {b.c: z}}, {product: a}]\n",
+        )
+        .unwrap();
+        let kind = |values: &[&str]| RecordKind {
+            field: "x/b.c".to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        };
+        assert_eq!(sigma.kinds, [Some(kind(&["x", "y*"])), Some(kind(&["z"])), None]);
+        assert_eq!(sigma.fields, [("x/b.c".to_owned(), vec!["b.c".to_owned()])]);
+        let rule = logsource("a", Some("t"), None);
+        assert_eq!(sigma.kinds_of(&rule).collect::<Vec<_>>(), [Some(&kind(&["z"]))]);
+    }
+
+    #[test]
     fn names_are_mapped_or_are_paths_themselves() {
         let sigma = mapping("  fields: {Who: [a.b, c], what: d}\n").unwrap();
         let paths = |field| sigma.paths_of(field).collect::<Vec<_>>();
@@ -218,11 +291,12 @@ mod tests {
 
     #[test]
     fn a_path_is_known_where_it_is_listed_or_lies_above_or_below() {
-        let sigma = mapping("  fields: {Who: user.name}\n  paths: [user.name, request.*, state]\n").unwrap();
-        for field in ["who", "USER.NAME", "user", "request", "request.a.b", "state"] {
+        let sigma =
+            mapping("  fields: {Who: user.name}\n  paths: [user.name, a.request.*, state]\n").unwrap();
+        for field in ["who", "USER.NAME", "user", "a", "a.request", "a.request.b", "state"] {
             assert!(sigma.may_have(field), "{field}");
         }
-        for field in ["user.id", "user.name.first", "requests", "stat", "states"] {
+        for field in ["user.id", "user.name.first", "a.requests", "stat", "states"] {
             assert!(!sigma.may_have(field), "{field}");
         }
         assert!(mapping("  fields: {}\n").unwrap().may_have("anything"));
@@ -247,6 +321,9 @@ mod tests {
             ("  logsources: {product: a}\n", "sigma.logsources"),
             ("  logsources: [{}]\n", "sigma.logsources"),
             ("  logsources: [{vendor: a}]\n", "sigma.logsources"),
+            ("  logsources: [{product: a, when: {}}]\n", "sigma.logsources"),
+            ("  logsources: [{product: a, when: {b: c, d: e}}]\n", "sigma.logsources"),
+            ("  logsources: [{product: a, when: b}]\n", "sigma.logsources"),
             ("  fields: [a]\n", "sigma.fields"),
             ("  fields: {a: []}\n", "sigma.fields"),
             ("  fields: {a: b.*}\n", "sigma.fields"),

@@ -12,8 +12,10 @@ mod tests;
 mod values;
 mod verdict;
 
+pub(super) use self::decide::{compares, read_number, stands, time_part};
 pub(super) use self::values::Event;
 use super::marks::{Known, Marks};
+use super::observe::Observer;
 use crate::decode::lists::Value;
 use crate::ir::sigma::SigmaRuleIndex;
 use crate::program::{Program, SigmaExpr, SigmaPredicate, SigmaPredicateIndex, SigmaSubjectIndex, WORTH_IT};
@@ -33,7 +35,7 @@ impl Room {
 }
 
 /// Finds the rules that match, into `room.matches`.
-pub(super) fn run(event: Event<'_>, room: &mut Room) {
+pub(super) fn run(event: Event<'_>, room: &mut Room, observer: &mut impl Observer) {
     room.matches.clear();
     let binding = &event.binding.sigma;
     if binding.rules.is_empty() {
@@ -45,7 +47,10 @@ pub(super) fn run(event: Event<'_>, room: &mut Room) {
     let program = event.facts.program;
     for at in 0..search.marks.candidates.len() {
         let rule = search.marks.candidates[at];
-        if search.holds(&program.sigma.rules[rule as usize].expr) {
+        let since = observer.now();
+        let holds = search.holds(&program.sigma.rules[rule as usize].expr);
+        observer.sigma(rule, holds, since);
+        if holds {
             room.matches.push(rule);
         }
     }

@@ -42,7 +42,7 @@ impl Event<'_> {
     }
 
     /// Shows every value of a field, or of the whole event.
-    pub(super) fn visit(
+    pub(in crate::matcher) fn visit(
         &self,
         subject: SigmaSubjectIndex,
         room: &mut TextRoom,
