@@ -1,9 +1,9 @@
 """Records for a rule, made from the rule's own conditions.
 
 Enters: a rule and the source that it looks at. Leaves: records that satisfy the rule in each way that its condition
-allows, records in which a filter holds, and for each field of them records that differ in this field alone: absent, null,
-empty, in other letter case, embedded, cut, as a list, as a number or text. And records that are mixed from those of
-several rules.
+allows, records in which a filter holds, and for each field of them records that differ in this field alone: absent,
+null, empty, in other letter case, embedded, cut, as a list, as a number or text. And records that are mixed from those
+of several rules.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ CHANGED = 6
 #: Values of a field that are tried in a record.
 VALUES = 8
 
+#: Of so many records of no kind one stays so.
+UNKIND = 5
 #: Records that are put together from two others, of whatever rules.
 MIXED = 1_000
 
@@ -49,7 +51,16 @@ class Literal:
 
 
 def records_for(rule: SigmaRule, source: Source) -> Iterator[Record]:
-    """All records; some may be equal."""
+    """All records; some may be equal. Of those that are of no kind that the rule looks at, a few stay as they are."""
+    kinds = source.kinds(rule.logsource)
+    for index, record in enumerate(records_of_any_kind(rule, source)):
+        kind = kinds[index % len(kinds)]
+        if kind is not None and index % UNKIND != 1 and not at(record, kind.path):
+            place(record, kind.path, kind.values[index % len(kind.values)].replace("*", "any"))
+        yield record
+
+
+def records_of_any_kind(rule: SigmaRule, source: Source) -> Iterator[Record]:
     for condition in rule.detection.parsed_condition:
         tree = condition.parsed
         for holds in (True, False):
@@ -58,7 +69,7 @@ def records_for(rule: SigmaRule, source: Source) -> Iterator[Record]:
 
 
 def ways(node: Any, holds: bool) -> list[list[Literal]]:
-    """Sets of tests of which each decides the node. Where several parts are free, one at a time leaves its first way."""
+    """Sets of tests of which each decides the node. Of several free parts one at a time leaves its first way."""
     if isinstance(node, ConditionNOT):
         return ways(node.args[0], not holds)
     if isinstance(node, (ConditionAND, ConditionOR)):
@@ -181,7 +192,7 @@ def neighbours(base: Record, source: Source, field: str | None, tests: list[Lite
 
 
 def mixtures(records: list[Record], seed: int = 1) -> Iterator[Record]:
-    """Records that have what two others have, so that one event meets several rules; both values as a list where they differ."""
+    """Records that have what two others have, both values as a list where they differ: one event meets several rules."""
     choice = random.Random(seed)
     for _ in range(min(MIXED, len(records))):
         one, other = choice.choices(records, k=2)

@@ -3,8 +3,8 @@
     python main.py --mappings ruleset/mappings --out FOLDER RULES...
 
 Leaves in the folder a file of JSON lines for each source, and `expected.json`: for each source its file and for each of
-its rules the numbers of the lines that match; `skipped`: rules that cannot be evaluated, with the reason; `blind`: rules
-that none or all of the records match, whose verdict would prove little.
+its rules the numbers of the lines that match; `skipped`: rules that cannot be evaluated, with the reason; `blind`:
+rules that none or all of the records match, whose verdict would prove little.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def main() -> int:
     rules = read_rules(given.rules, skipped)
     sources = read_sources(given.mappings)
     for rule in rules:
-        if not any(source.is_looked_at_by(rule.logsource) for source in sources):
+        if not any(source.kinds(rule.logsource) for source in sources):
             skipped[str(rule.id)] = f"no source is {rule.logsource}"
     given.out.mkdir(parents=True, exist_ok=True)
     expected = {}
     for source in sources:
-        own = [rule for rule in rules if source.is_looked_at_by(rule.logsource)]
+        own = [rule for rule in rules if source.kinds(rule.logsource)]
         if own:
             expected[source.name] = judge(source, own, given.out)
     report = {"rules": len(rules), "skipped": skipped, "sources": expected}
@@ -87,7 +87,12 @@ def judge(source: Source, rules: list[SigmaRule], out: Path) -> dict[str, Any]:
     file.write_text("".join(compact(record) + "\n" for record in arriving), encoding="utf-8")
     fields = {field for rule in rules for field in fields_of(rule)}
     table, backend = Table(source, fields, lines.values()), ValueBackend()
-    matches = {str(rule.id): table.matches(backend, rule) for rule in rules}
+    records = list(lines.values())
+    matches = {}
+    for rule in rules:
+        kinds = source.kinds(rule.logsource)
+        is_looked_at = [any(kind is None or kind.has(record) for kind in kinds) for record in records]
+        matches[str(rule.id)] = [event for event in table.matches(backend, rule) if is_looked_at[event]]
     blind = [rule for rule, found in matches.items() if len(found) in (0, len(lines))]
     return {"file": file.name, "records": len(lines), "matches": matches, "blind": blind}
 

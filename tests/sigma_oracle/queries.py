@@ -1,10 +1,22 @@
 """The verdicts: Sigma rules as SQL queries over the values of records.
 
-Enters: rules. Leaves: queries. pySigma reads the rules and applies modifiers and conditions, its SQLite backend writes the
-comparisons, SQLite evaluates them. None of it is the product's.
+Enters: rules. Leaves: queries. pySigma reads the rules and applies modifiers and conditions, its SQLite backend writes
+the comparisons, SQLite evaluates them. None of it is the product's.
 
 The backend expects a table with a column for each field, which cannot say that a field has several values. Here each
 value is a row, and each comparison that the backend writes is asked of the rows of its field: one that holds is enough.
+
+The backend's known deviations, where its answer is not that of the specification; nothing else is changed:
+
+| of what | the backend | here |
+|---|---|---|
+| `cidr` | compares beginnings of texts (10.0.0.0/8 as `LIKE '10.%'`), which takes 10.x.y for an address and knows one spelling of IPv6 | an address lies in a network; ::ffff:10.0.0.1 is 10.0.0.1, as for search engines that have a type for addresses |
+| `lt`, `lte`, `gt`, `gte` | compares what a column of text has as text, where 9 > 10 | as numbers |
+| `true`, `false` | takes 1 and 0 as well, since its tables may store truth values so | records have true and false |
+| `minute` … `year` | wants T and Z of a time as capitals | RFC 3339 does not |
+| `week` | counts from the year's first Monday, 0 to 53 | weeks are those of ISO 8601 |
+| `exists` | cannot tell null from absent | presence only, whether empty or null |
+| `re` | leaves regular expressions to a function that SQLite has not | Python's, with ASCII classes: PCRE's where the specification allows them |
 """
 
 from __future__ import annotations
@@ -23,20 +35,6 @@ from sigma.types import (
     SigmaTimestampPart,
     TimestampPart,
 )
-
-#: Where the backend's answer is not that of the specification, and what is done instead. Nothing else is changed.
-DEVIATIONS = {
-    "cidr": "the backend compares the beginnings of texts (10.0.0.0/8 as LIKE '10.%'), which takes 10.x.y for an address "
-    "and knows one spelling of IPv6; here an address lies in a network, and ::ffff:10.0.0.1 is 10.0.0.1, as for the "
-    "search engines that have a type for addresses",
-    "lt, lte, gt, gte": "a column of text is compared as text, where 9 > 10; here as numbers",
-    "true, false": "the backend also takes 1 and 0, since its tables may store truth values so; records have true and false",
-    "minute to year": "SQLite wants T and Z as capitals, RFC 3339 does not",
-    "week": "the backend counts from the year's first Monday (0 to 53); here weeks are those of ISO 8601",
-    "exists": "a table cannot tell null from absent; the specification: presence only, whether empty or null",
-    "re": "SQLite has no regular expressions of its own; Python's with ASCII classes are PCRE's where the specification "
-    "allows them",
-}
 
 
 class ValueBackend(sqliteBackend):

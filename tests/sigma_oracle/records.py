@@ -29,6 +29,15 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else compact(value)
 
 
+def is_like(value: Any, words: str) -> bool:
+    """Whether a value is what a mapping says, in whatever letter case."""
+    pattern = ".*".join(map(re.escape, words.split("*")))
+    return (
+        not isinstance(value, (dict, type(None)))
+        and re.fullmatch(pattern, text(value), re.ASCII | re.I | re.S) is not None
+    )
+
+
 def number(value: Any) -> float | None:
     """What a numeric comparison looks at: a number, written as one or as text."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -62,8 +71,10 @@ def remove(record: Record, path: str) -> None:
 
 
 def at(value: Any, path: str) -> list[Any]:
-    """What stands at a path, lists as they are; nothing where there is no such member. Letter case of names does not count,
-    and a name may have dots; of members with one name the first that leads to the end of the path does.
+    """What stands at a path, lists as they are; nothing where there is no such member.
+
+    Letter case of names does not count, and a name may have dots; of members with one name the first counts that leads to
+    the end of the path.
     """
     found: list[Any] = []
     for inner in spread(value):

@@ -1,8 +1,8 @@
 """The product's mappings, as far as Sigma rules are concerned.
 
 Enters: the folder of mapping files. Leaves: for each log source that rules can look at, its name, the Sigma log sources
-that it stands for, where the fields that rules name stand in its raw records, and which values it says in other words, and in which
-forms its records arrive.
+that it stands for, where the fields that rules name stand in its raw records, which values it says in other words, and
+in which forms its records arrive.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
-from records import Record
+from records import Record, at, is_like, spread
 from sigma.rule import SigmaLogSource
 
 
@@ -25,11 +26,24 @@ class Wording:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """How records of one kind are told from the others of their source: what stands at a path, `*` for anything."""
+
+    path: str
+    values: tuple[str, ...]
+
+    def has(self, record: Record) -> bool:
+        """Whether a record is of this kind."""
+        return any(is_like(found, value) for found in spread(at(record, self.path)) for value in self.values)
+
+
+@dataclass(frozen=True)
 class Source:
     """A log source of the product."""
 
     name: str
-    logsources: tuple[dict[str, str], ...]
+    #: What it is in the words of rules, and which of its records are that.
+    logsources: tuple[tuple[dict[str, str], Kind | None], ...]
     fields: dict[str, tuple[str, ...]]
     values: dict[str, tuple[Wording, ...]]
     #: The member that holds the record where a service wrapped it.
@@ -37,14 +51,14 @@ class Source:
     #: Members of the form in which the reference's collectors send records, and which of them holds the record.
     envelope: tuple[dict[str, str], str] | None
 
-    def is_looked_at_by(self, logsource: SigmaLogSource) -> bool:
-        """Whether every part that the rule states is this source's."""
+    def kinds(self, logsource: SigmaLogSource) -> list[Kind | None]:
+        """The kinds of its records that a rule looks at, `None` for all of them; empty if it does not look at the source."""
         stated = {
             part: value.lower()
             for part in ("category", "product", "service")
             if (value := getattr(logsource, part)) is not None
         }
-        return any(all(own.get(part) == value for part, value in stated.items()) for own in self.logsources)
+        return [kind for own, kind in self.logsources if all(own.get(part) == value for part, value in stated.items())]
 
     def paths(self, field: str) -> tuple[str, ...]:
         """Where a field stands in a record; the first path that is present counts. Letter case of names does not."""
@@ -71,9 +85,7 @@ def read_sources(folder: Path) -> list[Source]:
     for path in sorted(folder.glob("*.yaml")):
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
         section = mapping.get("sigma") or {}
-        logsources = tuple(
-            {part: value.lower() for part, value in logsource.items()} for logsource in section.get("logsources") or ()
-        )
+        logsources = tuple(map(read_logsource, section.get("logsources") or ()))
         if logsources:
             fields = {
                 name.lower(): (paths,) if isinstance(paths, str) else tuple(paths)
@@ -89,3 +101,11 @@ def read_sources(folder: Path) -> list[Source]:
                 envelope = ({form["member"]: form["value"]}, form["below"])
             sources.append(Source(mapping["source"], logsources, fields, values, wrapper, envelope))
     return sources
+
+
+def read_logsource(section: dict[str, Any]) -> tuple[dict[str, str], Kind | None]:
+    """A log source in the words of rules, and which records it is."""
+    parts = {part: value.lower() for part, value in section.items() if part != "when"}
+    for path, values in (section.get("when") or {}).items():
+        return parts, Kind(path, (values,) if isinstance(values, str) else tuple(values))
+    return parts, None

@@ -1,7 +1,7 @@
 """The records of a source as rows that SQLite can be asked about.
 
-Enters: records and the fields that rules name. Leaves: the numbers of the records that a rule matches. Each value of a field
-is a row, in the words of the record and, where the mapping knows others, in those of rules.
+Enters: records and the fields that rules name. Leaves: the numbers of the records that a rule matches. Each value of a
+field is a row, in the words of the record and, where the mapping knows others, in those of rules.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from queries import ValueBackend
-from records import Record, at, leaves, number, spread, text
+from records import Record, at, is_like, leaves, number, spread, text
 from sigma.rule import SigmaRule
 from sources import Source
 
@@ -110,12 +110,6 @@ def columns(value: Any) -> tuple[bool, str | None, float | None]:
     if value is None or isinstance(value, dict):
         return value is None, None, None
     return False, text(value), number(value)
-
-
-def is_like(value: Any, words: str) -> bool:
-    """Whether a value is what a mapping says, in whatever letter case."""
-    pattern = ".*".join(map(re.escape, words.split("*")))
-    return not isinstance(value, dict) and re.fullmatch(pattern, text(value), re.ASCII | re.I | re.S) is not None
 
 
 @lru_cache(maxsize=None)

@@ -29,7 +29,7 @@ from sigma.types import (
     TimestampPart,
 )
 
-#: What stands where a pattern has `*` and `?`: nothing, letters, the wildcards of three languages, text beyond ASCII, lines.
+#: What stands where a pattern has `*` and `?`: nothing, letters, the wildcards of three languages, other scripts, lines.
 RUNS = ("", "x", "-any thing/", "*", "%_?", "\u00e9\u4e16", "a\nb", "\\")
 ONES = ("x", "?", "\u00e9", "\U0001f600", " ")
 
