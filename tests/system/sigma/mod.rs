@@ -72,6 +72,9 @@ fn compare(python: &Path, rules: &[PathBuf]) -> Judged {
         records += part.lines.len();
         all.extend(part.matches.keys());
         let found = scan(source, part, rules);
+        // Of another source, or with a placeholder that stands for nothing.
+        let strangers: Vec<&String> = found.keys().filter(|rule| !part.matches.contains_key(*rule)).collect();
+        assert_eq!(strangers, Vec::<&String>::new(), "{source}: rules that should not look at it");
         for (rule, expected) in &part.matches {
             let found = found.get(rule).cloned().unwrap_or_default();
             for line in expected.symmetric_difference(&found) {
