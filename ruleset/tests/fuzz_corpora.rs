@@ -43,7 +43,7 @@ macro_rules! targets {
     )*};
 }
 
-targets! { artefact header json_path matcher_vs_oracle osregex ossec_conf pcre2 rule_parser }
+targets! { artefact header json_path matcher_vs_oracle osregex ossec_conf pcre2 rule_parser sigma }
 
 /// Each target has its inputs, and no inputs lie about without a target.
 #[test]
@@ -65,6 +65,7 @@ fn every_target_is_replayed() {
         "ossec_conf",
         "pcre2",
         "rule_parser",
+        "sigma",
     ];
     assert_eq!(names("fuzz_targets"), replayed);
     assert_eq!(names("corpus"), replayed);

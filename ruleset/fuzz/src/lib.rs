@@ -26,6 +26,7 @@ pub mod rng;
 pub mod rule_parser;
 #[path = "../../tests/differential/rules.rs"]
 pub(crate) mod rules;
+pub mod sigma;
 
 /// The bytes up to the first `separator`, and what follows it.
 pub(crate) fn cut(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {

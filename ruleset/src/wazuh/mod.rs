@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
-use crate::sigma::{Placeholders, SigmaText};
+use crate::sigma::{Placeholders, SigmaText, is_sigma};
 pub use decoders::{INTERNAL, LoadedDecoders, is_decoder_file, load_decoders};
 use lower::{Broken, Pending};
 use source::{Faults, Source};
@@ -108,9 +108,11 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Takes a file that holds Sigma rules, as its name says, or rules or decoders, whichever its first element says.
+    /// Takes a file that holds Sigma rules, as its name says, or rules or decoders, whichever its first element says. A
+    /// file of any other name is Sigma when it has a section that only these have.
     pub fn add(&mut self, file: RuleText) {
-        if is_yaml(&file.path) {
+        let is_xml = file.path.to_ascii_lowercase().ends_with(".xml");
+        if is_yaml(&file.path) || (!is_xml && is_sigma(&file.text)) {
             let RuleText { path, text, origin } = file;
             return self.sigma.push(SigmaText { path, text, origin });
         }

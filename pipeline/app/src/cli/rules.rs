@@ -11,7 +11,7 @@ pub(crate) enum RulesCommand {
     /// Report every fault in rule files, with line, column and what to do
     #[command(after_help = "Exit codes: 0 without errors (warnings are shown), 2 with.")]
     Check {
-        /// Rule and decoder files, or folders whose *.xml are checked
+        /// Rule and decoder files (*.xml), Sigma files (*.yml), or folders of them
         #[arg(required_unless_present = "home", value_name = "PATH")]
         paths: Vec<PathBuf>,
         /// Folder of a Wazuh installation, or a copy, whose rules, decoders and lists are checked

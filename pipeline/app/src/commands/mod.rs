@@ -4,6 +4,7 @@ mod compiled;
 mod config_check;
 mod home;
 mod logtest;
+mod rule_files;
 mod rule_set;
 mod rules;
 mod run;

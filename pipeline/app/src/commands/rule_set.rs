@@ -11,9 +11,10 @@ use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
-use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
+use threatlockdown_ruleset::{Texts, load};
 
-use super::home::{self, MAX_FILE_BYTES, place, unreadable};
+use super::home;
+use super::rule_files::RuleFiles;
 use super::{compiled, counted, report_faults};
 use crate::cli::RuleArgs;
 use crate::config::Rules;
@@ -21,7 +22,7 @@ use crate::config::Rules;
 /// What rules a command works with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Selection<'a> {
-    /// Files, or folders whose `*.xml` are taken.
+    /// Files, or folders of `*.xml` and Sigma's `*.yml`.
     pub(super) paths: &'a [PathBuf],
     /// Folder of an installation; the paths come on top of it.
     pub(super) home: Option<&'a Path>,
@@ -93,8 +94,9 @@ impl Material {
             diagnostics.extend(home.diagnostics);
             looked_at.extend(home.looked_at);
         }
-        let (files, faults) = read(selection.paths);
+        let RuleFiles { texts: files, faults, folders } = RuleFiles::read(selection.paths);
         looked_at.extend(selection.paths.iter().cloned());
+        looked_at.extend(folders);
         looked_at.extend(files.iter().map(|file| PathBuf::from(&*file.path)));
         looked_at.extend(faults.iter().map(|fault| PathBuf::from(&*fault.place.file)));
         files.into_iter().for_each(|file| texts.add(file));
@@ -153,104 +155,9 @@ pub(super) fn summary(diagnostics: &[Diagnostic]) -> String {
     format!("{}, {}", counted(errors, "error"), counted(diagnostics.len() - errors, "warning"))
 }
 
-/// The files of `paths`, those of a folder sorted by their bare names.
-fn read(paths: &[PathBuf]) -> (Vec<RuleText>, Vec<Diagnostic>) {
-    let mut texts = Vec::new();
-    let mut faults = Vec::new();
-    for path in paths {
-        match files(path) {
-            Ok(files) if files.is_empty() => {
-                let message = "no *.xml in this folder";
-                faults.push(Diagnostic::warning(
-                    place(path),
-                    "",
-                    message,
-                    "put rule files into it, or name a file",
-                ));
-            }
-            Ok(files) => {
-                for file in files {
-                    // What only lies in a folder is no pipe that somebody fills: opening it would wait for ever.
-                    let is_odd =
-                        file != *path && std::fs::metadata(&file).is_ok_and(|found| !found.is_file());
-                    let text = if is_odd {
-                        Err(std::io::Error::other("it is not a regular file"))
-                    } else {
-                        read_file(&file)
-                    };
-                    match text {
-                        Ok(text) => texts.push(text),
-                        Err(error) => faults.push(unreadable(&file, &error)),
-                    }
-                }
-            }
-            Err(error) => faults.push(unreadable(path, &error)),
-        }
-    }
-    (texts, faults)
-}
-
-fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !std::fs::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml")) && !file.is_dir() {
-            files.push(file);
-        }
-    }
-    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
-    Ok(files)
-}
-
-fn read_file(path: &Path) -> std::io::Result<RuleText> {
-    // What the user names may be a pipe.
-    let text = home::read_bounded(path, MAX_FILE_BYTES)?;
-    Ok(RuleText { path: path.to_string_lossy().into(), text, origin: Origin::User })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_regular_file_in_a_folder_is_a_fault_and_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/dev/null", folder.path().join("a.xml")).unwrap();
-        let (texts, faults) = read(&[folder.path().to_path_buf()]);
-        assert!(texts.is_empty());
-        assert!(faults[0].to_string().contains("a.xml:1:1: error: cannot read: it is not a regular file"));
-    }
-
-    #[test]
-    fn a_folder_gives_its_xml_files_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.xml", "a.xml", "c.XML", "readme.txt"] {
-            std::fs::write(folder.path().join(name), name).unwrap();
-        }
-        std::fs::create_dir(folder.path().join("deeper.xml")).unwrap();
-        let (texts, faults) = read(&[folder.path().to_path_buf()]);
-        let names: Vec<&[u8]> = texts.iter().map(|text| text.text.as_slice()).collect();
-        assert_eq!(names, [b"a.xml", b"b.xml", b"c.XML"]);
-        assert_eq!(faults, []);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_a_fault_and_the_rest_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let good = folder.path().join("good.xml");
-        std::fs::write(&good, "x").unwrap();
-        let empty = folder.path().join("empty");
-        std::fs::create_dir(&empty).unwrap();
-        let (texts, faults) = read(&[folder.path().join("none.xml"), good, empty]);
-        assert_eq!(texts.len(), 1);
-        assert_eq!(faults.len(), 2);
-        assert!(faults[0].to_string().contains("none.xml:1:1: error: cannot read"), "{}", faults[0]);
-        assert!(faults[1].to_string().contains("empty:1:1: warning: no *.xml"), "{}", faults[1]);
-    }
 
     fn write(folder: &Path, files: &[(&str, &str)]) {
         for (name, text) in files {
@@ -279,6 +186,23 @@ mod tests {
         let paths = [folder.path().join("a.xml")];
         let loaded = load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None });
         assert!(loaded.program.is_none() && loaded.diagnostics[0].message.contains("no decoder shop"));
+    }
+
+    #[test]
+    fn sigma_rules_lie_beside_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let sigma = "title: t\nlogsource: {product: aws}\ndetection:\n  s: {eventName: X}\n  condition: s\n";
+        write(folder.path(), &[("a.xml", &rule(100_001, "json")), ("cloud/b.yml", sigma)]);
+        let paths = [folder.path().to_path_buf()];
+        let load = || load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None });
+        let loaded = load();
+        assert!(loaded.program.is_some(), "{:?}", loaded.diagnostics);
+        assert_eq!(loaded.set.sigma.rules.len(), 1);
+        write(folder.path(), &[("cloud/b.yml", &sigma.replace("condition: s", "condition: x"))]);
+        let loaded = load();
+        assert!(loaded.program.is_none());
+        let fault = loaded.diagnostics[0].to_string();
+        assert!(fault.contains("cloud/b.yml:5:14: error: there is no selection x"), "{fault}");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rules {
     pub(crate) builtin: bool,
-    /// Files, or folders whose `*.xml` are taken.
+    /// Files, or folders of `*.xml` and Sigma's `*.yml`.
     pub(crate) paths: Vec<PathBuf>,
     /// Folder of a Wazuh installation.
     pub(crate) home: Option<PathBuf>,
