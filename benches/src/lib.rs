@@ -8,4 +8,5 @@ pub mod envelope;
 pub mod home;
 pub mod mix;
 pub mod random;
+pub mod sigma;
 pub mod syslog;

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use threatlockdown_benches::{copies, home};
+use threatlockdown_benches::{copies, home, sigma};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Texts, load};
 
@@ -54,43 +54,75 @@ pub(crate) struct Row {
     pub(crate) measured: Measured,
 }
 
-/// Name, what is compared, the bar, whether it needs an installation.
-const ROWS: &[(&str, &str, Bar, bool)] = &[
+/// What a row needs that the arguments name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// An installation's rules.
+    Home,
+    /// A folder of Sigma rules.
+    Sigma,
+}
+
+/// Name, what is compared, the bar, what it needs.
+const ROWS: &[(&str, &str, Bar, Needs)] = &[
     (
         "cloudtrail",
         "built-in rules on raw CloudTrail : tape parse of the same bytes",
         Bar::AtLeast(0.5),
-        false,
+        Needs::Nothing,
     ),
-    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), false),
-    ("mix", "built-in rules on a mix of cloud logs : tape parse of the same bytes", Bar::AtLeast(0.5), false),
-    ("tenfold", "ten times the built-in rules on CloudTrail : once, time an event", Bar::Slower(1.25), false),
+    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), Needs::Nothing),
+    (
+        "mix",
+        "built-in rules on a mix of cloud logs : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        Needs::Nothing,
+    ),
+    (
+        "tenfold",
+        "ten times the built-in rules on CloudTrail : once, time an event",
+        Bar::Slower(1.25),
+        Needs::Nothing,
+    ),
+    (
+        "sigma",
+        "built-in and all Sigma rules on raw CloudTrail : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        Needs::Sigma,
+    ),
     (
         "envelope",
         "stock rules on CloudTrail in envelope form : tape parse of the same bytes",
         Bar::AtLeast(0.42),
-        true,
+        Needs::Home,
     ),
-    ("stock-mix", "stock rules on a mix of cloud logs : tape parse of the same bytes", Bar::None, true),
+    (
+        "stock-mix",
+        "stock rules on a mix of cloud logs : tape parse of the same bytes",
+        Bar::None,
+        Needs::Home,
+    ),
     (
         "syslog",
         "stock rules on sshd and syslog lines : tape parse of CloudTrail, events",
         Bar::AtLeast(0.45),
-        true,
+        Needs::Home,
     ),
-    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), false),
+    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), Needs::Nothing),
     (
         "stock-threads",
         "stock rules on syslog lines, two threads with one memory : one",
         Bar::AtLeast(1.8),
-        true,
+        Needs::Home,
     ),
-    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), true),
+    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), Needs::Home),
 ];
 
 /// Programs, loaded when a row needs them.
 struct Programs<'a> {
     home: Option<&'a Path>,
+    sigma: Option<&'a Path>,
     builtin: Arc<Program>,
     stock: Option<Arc<Program>>,
 }
@@ -98,7 +130,16 @@ struct Programs<'a> {
 impl<'a> Programs<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self, String> {
         let builtin = program(Texts::builtin())?;
-        Ok(Self { home: arguments.home.as_deref(), builtin, stock: None })
+        let (home, sigma) = (arguments.home.as_deref(), arguments.sigma.as_deref());
+        Ok(Self { home, sigma, builtin, stock: None })
+    }
+
+    /// The built-in rules with all Sigma rules.
+    fn sigma(&self) -> Result<Arc<Program>, String> {
+        let folder = self.sigma.ok_or("this row needs --sigma DIR")?;
+        let mut texts = Texts::builtin();
+        sigma::read(folder)?.into_iter().for_each(|file| texts.add(file));
+        program(texts)
     }
 
     fn stock(&mut self) -> Result<Arc<Program>, String> {
@@ -122,12 +163,17 @@ fn program(texts: Texts) -> Result<Arc<Program>, String> {
 pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
     let mut programs = Programs::new(arguments)?;
     let mut rows = Vec::new();
-    for (name, what, bar, needs_home) in ROWS {
+    for (name, what, bar, needs) in ROWS {
         if arguments.only.as_deref().is_some_and(|only| only != *name) {
             continue;
         }
+        let is_missing = match needs {
+            Needs::Nothing => false,
+            Needs::Home => arguments.home.is_none(),
+            Needs::Sigma => arguments.sigma.is_none(),
+        };
         let measured = match arguments.home.as_deref() {
-            None if *needs_home => Measured::Skipped,
+            _ if is_missing => Measured::Skipped,
             home => match (*name, home) {
                 ("load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
                 _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
@@ -166,6 +212,7 @@ fn row(programs: &mut Programs<'_>, name: &str, rounds: usize) -> Result<Compare
             rounds::compare(base, Side::new(&mut ten, corpus, RECORDS), rounds)
         }
         "envelope" => against_parse(&programs.stock()?, Corpus::enveloped(), Corpus::enveloped(), RECORDS),
+        "sigma" => against_parse(&programs.sigma()?, Corpus::cloudtrail(), Corpus::cloudtrail(), RECORDS),
         "stock-mix" => against_parse(&programs.stock()?, Corpus::mix(), Corpus::mix(), RECORDS),
         "syslog" => against_parse(&programs.stock()?, Corpus::cloudtrail(), Corpus::syslog(), LINES),
         "threads" => threads::compare(&builtin, Corpus::cloudtrail, PARALLEL_RECORDS, rounds.min(20)),
@@ -197,6 +244,7 @@ pub(crate) fn alone(arguments: &Arguments, name: &str) -> Result<f64, String> {
         "mix" => evaluate(&builtin, Corpus::mix(), RECORDS),
         "tenfold" => evaluate(&program(copies::times(10))?, Corpus::cloudtrail(), RECORDS),
         "envelope" => evaluate(&programs.stock()?, Corpus::enveloped(), RECORDS),
+        "sigma" => evaluate(&programs.sigma()?, Corpus::cloudtrail(), RECORDS),
         "stock-mix" => evaluate(&programs.stock()?, Corpus::mix(), RECORDS),
         "syslog" => evaluate(&programs.stock()?, Corpus::syslog(), LINES),
         other => Err(format!("row {other} cannot run alone")),

@@ -19,7 +19,6 @@ use crate::ir::sigma::{CorrelationKind, Expr, FieldTest, SigmaCorrelation, Sigma
 use crate::program::{
     KEYWORDS, Mitre, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
 };
-use crate::sigma_sources::in_words_of;
 
 /// Deepest nesting of an expression that is accepted: it is evaluated one call per level.
 const MAX_DEPTH: usize = 128;
@@ -37,7 +36,6 @@ pub(super) fn compile(
     attack: &Techniques,
     faults: &mut Vec<Diagnostic>,
 ) -> (Sigma, Vec<(SigmaBinding, Vec<SigmaField>)>) {
-    let set = &in_words_of(set, mappings);
     let mut interner = Interner::new();
     let mut rules = Vec::with_capacity(set.rules.len());
     for rule in &set.rules {

@@ -231,3 +231,67 @@ fn the_engine_agrees_with_the_oracle_for_long() {
     };
     compare(number("SEED", 2), number("SETS", 3_000) as usize, 100);
 }
+
+/// The community's rules on real records of many services: each record as one of each source.
+#[test]
+fn the_engine_agrees_with_the_oracle_on_real_records() {
+    let default = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let data = std::env::var_os("THREATLOCKDOWN_DATA").map_or(default, std::path::PathBuf::from);
+    if !data.exists() {
+        println!("skipped: no {}", data.display());
+        return;
+    }
+    let mut texts = crate::Texts::builtin();
+    for path in files(&data.join("sigma-rules"), "yml") {
+        let text = std::fs::read(&path).unwrap();
+        let (path, origin) = (path.to_string_lossy().into(), crate::Origin::User);
+        texts.add(crate::RuleText { path, text, origin });
+    }
+    let loaded = crate::load(texts);
+    let mut bench = Bench::of(loaded.program.unwrap());
+    let mappings: Vec<Mapping> = crate::decode::mapping::builtin().unwrap();
+    let set = crate::sigma_sources::in_words_of(&loaded.set.sigma, &mappings);
+    // Of what a service wraps, the oracle knows nothing.
+    let plain = |mapping: &&Mapping| {
+        mapping.wrapper.is_none() && mapping.format == crate::decode::mapping::Format::Json
+    };
+    let mut matched = 0;
+    for file in files(&data.join("samples"), "jsonl") {
+        let text = std::fs::read_to_string(file).unwrap();
+        for record in text.lines().step_by(7).filter(|line| line.starts_with('{')) {
+            let Some(whole) = Json::parse(record.as_bytes()) else { continue };
+            for mapping in mappings.iter().filter(plain) {
+                let is_enveloped = mapping.envelope_form.as_ref().is_some_and(|form| {
+                    whole.get(&form.member).and_then(Json::as_text) == Some(form.value.as_str())
+                });
+                if is_enveloped {
+                    continue;
+                }
+                let event = SigmaEvent { record: &whole, whole: &whole, mapping };
+                let expected = matches(&set, event);
+                matched += expected.len();
+                let expected: Vec<&str> =
+                    expected.iter().map(|rule| set.rules[*rule as usize].head.id.as_str()).collect();
+                assert_eq!(bench.ids(&mapping.source, record.as_bytes()), expected, "{record}");
+            }
+        }
+    }
+    assert!(matched > 100, "only {matched} matches");
+}
+
+fn files(folder: &std::path::Path, extension: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|known| known == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -89,14 +89,17 @@ pub(super) fn program(sigma: SigmaSet) -> Program {
 }
 
 pub(super) struct Bench {
-    pub(super) program: Program,
+    pub(super) program: Arc<Program>,
     quick: Scratch,
     whole: Scratch,
 }
 
 impl Bench {
     pub(super) fn new(rules: Vec<SigmaRule>) -> Self {
-        let program = program(SigmaSet { rules, correlations: Vec::new() });
+        Self::of(Arc::new(program(SigmaSet { rules, correlations: Vec::new() })))
+    }
+
+    pub(super) fn of(program: Arc<Program>) -> Self {
         Self { quick: Scratch::new(&program), whole: Scratch::new(&program), program }
     }
 
