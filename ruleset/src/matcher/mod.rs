@@ -20,6 +20,7 @@ mod sigma;
 mod verdict;
 mod walk;
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use self::fields::Fields;
 use self::marks::Marks;
 use self::observe::{Observer, Unobserved};
 use self::past::Past;
+use self::verdict::Later;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
 use crate::decode::mapping::Format;
@@ -240,14 +242,21 @@ impl Program {
         fields.place_sigma(self, &binding.sigma.captured);
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         sigma::run(sigma::Event { facts, binding }, sigma, observer);
+        let mut later = None;
         if by_reader && (conclusion.counts || !sigma.matches.is_empty()) {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
-                decode::show(binding, input, text.unwrap_or_default(), shown, buffers, &mut tape);
+                let text = text.unwrap_or_default();
+                if conclusion.counts {
+                    decode::show(binding, input, text, shown, buffers, &mut tape);
+                } else {
+                    // Nobody may want an alert of any of the Sigma rules.
+                    later = Some(Later { text, room: RefCell::new((shown, buffers)) });
+                }
             }
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion, &sigma.matches);
+        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion, (&sigma.matches, later));
         let result = then(&verdict);
         drop(verdict);
         *kept = tape.reset();
