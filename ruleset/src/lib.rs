@@ -35,6 +35,7 @@ pub mod matcher;
 pub mod naive;
 pub mod program;
 pub mod sigma;
+pub mod sigma_sources;
 pub mod testing;
 pub mod wazuh;
 mod yaml;

@@ -273,3 +273,41 @@ fn help_shows_every_command() {
     Task::new(["--version"]).run().with_code(0);
     Task::new(["no-such-command"]).run().with_code(2);
 }
+
+#[test]
+fn sigma_rules_that_can_never_fire_are_told() {
+    let site = Site::new();
+    let rule = |title: &str, logsource: &str, field: &str| {
+        format!(
+            "title: {title}\nid: {title}\nlogsource: {{{logsource}}}\ndetection:\n  s: {{{field}: x}}\n  condition: s\n"
+        )
+    };
+    let (trail, windows) =
+        ("product: aws, service: cloudtrail", "product: windows, category: process_creation");
+    let good = site.write("good.yml", rule("good", trail, "eventName"));
+    let silent = site.write("silent.yml", rule("silent", trail, "src_country"));
+    let homeless = site.write("homeless.yml", rule("homeless", windows, "Image"));
+    let task = || Task::new(["rules", "check"]).arg(&good).arg(&silent).arg(&homeless);
+    let finished = task().run().with_code(0);
+    let faults: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("warning: ")).collect();
+    assert!(finished.stdout.contains("3 of Sigma; 0 errors, 2 warnings"), "{}", finished.stdout);
+    assert_eq!(faults.len(), 2, "{}", finished.stderr);
+    expect_fault(
+        &finished,
+        &format!("{}:1:1", silent.display()),
+        &["can never fire on aws.cloudtrail: no field src_country"],
+    );
+    let no_source =
+        "can never fire: no source has the log source category: process_creation, product: windows";
+    expect_fault(&finished, &format!("{}:1:1", homeless.display()), &[no_source, "docs/mappings.md"]);
+    let object: serde_json::Value =
+        serde_json::from_str(&task().arg("--json").run().with_code(0).stdout).unwrap();
+    let sigma = &object["sigma"];
+    assert_eq!(sigma["rules"], 3);
+    let never = &sigma["never_fire"][0];
+    assert_eq!((&never["id"], &never["source"]), (&"silent".into(), &"aws.cloudtrail".into()));
+    assert_eq!((&never["missing"][0], &never["line"]), (&"src_country".into(), &1.into()));
+    // Events of a bus are open, so nothing is known to be missing there.
+    assert_eq!((sigma["never_fire"].as_array().unwrap().len(), &never["fires_elsewhere"]), (1, &true.into()));
+    assert_eq!(sigma["no_source"][0]["logsource"]["product"], "windows");
+}

@@ -12,8 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use threatlockdown_event::{Alert, AlertId, EventId, Millis, Record, Unit};
+use threatlockdown_ruleset::ir::sigma::SigmaHead;
 use threatlockdown_ruleset::matcher::{Identity, Verdict};
-use threatlockdown_ruleset::program::{Program, Rule};
+use threatlockdown_ruleset::program::{Program, Rule, SigmaRule};
 
 /// How far ahead of its arrival an event's own time may lie and still be believed.
 const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
@@ -24,6 +25,7 @@ const MAIL_LEVEL: u8 = 12;
 /// Writes alerts; one per worker.
 pub struct AlertWriter {
     rules: Vec<RuleText>,
+    sigma: Vec<RuleText>,
     host: String,
     version: String,
 }
@@ -31,11 +33,23 @@ pub struct AlertWriter {
 /// JSON members of `rule` that do not change, cut where the description and the counter go.
 struct RuleText {
     id: String,
-    level: String,
+    level: u8,
     rest: String,
     fired: u64,
     counts: bool,
     with_log: bool,
+    /// Text of the member `sigma`, where the rule is of that language.
+    sigma: Option<String>,
+}
+
+/// What the alerts of one event have in common.
+struct Shared<'s> {
+    verdict: &'s Verdict<'s>,
+    unit: &'s Unit,
+    record: &'s Record,
+    identity: Identity,
+    event: EventId,
+    time: Option<Millis>,
 }
 
 impl AlertWriter {
@@ -44,6 +58,7 @@ impl AlertWriter {
     pub fn new(program: &Program, host: &Arc<str>) -> Self {
         Self {
             rules: program.rules().iter().map(RuleText::new).collect(),
+            sigma: program.sigma().rules().iter().map(RuleText::sigma).collect(),
             host: Value::from(&**host).to_string(),
             version: Value::from(program.version()).to_string(),
         }
@@ -52,67 +67,87 @@ impl AlertWriter {
     /// For alerts of another program; rules that are in both go on counting.
     #[must_use]
     pub fn adopt(&self, program: &Program) -> Self {
-        let fired: HashMap<&str, u64> =
-            self.rules.iter().map(|rule| (rule.id.as_str(), rule.fired)).collect();
-        let rule = |rule: &Rule| RuleText {
+        let all = self.rules.iter().chain(&self.sigma);
+        let fired: HashMap<&str, u64> = all.map(|rule| (rule.id.as_str(), rule.fired)).collect();
+        let counted = |rule: RuleText| RuleText {
             fired: fired.get(rule.id.as_str()).copied().unwrap_or_default(),
-            ..RuleText::new(rule)
+            ..rule
         };
         Self {
-            rules: program.rules().iter().map(rule).collect(),
+            rules: program.rules().iter().map(RuleText::new).map(counted).collect(),
+            sigma: program.sigma().rules().iter().map(RuleText::sigma).map(counted).collect(),
             host: self.host.clone(),
             version: Value::from(program.version()).to_string(),
         }
     }
 
-    /// The alert for a verdict that has a rule.
-    pub fn write(&mut self, verdict: &Verdict<'_>, unit: &Unit, record: &Record) -> Alert {
+    /// The alerts for a verdict, into `alerts`: that of its rule if `alerts_rule`, and one for each Sigma rule from
+    /// `min_level` on.
+    pub fn write(
+        &mut self,
+        verdict: &Verdict<'_>,
+        unit: &Unit,
+        record: &Record,
+        (alerts_rule, min_level): (bool, u8),
+        alerts: &mut Vec<Alert>,
+    ) {
+        let mut sigma = verdict.sigma().filter(|(_, rule)| rule.head.level.number() >= min_level).peekable();
+        if !alerts_rule && sigma.peek().is_none() {
+            return;
+        }
         let (description, identity) = verdict.describe();
         let event = event_id(&identity, unit, record);
-        let (rule_id, level) = verdict.rule().map_or(("", 0), |rule| (rule.id.as_str(), rule.level));
-        let id = AlertId::new(&event, rule_id);
         let time = event_time(&identity, unit.ingested);
+        let shared = Shared { verdict, unit, record, identity, event, time };
+        let Self { rules, sigma: sigma_rules, host, version } = self;
+        if alerts_rule && let Some(rule) = verdict.rule_index().and_then(|index| rules.get_mut(index)) {
+            alerts.push(shared.alert(rule, &description, true, host, version));
+        }
+        for (index, rule) in sigma {
+            if let Some(text) = sigma_rules.get_mut(index as usize) {
+                alerts.push(shared.alert(text, &rule.head.title, false, host, version));
+            }
+        }
+    }
+}
 
+impl Shared<'_> {
+    /// `with_past`: the alert tells of the earlier events that its rule looked at.
+    fn alert(
+        &self,
+        rule: &mut RuleText,
+        description: &str,
+        with_past: bool,
+        host: &str,
+        version: &str,
+    ) -> Alert {
+        let Self { verdict, unit, record, identity, event, time } = self;
+        let id = AlertId::new(event, &rule.id);
         let mut out = String::with_capacity(1024 + record.len as usize * 2);
         out.push_str("{\"timestamp\":\"");
         out.push_str(&time.unwrap_or(unit.ingested).alert_timestamp());
         out.push_str("\",\"rule\":{");
-        let with_log = self.write_rule(verdict.rule_index(), &description, &mut out);
-        let _ = write!(
-            out,
-            ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}",
-            host = self.host
-        );
+        rule.write(description, &mut out);
+        let _ = write!(out, ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}");
         let _ = write!(out, ",\"id\":\"{id}\"");
-        if with_log {
+        if rule.with_log {
             write_log(verdict, unit.bytes(record), &mut out);
         }
         write_predecoder(verdict, &mut out);
         write_decoder(verdict, &mut out);
-        write_previous(verdict, &mut out);
+        if with_past {
+            write_previous(verdict, &mut out);
+        }
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
-        write_event(&event, time, unit, record, &mut out);
-        write_cloud(verdict, &identity, &mut out);
-        let _ = write!(out, ",\"ruleset\":{{\"version\":{}}}}}", self.version);
-        Alert { id, level, json: out.into_bytes() }
-    }
-
-    fn write_rule(&mut self, index: Option<usize>, description: &str, out: &mut String) -> bool {
-        let Some(rule) = index.and_then(|index| self.rules.get_mut(index)) else {
-            out.push('}');
-            return true;
-        };
-        rule.fired += 1;
-        out.push_str(&rule.level);
-        write_string(description, out);
-        out.push_str(&rule.rest);
-        if rule.counts {
-            let _ = write!(out, ",\"firedtimes\":{}", rule.fired);
+        write_event(event, *time, unit, record, &mut out);
+        write_cloud(verdict, identity, &mut out);
+        if let Some(sigma) = &rule.sigma {
+            let _ = write!(out, ",\"sigma\":{sigma}");
         }
-        out.push('}');
-        rule.with_log
+        let _ = write!(out, ",\"ruleset\":{{\"version\":{version}}}}}");
+        Alert { id, level: rule.level, json: out.into_bytes() }
     }
 }
 
@@ -147,13 +182,65 @@ impl RuleText {
         }
         Self {
             id: rule.id.clone(),
-            level: format!("\"level\":{},\"description\":", rule.level),
+            level: rule.level,
             rest,
             fired: 0,
             counts: !rule.options.no_counter,
             with_log: !rule.options.no_full_log,
+            sigma: None,
         }
     }
+
+    fn sigma(rule: &SigmaRule) -> Self {
+        let SigmaRule { head, mitre, groups, .. } = rule;
+        let level = head.level.number();
+        let mut rest = format!(",\"id\":{}", Value::from(head.id.as_str()));
+        if !mitre.id.is_empty() || !mitre.tactic.is_empty() {
+            let object = json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique});
+            let _ = write!(rest, ",\"mitre\":{object}");
+        }
+        let _ = write!(rest, ",\"mail\":{},\"groups\":{}", level >= MAIL_LEVEL, Value::from(groups.clone()));
+        Self {
+            id: head.id.clone(),
+            level,
+            rest,
+            fired: 0,
+            counts: true,
+            with_log: true,
+            sigma: Some(sigma_object(head).to_string()),
+        }
+    }
+
+    /// The members of `rule`, and its end.
+    fn write(&mut self, description: &str, out: &mut String) {
+        self.fired += 1;
+        let _ = write!(out, "\"level\":{},\"description\":", self.level);
+        write_string(description, out);
+        out.push_str(&self.rest);
+        if self.counts {
+            let _ = write!(out, ",\"firedtimes\":{}", self.fired);
+        }
+        out.push('}');
+    }
+}
+
+/// What an alert tells of its Sigma rule beside what all rules have.
+fn sigma_object(head: &SigmaHead) -> Value {
+    let mut object =
+        json!({"id": head.id, "title": head.title, "level": head.level.name(), "tags": head.tags});
+    let texts = [("status", &head.status), ("author", &head.author)];
+    let lists = [("references", &head.references), ("falsepositives", &head.false_positives)];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            object[key] = Value::from(text.as_str());
+        }
+    }
+    for (key, list) in lists {
+        if !list.is_empty() {
+            object[key] = Value::from(list.as_slice());
+        }
+    }
+    object
 }
 
 /// From the provider's key where there is one, else from the origin.

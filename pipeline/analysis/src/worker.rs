@@ -124,18 +124,15 @@ impl Worker {
         let bytes = unit.bytes(record);
         let input = Input { binding, record: bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
-        let alert = self.program.evaluate(&mut self.scratch, &input, |verdict| match verdict.rule() {
-            Some(rule) if verdict.counts() && is_alert(rule, min_level) => {
-                Some(writer.write(verdict, unit, record))
-            }
-            _ => None,
+        let alerts = &mut outcome.alerts;
+        let judged = self.program.evaluate(&mut self.scratch, &input, |verdict| {
+            let alerts_rule =
+                verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
+            writer.write(verdict, unit, record, (alerts_rule, min_level), alerts);
         });
         outcome.bytes += bytes.len() as u64;
-        match alert {
-            Ok(alert) => {
-                outcome.events += 1;
-                outcome.alerts.extend(alert);
-            }
+        match judged {
+            Ok(()) => outcome.events += 1,
             Err(fault) => outcome.dead_letters.push(self.dead_letter(unit, record, &fault)),
         }
     }

@@ -16,9 +16,11 @@ mod open;
 mod overflow;
 mod past;
 pub mod profile;
+mod sigma;
 mod verdict;
 mod walk;
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ use self::fields::Fields;
 use self::marks::Marks;
 use self::observe::{Observer, Unobserved};
 use self::past::Past;
+use self::verdict::Later;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
 use crate::decode::mapping::Format;
@@ -84,6 +87,7 @@ pub struct Scratch {
     reader: reader::Work,
     fields: Fields,
     marks: Marks,
+    sigma: sigma::Room,
     stamps: Stamps,
     /// The service that sent a wrapped record.
     service: String,
@@ -112,8 +116,9 @@ impl Scratch {
             tape: Tape(Vec::new()),
             work: Work::default(),
             reader: reader::Work::default(),
-            fields: Fields::new(subjects),
+            fields: Fields::new(subjects + sigma_slots(program)),
             marks: Marks::new(program.predicates.len(), subjects),
+            sigma: sigma::Room::new(program),
             stamps: Stamps::default(),
             service: String::new(),
             location: String::new(),
@@ -180,6 +185,7 @@ impl Program {
             reader,
             fields,
             marks,
+            sigma,
             stamps,
             service: service_room,
             location: location_room,
@@ -231,20 +237,36 @@ impl Program {
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         observer.decoded(&facts);
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists, stamps), observer }.judge();
-        if by_reader && conclusion.counts {
+        let past = Past::new(memory, lists, stamps);
+        let conclusion = Walk { facts, marks, past, observer: &mut *observer }.judge();
+        fields.place_sigma(self, &binding.sigma.captured);
+        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
+        sigma::run(sigma::Event { facts, binding }, sigma, observer);
+        let mut later = None;
+        if by_reader && (conclusion.counts || !sigma.matches.is_empty()) {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
-                decode::show(binding, input, text.unwrap_or_default(), shown, buffers, &mut tape);
+                let text = text.unwrap_or_default();
+                if conclusion.counts {
+                    decode::show(binding, input, text, shown, buffers, &mut tape);
+                } else {
+                    // Nobody may want an alert of any of the Sigma rules.
+                    later = Some(Later { text, room: RefCell::new((shown, buffers)) });
+                }
             }
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion);
+        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion, (&sigma.matches, later));
         let result = then(&verdict);
         drop(verdict);
         *kept = tape.reset();
         Ok(result)
     }
+}
+
+/// Most slots that the Sigma fields of a source take.
+fn sigma_slots(program: &Program) -> usize {
+    program.bindings.iter().map(|binding| binding.sigma.slots as usize).max().unwrap_or(0)
 }
 
 /// How many slots the outputs of `program` take.

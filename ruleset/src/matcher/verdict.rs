@@ -3,22 +3,37 @@
 //! Enters: a decoded record. Leaves: a [`Verdict`], which borrows from it and makes description, data and identity only
 //! when it is asked: most events are never asked.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use simd_json::{Buffers, Node, Tape};
+
+use super::decode::{self, Room};
 use super::facts::{Facts, TextRoom};
-use super::output_slots;
 use super::past::Conclusion;
+use super::{MAX_DEPTH, output_slots};
 use crate::decode::data::{self, Members};
 use crate::decode::extract::Found;
+use crate::ir::sigma::SigmaRuleIndex;
 use crate::ir::{OrderField, Part, StaticField};
 use crate::program::{ALTERNATIVES, Binding, Extra, Given, Rule};
 
 /// The verdict on one record.
 pub struct Verdict<'v> {
-    facts: Facts<'v>,
-    binding: &'v Binding,
+    pub(super) facts: Facts<'v>,
+    pub(super) binding: &'v Binding,
     enveloped: bool,
     conclusion: Conclusion,
+    /// The Sigma rules that match, in load order.
+    pub(super) matches: &'v [SigmaRuleIndex],
+    later: Option<Later<'v>>,
+}
+
+/// What makes the tape of a record that the reader took, for whoever asks for all of it.
+pub(super) struct Later<'v> {
+    /// The JSON in a line of text.
+    pub(super) text: &'v [u8],
+    pub(super) room: RefCell<(&'v mut Room, &'v mut Buffers)>,
 }
 
 /// What identity, time and place of an event are made of; texts as they stand in the record.
@@ -43,8 +58,29 @@ impl<'v> Verdict<'v> {
         binding: &'v Binding,
         enveloped: bool,
         conclusion: Conclusion,
+        (matches, later): (&'v [SigmaRuleIndex], Option<Later<'v>>),
     ) -> Self {
-        Self { facts, binding, enveloped, conclusion }
+        Self { facts, binding, enveloped, conclusion, matches, later }
+    }
+
+    /// Shows the tape of the record; that of one which the reader took is made for it.
+    fn with_tape<R>(&self, then: impl FnOnce(&[Node<'_>]) -> R) -> R {
+        let Some(later) = &self.later else { return then(self.facts.tape) };
+        let mut tape = Tape(Vec::new());
+        let (binding, input) = (self.binding, self.facts.input);
+        match later.room.try_borrow_mut() {
+            Ok(mut kept) => {
+                let (room, buffers) = &mut *kept;
+                decode::show(binding, input, later.text, room, buffers, &mut tape);
+                then(&tape.0)
+            }
+            // Somebody who is shown the fields asks for them again.
+            Err(_) => {
+                let (mut room, mut buffers) = (Room::default(), Buffers::with_max_depth(4096, MAX_DEPTH));
+                decode::show(binding, input, later.text, &mut room, &mut buffers, &mut tape);
+                then(&tape.0)
+            }
+        }
     }
 
     /// The rule that decided; a level-0 rule is a verdict too.
@@ -261,16 +297,16 @@ impl<'v> Verdict<'v> {
     /// Appends the alert's `data` object as JSON; `{}` when there is nothing in it.
     pub fn write_data(&self, out: &mut String) {
         let captured = self.captured_fields();
-        data::write_object(&self.members(&captured), out);
+        self.with_tape(|tape| data::write_object(&self.members(tape, &captured), out));
     }
 
     /// Every field as rules see it, by its full name, in the order of the record.
     pub fn for_each_field(&self, mut visit: impl FnMut(&str, &str)) {
         let captured = self.captured_fields();
-        data::for_each_field(&self.members(&captured), &mut visit);
+        self.with_tape(|tape| data::for_each_field(&self.members(tape, &captured), &mut visit));
     }
 
-    fn members<'m>(&'m self, captured: &'m [(String, String)]) -> Members<'m> {
+    fn members<'m>(&'m self, tape: &'m [Node<'m>], captured: &'m [(String, String)]) -> Members<'m> {
         let mapping = &self.binding.mapping;
         let constants = mapping.constants.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let facts = mapping
@@ -282,7 +318,7 @@ impl<'v> Verdict<'v> {
         let given = if self.enveloped { Vec::new() } else { constants.chain(service).chain(facts).collect() };
         let captured = captured.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         Members {
-            tape: self.facts.tape,
+            tape,
             under: if self.enveloped { "" } else { &mapping.under },
             given: given.into_iter().chain(captured).collect(),
             reading: self.facts.decoded.reading,

@@ -7,6 +7,7 @@ mod equalities;
 mod lists;
 mod literals;
 mod patterns;
+mod sigma;
 
 use std::sync::Arc;
 
@@ -22,8 +23,13 @@ use crate::ir::{
 };
 
 pub(crate) use lists::{ListCheck, Lists};
-pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
+pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals, Part};
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
+pub(crate) use sigma::{
+    KEYWORDS, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
+    SigmaSubjectIndex, SlotRange,
+};
+pub use sigma::{Sigma, SigmaRule};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
@@ -61,6 +67,7 @@ pub struct Program {
     pub(crate) lists: Lists,
     /// The static fields that anything looks at.
     pub(crate) statics: FxHashMap<StaticField, SubjectIndex>,
+    pub(crate) sigma: Sigma,
 }
 
 impl Program {
@@ -74,6 +81,19 @@ impl Program {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The Sigma rules.
+    #[must_use]
+    pub fn sigma(&self) -> &Sigma {
+        &self.sigma
+    }
+
+    /// Names of the sources that a Sigma rule looks at.
+    pub fn sources_of(&self, rule: crate::ir::sigma::SigmaRuleIndex) -> impl Iterator<Item = &str> {
+        let looks =
+            move |binding: &&Binding| binding.mapping.sigma.fits(&self.sigma.rules[rule as usize].logsource);
+        self.bindings.iter().filter(looks).map(|binding| &*binding.mapping.source)
     }
 
     /// Names of the sources that have a mapping.
@@ -318,6 +338,7 @@ pub(crate) struct Binding {
     pub(crate) raw: View,
     /// For records that come in the reference's envelope.
     pub(crate) enveloped: Option<View>,
+    pub(crate) sigma: SigmaBinding,
 }
 
 impl Binding {

@@ -67,6 +67,15 @@ enum Wanted {
     Misses,
 }
 
+fn is_number(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Mostly a UUID; test ids separate it by a blank.
+fn is_sigma_id(id: &str) -> bool {
+    !id.is_empty() && !id.contains(char::is_whitespace)
+}
+
 impl Reader {
     fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
         self.faults.push(Diagnostic::error(place.clone(), text, message, help));
@@ -113,16 +122,15 @@ impl Reader {
         let Some(rule) = rule else {
             return self.fault(&node.place, "", "`rule` is missing", "add `rule: ID`");
         };
-        let Some(id) = rule.text().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
-        else {
-            return self.expected(rule, "`rule`", "the number of a rule");
+        let Some(id) = rule.text().filter(|id| is_number(id) || is_sigma_id(id)) else {
+            return self.expected(rule, "`rule`", "the number of a rule or the id of a Sigma rule");
         };
         if fires.is_none() && misses.is_none() {
             let help = "add `fires: […]` with events on which it must fire, or `misses: […]`";
             return self.fault(&node.place, "", &format!("rule {id} has no tests here"), help);
         }
         // Written with leading zeros it is the same rule.
-        let id = id.trim_start_matches('0');
+        let id = if is_number(id) { id.trim_start_matches('0') } else { id };
         for (list, wanted) in [(fires, Wanted::Fires), (misses, Wanted::Misses)] {
             let Some(list) = list else { continue };
             let Value::Sequence(items) = &list.value else {
@@ -270,6 +278,13 @@ impl Reader {
     }
 
     fn verdict(&mut self, rule: &str, wanted: Wanted, gives: Option<&Node>) -> Expected {
+        if !is_number(rule) {
+            if let Some(gives) = gives {
+                let help = "remove it: other rules may match beside a Sigma rule";
+                self.fault(&gives.place, "", "`gives` is for rules with a number only", help);
+            }
+            return Expected::Sigma { rule: rule.to_owned(), matches: wanted == Wanted::Fires };
+        }
         match (wanted, gives) {
             (Wanted::Fires, None) => Expected::Rule(Some(rule.to_owned())),
             (Wanted::Fires, Some(gives)) => {
@@ -337,7 +352,7 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_place() {
-        let text = "- rule: abc
+        let text = "- rule: a bc
   fires: []
 - rule: 1000
 - fires: []
@@ -352,7 +367,7 @@ mod tests {
   misses: x
 ";
         let expected = [
-            "x.tests.yaml:1:9: error: `rule` must be the number of a rule, this is a single value",
+            "x.tests.yaml:1:9: error: `rule` must be the number of a rule or the id of a Sigma rule, this is a single value",
             "x.tests.yaml:3:3: error: rule 1000 has no tests here",
             "x.tests.yaml:4:3: error: `rule` is missing",
             "x.tests.yaml:7:18: error: unknown key in a test",

@@ -123,8 +123,10 @@ impl Candidate {
 
 /// Where tests of the user's rule files are, if there are any.
 fn beside(texts: &Texts) -> BTreeSet<PathBuf> {
-    let own = texts.rules.iter().filter(|file| file.origin != Origin::Builtin);
-    own.map(|file| Path::new(&*file.path).with_extension("tests.yaml")).collect()
+    let rules = texts.rules.iter().map(|file| (&file.path, file.origin));
+    let files = rules.chain(texts.sigma.iter().map(|file| (&file.path, file.origin)));
+    let own = files.filter(|(_, origin)| *origin != Origin::Builtin);
+    own.map(|(path, _)| Path::new(&**path).with_extension("tests.yaml")).collect()
 }
 
 fn parse(path: &Path, text: &Result<Vec<u8>, String>) -> Result<Vec<Test>, Vec<String>> {
@@ -136,7 +138,6 @@ fn parse(path: &Path, text: &Result<Vec<u8>, String>) -> Result<Vec<Test>, Vec<S
 }
 
 /// Whether it is a test of one of these rules: its id begins with the rule's.
-fn is_of(test: &Test, rules: &BTreeSet<u32>) -> bool {
-    let rule = test.id.split(' ').next().and_then(|id| id.parse().ok());
-    rule.is_some_and(|rule| rules.contains(&rule))
+fn is_of(test: &Test, rules: &BTreeSet<String>) -> bool {
+    test.id.split(' ').next().is_some_and(|rule| rules.contains(&rule.to_lowercase()))
 }
