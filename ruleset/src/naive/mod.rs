@@ -12,6 +12,7 @@
 //! | `conditions` | rule, event → whether what the rule says of this event alone holds |
 //! | `memory`, `correlate` | rule, event → whether what it says of earlier ones holds |
 //! | `search` | the walk through the tree |
+//! | `sigma_correlations` | all matches of Sigma rules → matches of correlations |
 //! | `envelope` | a provider's record → the event that the reference would see |
 
 mod conditions;
@@ -26,6 +27,7 @@ pub mod json;
 mod memory;
 mod plugins;
 mod search;
+pub mod sigma_correlations;
 #[cfg(test)]
 mod tests;
 

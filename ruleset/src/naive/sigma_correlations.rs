@@ -1,0 +1,510 @@
+//! Sigma correlations by definition: from the whole list of matches, with no state.
+//!
+//! Enters: a set and every event with the rules that matched it, in the order of (time, id), and until when time has passed.
+//! Leaves: every match of a correlation. For each match at hand it looks through all that came before; a correlation that refers
+//! to others is computed from their finished results. For tests only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use threatlockdown_event::identity::hash;
+
+use crate::ir::sigma::{
+    Bound, Comparison, CorrelationKind, Figure, Occurrence, OccurrenceExpr, Referent, SigmaCorrelation,
+    SigmaSet,
+};
+
+/// An event with its rules and fields.
+#[derive(Debug, Clone)]
+pub struct NaiveMatched {
+    /// Milliseconds.
+    pub time: i64,
+    /// Its id.
+    pub id: [u8; 16],
+    /// The rules that matched.
+    pub rules: Vec<u32>,
+    /// Its fields.
+    pub fields: BTreeMap<String, Vec<u8>>,
+}
+
+/// A match of a correlation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NaiveMatch {
+    /// Which.
+    pub correlation: u32,
+    /// The values of `group-by`.
+    pub group: Vec<Vec<u8>>,
+    /// When it was decided.
+    pub time: i64,
+    /// The places in the input of the events that it rests on, through all correlations in between, where they are
+    /// defined: chains of equal times can be made of either event.
+    pub events: Option<BTreeSet<usize>>,
+    /// Time of the first and last.
+    pub span: (i64, i64),
+    /// How many it counted.
+    pub count: u64,
+    /// The figure, where it asks for one.
+    pub figure: Option<f64>,
+}
+
+/// Where something stands in the order in which it is counted: time; events before ends of windows; which event, or
+/// which window; and what followed from it, by correlation and group.
+type Order = (i64, u8, u64, [u8; 16], Option<(u32, [u8; 16])>);
+
+/// What a correlation counts.
+#[derive(Debug, Clone)]
+struct Item {
+    order: Order,
+    /// Index of the event, or of the match.
+    source: (u32, usize),
+    referent: u32,
+    fields: BTreeMap<String, Vec<u8>>,
+    events: Option<BTreeSet<usize>>,
+}
+
+/// Items of one source in one group.
+#[derive(Debug, Clone)]
+struct Member {
+    order: Order,
+    referents: Vec<u32>,
+    fields: BTreeMap<String, Vec<u8>>,
+    events: Option<BTreeSet<usize>>,
+    value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+enum Value {
+    Nothing,
+    Text(Vec<Vec<u8>>),
+    Number(f64),
+}
+
+/// A match with what later correlations see of it.
+struct Made {
+    order: Order,
+    fields: BTreeMap<String, Vec<u8>>,
+    shown: NaiveMatch,
+}
+
+/// Computes all matches that are decided when no event before `watermark` comes any more.
+#[must_use]
+pub fn correlate(set: &SigmaSet, matched: &[NaiveMatched], watermark: i64) -> Vec<NaiveMatch> {
+    let mut made: Vec<Vec<Made>> = Vec::new();
+    for (index, correlation) in (0_u32..).zip(&set.correlations) {
+        let groups = groups(correlation, matched, &made);
+        let mut found = Vec::new();
+        for ((key, values), members) in groups {
+            let group = Group { correlation, index, key, values, members };
+            if decides_at_end(&correlation.kind) {
+                group.standing(watermark, &mut found);
+            } else {
+                group.moving(&mut found);
+            }
+        }
+        found.sort_by(|one, other| one.order.cmp(&other.order));
+        made.push(found);
+    }
+    let mut all: Vec<Made> = made.into_iter().flatten().collect();
+    all.sort_by(|one, other| one.order.cmp(&other.order));
+    all.into_iter().map(|made| made.shown).collect()
+}
+
+/// By key and values of `group-by`: what counts there, in order.
+type ByGroup = BTreeMap<([u8; 16], Vec<Vec<u8>>), Vec<Member>>;
+
+fn groups(correlation: &SigmaCorrelation, matched: &[NaiveMatched], made: &[Vec<Made>]) -> ByGroup {
+    let mut items = Vec::new();
+    for (referent, of) in (0_u32..).zip(&correlation.of) {
+        match *of {
+            Referent::Rule(rule) => {
+                for (place, event) in matched.iter().enumerate().filter(|(_, event)| event.rules.contains(&rule)) {
+                    items.push(Item {
+                        order: (event.time, 0, place as u64, [0; 16], None),
+                        source: (0, place),
+                        referent,
+                        fields: event.fields.clone(),
+                        events: Some(BTreeSet::from([place])),
+                    });
+                }
+            }
+            Referent::Correlation(inner) => {
+                for (place, made) in made.get(inner as usize).into_iter().flatten().enumerate() {
+                    items.push(Item {
+                        order: made.order.clone(),
+                        source: (inner + 1, place),
+                        referent,
+                        fields: made.fields.clone(),
+                        events: made.shown.events.clone(),
+                    });
+                }
+            }
+        }
+    }
+    items.sort_by(|one, other| {
+        (&one.order, one.source, one.referent).cmp(&(&other.order, other.source, other.referent))
+    });
+    let mut groups = ByGroup::new();
+    for same in items.chunk_by(|one, other| one.source == other.source) {
+        let mut parts: BTreeMap<Vec<Vec<u8>>, Vec<&Item>> = BTreeMap::new();
+        for item in same {
+            if let Some(values) = group_of(correlation, item) {
+                parts.entry(values).or_default().push(item);
+            }
+        }
+        for (values, items) in parts {
+            let Some(first) = items.first() else { continue };
+            let Some(value) = value_of(&correlation.kind, &first.fields) else { continue };
+            let member = Member {
+                order: first.order.clone(),
+                referents: items.iter().map(|item| item.referent).collect(),
+                fields: first.fields.clone(),
+                events: first.events.clone(),
+                value,
+            };
+            groups.entry((key(&values), values)).or_default().push(member);
+        }
+    }
+    groups
+}
+
+fn group_of(correlation: &SigmaCorrelation, item: &Item) -> Option<Vec<Vec<u8>>> {
+    let mut values = Vec::new();
+    for field in &correlation.group_by {
+        let name = field.fields.get(item.referent as usize)?.as_ref()?;
+        values.push(item.fields.get(name)?.clone());
+    }
+    Some(values)
+}
+
+/// Groups that something reaches at once are reached in the order of their hashes: any order would do, but it must be one.
+fn key(values: &[Vec<u8>]) -> [u8; 16] {
+    let mut text = Vec::new();
+    for value in values {
+        text.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        text.extend_from_slice(value);
+    }
+    hash(&[&text])
+}
+
+fn value_of(kind: &CorrelationKind, fields: &BTreeMap<String, Vec<u8>>) -> Option<Value> {
+    match kind {
+        CorrelationKind::ValueCount { fields: names, .. } => {
+            names.iter().map(|name| fields.get(name).cloned()).collect::<Option<_>>().map(Value::Text)
+        }
+        CorrelationKind::Value { field, .. } => {
+            let text = std::str::from_utf8(fields.get(field)?).ok()?;
+            let number: f64 = text.parse().ok()?;
+            (number.is_finite() && number.abs() <= 1e24).then_some(Value::Number(number))
+        }
+        _ => Some(Value::Nothing),
+    }
+}
+
+/// One group of one correlation.
+struct Group<'a> {
+    correlation: &'a SigmaCorrelation,
+    index: u32,
+    key: [u8; 16],
+    values: Vec<Vec<u8>>,
+    members: Vec<Member>,
+}
+
+/// What a condition rests on.
+struct Ground {
+    members: Vec<Member>,
+    count: u64,
+    figure: Option<f64>,
+    exact: bool,
+}
+
+impl Group<'_> {
+    fn span(&self) -> i64 {
+        self.correlation.timespan as i64 * 1000
+    }
+
+    /// After each match: the window that ends with it.
+    fn moving(&self, found: &mut Vec<Made>) {
+        let mut fired: Option<i64> = None;
+        for (at, member) in self.members.iter().enumerate() {
+            let now = member.order.0;
+            if fired.is_some_and(|fired| now - fired <= self.span()) {
+                continue;
+            }
+            let before = self.members.iter().take(at + 1);
+            let window: Vec<Member> = before.filter(|known| known.order.0 >= now - self.span()).cloned().collect();
+            if let Some(ground) = ground(self.correlation, &window) {
+                fired = Some(now);
+                found.push(self.made(member, &member.order, &ground));
+            }
+        }
+    }
+
+    /// From the first match that opens a window to its end, and so on.
+    fn standing(&self, watermark: i64, found: &mut Vec<Made>) {
+        let mut rest = self.members.as_slice();
+        while let Some(at) = rest.iter().position(|member| opens(&self.correlation.kind, &member.referents)) {
+            rest = rest.get(at..).unwrap_or_default();
+            let Some(first) = rest.first() else { return };
+            let end = first.order.0 + self.span();
+            if end >= watermark {
+                return;
+            }
+            let length = rest.iter().take_while(|member| member.order.0 <= end).count();
+            let (window, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            if let (Some(ground), Some(last)) = (ground(self.correlation, window), window.last()) {
+                let order = (end, 1, u64::from(self.index), self.key, None);
+                found.push(self.made(last, &order, &ground));
+            }
+            rest = after;
+        }
+    }
+
+    fn made(&self, last: &Member, order: &Order, ground: &Ground) -> Made {
+        let mut order = order.clone();
+        order.4 = Some((self.index, self.key));
+        let mut fields = last.fields.clone();
+        for (field, value) in self.correlation.group_by.iter().zip(&self.values) {
+            fields.insert(field.name.clone(), value.clone());
+        }
+        let times = || ground.members.iter().map(|member| member.order.0);
+        let mut events = ground.exact.then(BTreeSet::new);
+        for member in &ground.members {
+            match (&mut events, &member.events) {
+                (Some(events), Some(new)) => events.extend(new),
+                _ => events = None,
+            }
+        }
+        let span = (times().min().unwrap_or(order.0), times().max().unwrap_or(order.0));
+        let shown = NaiveMatch {
+            correlation: self.index,
+            group: self.values.clone(),
+            time: order.0,
+            events,
+            span,
+            count: ground.count,
+            figure: ground.figure,
+        };
+        Made { order, fields, shown }
+    }
+}
+
+/// Whether more matches can only help.
+fn decides_at_end(kind: &CorrelationKind) -> bool {
+    let falls = |bounds: &[Bound]| {
+        bounds.iter().any(|bound| {
+            !matches!(bound.comparison, Comparison::Greater | Comparison::GreaterOrEqual)
+        })
+    };
+    match kind {
+        CorrelationKind::EventCount(bounds)
+        | CorrelationKind::ValueCount { bounds, .. }
+        | CorrelationKind::Value { bounds, .. }
+        | CorrelationKind::Temporal(Occurrence::Number(bounds))
+        | CorrelationKind::TemporalOrdered(Occurrence::Number(bounds)) => falls(bounds),
+        CorrelationKind::Temporal(Occurrence::Expr(expr))
+        | CorrelationKind::TemporalOrdered(Occurrence::Expr(expr)) => !rules_of(expr, false).is_empty(),
+        CorrelationKind::Temporal(Occurrence::Every) | CorrelationKind::TemporalOrdered(Occurrence::Every) => false,
+    }
+}
+
+/// The rules that stand under an even or odd number of negations.
+fn rules_of(expr: &OccurrenceExpr, wanted: bool) -> Vec<u32> {
+    match expr {
+        OccurrenceExpr::Matched(rule) if wanted => vec![*rule],
+        OccurrenceExpr::Matched(_) => Vec::new(),
+        OccurrenceExpr::Not(inner) => rules_of(inner, !wanted),
+        OccurrenceExpr::All(parts) | OccurrenceExpr::Any(parts) => {
+            parts.iter().flat_map(|part| rules_of(part, wanted)).collect()
+        }
+    }
+}
+
+fn opens(kind: &CorrelationKind, referents: &[u32]) -> bool {
+    match kind {
+        CorrelationKind::Temporal(Occurrence::Expr(expr))
+        | CorrelationKind::TemporalOrdered(Occurrence::Expr(expr)) => {
+            let wanted = rules_of(expr, true);
+            referents.iter().any(|referent| wanted.contains(referent))
+        }
+        _ => true,
+    }
+}
+
+fn meets(number: f64, bounds: &[Bound]) -> bool {
+    bounds.iter().all(|bound| match bound.comparison {
+        Comparison::Less => number < bound.number,
+        Comparison::LessOrEqual => number <= bound.number,
+        Comparison::Greater => number > bound.number,
+        Comparison::GreaterOrEqual => number >= bound.number,
+        Comparison::Equal => number == bound.number,
+        Comparison::NotEqual => number != bound.number,
+    })
+}
+
+/// Whether the condition holds for a window, and on what.
+fn ground(correlation: &SigmaCorrelation, window: &[Member]) -> Option<Ground> {
+    let of = correlation.of.len() as u32;
+    let every = [Bound { comparison: Comparison::GreaterOrEqual, number: f64::from(of) }];
+    match &correlation.kind {
+        CorrelationKind::EventCount(bounds) => {
+            let holds = meets(window.len() as f64, bounds);
+            let at_end = decides_at_end(&correlation.kind);
+            let members = if at_end { window.to_vec() } else { newest(window.to_vec(), bounds) };
+            holds.then(|| counted(members, true))
+        }
+        CorrelationKind::ValueCount { bounds, .. } => {
+            let values = newest_by(window, |member| vec![member.value.clone()]);
+            meets(values.len() as f64, bounds).then(|| counted(newest(values, bounds), true))
+        }
+        CorrelationKind::Temporal(occurrence) => temporal(occurrence, window, &every),
+        CorrelationKind::TemporalOrdered(occurrence) => ordered(occurrence, window, of, &every),
+        CorrelationKind::Value { figure, bounds, .. } => {
+            let numbers: Vec<f64> = window.iter().filter_map(number_of).collect();
+            let value = figure_of(*figure, numbers)?;
+            let count = window.len() as u64;
+            let all = Ground { members: window.to_vec(), count, figure: Some(value), exact: true };
+            meets(value, bounds).then_some(all)
+        }
+    }
+}
+
+fn number_of(member: &Member) -> Option<f64> {
+    match member.value {
+        Value::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn figure_of(figure: Figure, mut numbers: Vec<f64>) -> Option<f64> {
+    let sum = numbers.iter().map(|number| (number * 1e6).round() as i128).sum::<i128>() as f64 / 1e6;
+    match figure {
+        Figure::Sum => Some(sum),
+        Figure::Average => Some(sum / numbers.len() as f64),
+        Figure::Percentile(percent) => {
+            numbers.sort_by(f64::total_cmp);
+            let rank = (numbers.len() as f64 - 1.0) * percent / 100.0;
+            let (low, high) = (*numbers.get(rank.floor() as usize)?, *numbers.get(rank.ceil() as usize)?);
+            let part = rank - rank.floor();
+            Some(if part == 0.0 { low } else { low * (1.0 - part) + high * part })
+        }
+    }
+}
+
+/// As many of the newest as make a difference.
+fn newest(members: Vec<Member>, bounds: &[Bound]) -> Vec<Member> {
+    let same_beyond = |least: &usize| {
+        let beyond = *least..least + 100;
+        beyond.into_iter().all(|count| meets(count as f64, bounds) == meets(*least as f64, bounds))
+    };
+    let enough = (1..100).find(same_beyond).unwrap_or(100);
+    let beyond = members.len().saturating_sub(enough);
+    members.into_iter().skip(beyond).collect()
+}
+
+fn counted(members: Vec<Member>, exact: bool) -> Ground {
+    let count = members.len() as u64;
+    Ground { members, count, figure: None, exact }
+}
+
+/// The newest member of each label.
+fn newest_by<T: PartialEq>(window: &[Member], labels: impl Fn(&Member) -> Vec<T>) -> Vec<Member> {
+    let mut known: Vec<T> = Vec::new();
+    let mut newest = Vec::new();
+    for member in window.iter().rev() {
+        for label in labels(member) {
+            if !known.contains(&label) {
+                known.push(label);
+                newest.push(member.clone());
+            }
+        }
+    }
+    newest.reverse();
+    newest
+}
+
+fn temporal(occurrence: &Occurrence, window: &[Member], every: &[Bound]) -> Option<Ground> {
+    let newest = newest_by(window, |member| member.referents.clone());
+    let has = |rule| window.iter().any(|member| member.referents.contains(&rule));
+    let holds = match occurrence {
+        Occurrence::Every => meets(newest.len() as f64, every),
+        Occurrence::Number(bounds) => meets(newest.len() as f64, bounds),
+        Occurrence::Expr(expr) => holds(expr, &has),
+    };
+    let mut ground = counted(newest, true);
+    if let Occurrence::Number(bounds) = occurrence {
+        ground.count = self::newest(ground.members.clone(), bounds).len() as u64;
+    }
+    holds.then_some(ground)
+}
+
+fn holds(expr: &OccurrenceExpr, has: &dyn Fn(u32) -> bool) -> bool {
+    match expr {
+        OccurrenceExpr::All(parts) => parts.iter().all(|part| holds(part, has)),
+        OccurrenceExpr::Any(parts) => parts.iter().any(|part| holds(part, has)),
+        OccurrenceExpr::Not(inner) => !holds(inner, has),
+        OccurrenceExpr::Matched(rule) => has(*rule),
+    }
+}
+
+/// Every set of rules for which the condition holds, if those that are not in it are taken as not having matched, is tried as
+/// an order; a rule that the expression wants absent must not be in the window at all.
+fn ordered(occurrence: &Occurrence, window: &[Member], of: u32, every: &[Bound]) -> Option<Ground> {
+    let mut best: Option<Vec<Member>> = None;
+    let in_window = |rule: u32| window.iter().any(|member| member.referents.contains(&rule));
+    for mask in 0_u32..1 << of {
+        let rules: Vec<u32> = (0..of).filter(|rule| mask >> rule & 1 == 1).collect();
+        let has = |rule: u32| mask >> rule & 1 == 1;
+        let holds = match occurrence {
+            Occurrence::Every => meets(rules.len() as f64, every),
+            Occurrence::Number(bounds) if decides_at_end(&CorrelationKind::EventCount(bounds.clone())) => {
+                return temporal(occurrence, window, every);
+            }
+            Occurrence::Number(bounds) => meets(rules.len() as f64, bounds),
+            Occurrence::Expr(expr) => holds_in_order(expr, false, &has, &in_window),
+        };
+        if !holds {
+            continue;
+        }
+        if let Some(chain) = latest_chain(&rules, window, i64::MAX)
+            && best.as_ref().is_none_or(|best| start(&chain) > start(best))
+        {
+            best = Some(chain);
+        }
+    }
+    best.map(|chain| counted(chain, false))
+}
+
+/// Whether it holds where what is wanted must be in the chain, and what is not wanted must not be in the window.
+fn holds_in_order(
+    expr: &OccurrenceExpr,
+    negated: bool,
+    in_chain: &dyn Fn(u32) -> bool,
+    in_window: &dyn Fn(u32) -> bool,
+) -> bool {
+    let part = |part: &OccurrenceExpr| holds_in_order(part, negated, in_chain, in_window);
+    match (expr, negated) {
+        (OccurrenceExpr::Matched(rule), false) => in_chain(*rule),
+        (OccurrenceExpr::Matched(rule), true) => !in_window(*rule),
+        (OccurrenceExpr::Not(inner), _) => holds_in_order(inner, !negated, in_chain, in_window),
+        (OccurrenceExpr::All(parts), false) | (OccurrenceExpr::Any(parts), true) => parts.iter().all(part),
+        (OccurrenceExpr::Any(parts), false) | (OccurrenceExpr::All(parts), true) => parts.iter().any(part),
+    }
+}
+
+fn start(chain: &[Member]) -> i64 {
+    chain.first().map_or(i64::MAX, |first| first.order.0)
+}
+
+/// By trying everything: matches of these rules, none earlier than the one before, that start as late as possible.
+fn latest_chain(rules: &[u32], window: &[Member], until: i64) -> Option<Vec<Member>> {
+    let Some((last, before)) = rules.split_last() else { return Some(Vec::new()) };
+    let ends = window.iter().filter(|member| member.referents.contains(last) && member.order.0 <= until);
+    let mut best: Option<Vec<Member>> = None;
+    for end in ends {
+        let Some(mut chain) = latest_chain(before, window, end.order.0) else { continue };
+        chain.push(end.clone());
+        if best.as_ref().is_none_or(|best| start(&chain) > start(best)) {
+            best = Some(chain);
+        }
+    }
+    best
+}
