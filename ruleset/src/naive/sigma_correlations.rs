@@ -47,8 +47,8 @@ pub struct NaiveMatch {
 }
 
 /// Where something stands in the order in which it is counted: time; events before ends of windows; which event, or
-/// which window; and what followed from it, by correlation and group.
-type Order = (i64, u8, u64, [u8; 16], Option<(u32, [u8; 16])>);
+/// which window; and what followed from it, correlation by correlation.
+type Order = (i64, u8, u64, [u8; 16], Option<(u32, usize)>);
 
 /// What a correlation counts.
 #[derive(Debug, Clone)]
@@ -81,6 +81,7 @@ enum Value {
 /// A match with what later correlations see of it.
 struct Made {
     order: Order,
+    key: [u8; 16],
     fields: BTreeMap<String, Vec<u8>>,
     shown: NaiveMatch,
 }
@@ -100,7 +101,10 @@ pub fn correlate(set: &SigmaSet, matched: &[NaiveMatched], watermark: i64) -> Ve
                 group.moving(&mut found);
             }
         }
-        found.sort_by(|one, other| one.order.cmp(&other.order));
+        found.sort_by(|one, other| (&one.order, one.key).cmp(&(&other.order, other.key)));
+        for (rank, made) in found.iter_mut().enumerate() {
+            made.order.4 = Some((index, rank));
+        }
         made.push(found);
     }
     let mut all: Vec<Made> = made.into_iter().flatten().collect();
@@ -116,7 +120,9 @@ fn groups(correlation: &SigmaCorrelation, matched: &[NaiveMatched], made: &[Vec<
     for (referent, of) in (0_u32..).zip(&correlation.of) {
         match *of {
             Referent::Rule(rule) => {
-                for (place, event) in matched.iter().enumerate().filter(|(_, event)| event.rules.contains(&rule)) {
+                for (place, event) in
+                    matched.iter().enumerate().filter(|(_, event)| event.rules.contains(&rule))
+                {
                     items.push(Item {
                         order: (event.time, 0, place as u64, [0; 16], None),
                         source: (0, place),
@@ -230,7 +236,8 @@ impl Group<'_> {
                 continue;
             }
             let before = self.members.iter().take(at + 1);
-            let window: Vec<Member> = before.filter(|known| known.order.0 >= now - self.span()).cloned().collect();
+            let window: Vec<Member> =
+                before.filter(|known| known.order.0 >= now - self.span()).cloned().collect();
             if let Some(ground) = ground(self.correlation, &window) {
                 fired = Some(now);
                 found.push(self.made(member, &member.order, &ground));
@@ -259,8 +266,7 @@ impl Group<'_> {
     }
 
     fn made(&self, last: &Member, order: &Order, ground: &Ground) -> Made {
-        let mut order = order.clone();
-        order.4 = Some((self.index, self.key));
+        let order = order.clone();
         let mut fields = last.fields.clone();
         for (field, value) in self.correlation.group_by.iter().zip(&self.values) {
             fields.insert(field.name.clone(), value.clone());
@@ -283,16 +289,16 @@ impl Group<'_> {
             count: ground.count,
             figure: ground.figure,
         };
-        Made { order, fields, shown }
+        Made { order, key: self.key, fields, shown }
     }
 }
 
 /// Whether more matches can only help.
 fn decides_at_end(kind: &CorrelationKind) -> bool {
     let falls = |bounds: &[Bound]| {
-        bounds.iter().any(|bound| {
-            !matches!(bound.comparison, Comparison::Greater | Comparison::GreaterOrEqual)
-        })
+        bounds
+            .iter()
+            .any(|bound| !matches!(bound.comparison, Comparison::Greater | Comparison::GreaterOrEqual))
     };
     match kind {
         CorrelationKind::EventCount(bounds)
@@ -302,7 +308,8 @@ fn decides_at_end(kind: &CorrelationKind) -> bool {
         | CorrelationKind::TemporalOrdered(Occurrence::Number(bounds)) => falls(bounds),
         CorrelationKind::Temporal(Occurrence::Expr(expr))
         | CorrelationKind::TemporalOrdered(Occurrence::Expr(expr)) => !rules_of(expr, false).is_empty(),
-        CorrelationKind::Temporal(Occurrence::Every) | CorrelationKind::TemporalOrdered(Occurrence::Every) => false,
+        CorrelationKind::Temporal(Occurrence::Every)
+        | CorrelationKind::TemporalOrdered(Occurrence::Every) => false,
     }
 }
 

@@ -284,22 +284,22 @@ impl Correlator {
 
     /// A correlation that is decided at once: the window ends with the match at hand.
     fn slide(&mut self, plan: &Plan, index: u32, member: &Member<'_>) -> Option<CorrelationMatch> {
-        let clock = self.clock;
         let Member { entry, .. } = *member;
+        let horizon = self.clock.saturating_sub(plan.span);
         let groups = self.groups.get_mut(index as usize)?;
         let before = groups.bytes();
         let found = groups.find(&member.key);
-        if found.is_none() && entry.time < clock.saturating_sub(plan.span) {
+        let is_idle = found.and_then(|number| groups.get(number)).is_none_or(|group| group.last < horizon);
+        if is_idle && entry.time < horizon {
             self.counter(index, |counters| counters.late += 1);
             return None;
         }
-        let number = match found {
-            Some(number) => {
-                groups.touch(number);
-                number
-            }
-            None => groups.add(Group::new(member.key, NEVER, entry.time)),
-        };
+        let number = found.unwrap_or_else(|| groups.add(Group::new(member.key, NEVER, entry.time)));
+        groups.touch(number);
+        if is_idle {
+            // Whether it was forgotten in the meantime must make no difference.
+            groups.change(number, |group| group.restart(entry.time));
+        }
         let limits = &self.limits;
         let mut outcome = Outcome::default();
         let held = groups.change(number, |group| slide(plan, limits, group, member, &mut outcome))?;
@@ -439,9 +439,9 @@ impl Correlator {
             self.evict(index as usize, most - most / 128);
         }
         while self.bytes > self.limits.max_bytes {
-            let largest = (0_usize..).zip(&self.groups).max_by_key(|(index, groups)| {
-                (groups.bytes(), std::cmp::Reverse(*index))
-            });
+            let largest = (0_usize..)
+                .zip(&self.groups)
+                .max_by_key(|(index, groups)| (groups.bytes(), std::cmp::Reverse(*index)));
             let Some((index, groups)) = largest.filter(|(_, groups)| groups.len() > 0) else { return };
             let over = self.bytes - (self.limits.max_bytes - self.limits.max_bytes / 128);
             self.evict(index, groups.bytes().saturating_sub(over));

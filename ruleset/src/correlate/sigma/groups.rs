@@ -74,6 +74,11 @@ impl Group {
         Self { key, newer: NONE, older: NONE, anchor, last, tally: Tally::Empty, window: None }
     }
 
+    /// As if it were new.
+    pub(super) fn restart(&mut self, last: i64) {
+        (self.anchor, self.last, self.tally) = (NEVER, last, Tally::Empty);
+    }
+
     /// Estimated.
     pub(super) fn bytes(&self) -> usize {
         let window = self.window.as_ref().map_or(0, |window| {

@@ -106,8 +106,7 @@ impl Plans {
     /// # Errors
     /// The first condition that would need too much, see [`PlanError`].
     pub fn new(set: &SigmaSet) -> Result<Self, PlanError> {
-        let mut plans =
-            Self { by_correlation: vec![Vec::new(); set.correlations.len()], ..Self::default() };
+        let mut plans = Self { by_correlation: vec![Vec::new(); set.correlations.len()], ..Self::default() };
         for (index, correlation) in (0_u32..).zip(&set.correlations) {
             let plan = plans.plan(set, index, correlation)?;
             plans.plans.push(plan);
@@ -191,9 +190,7 @@ impl Plans {
                     self.get(inner).map(|plan| plan.identity)
                 }
             };
-            identities.push(
-                identity.ok_or_else(|| PlanError::Order { title: title(), correlation: index })?,
-            );
+            identities.push(identity.ok_or_else(|| PlanError::Order { title: title(), correlation: index })?);
         }
         let of = u32::try_from(correlation.of.len()).unwrap_or(u32::MAX);
         let Decision { measure, at_end, opens } = decision(&correlation.kind, of)
@@ -206,7 +203,9 @@ impl Plans {
             span,
             measure,
             at_end,
-            opens: (0..of).map(|referent| opens.as_ref().is_none_or(|opens| opens.contains(&referent))).collect(),
+            opens: (0..of)
+                .map(|referent| opens.as_ref().is_none_or(|opens| opens.contains(&referent)))
+                .collect(),
             referents: Vec::new(),
         })
     }
@@ -259,7 +258,8 @@ impl Plans {
 
 /// Where a field stands in the matches of a correlation; what is not in its `group-by` it must hand on.
 fn from_match(set: &SigmaSet, carried: &mut [Vec<String>], inner: u32, name: &str) -> Source {
-    let group = set.correlations.get(inner as usize).map(|inner| inner.group_by.as_slice()).unwrap_or_default();
+    let group =
+        set.correlations.get(inner as usize).map(|inner| inner.group_by.as_slice()).unwrap_or_default();
     if let Some(place) = group.iter().position(|field| field.name == name) {
         return Source::Group(place as u32);
     }
@@ -280,11 +280,8 @@ struct Decision {
 }
 
 fn decision(kind: &CorrelationKind, of: u32) -> Result<Decision, TooComplex> {
-    let counted = |measure, bounds: &[Bound]| Decision {
-        measure,
-        at_end: !measure::is_rising(bounds),
-        opens: None,
-    };
+    let counted =
+        |measure, bounds: &[Bound]| Decision { measure, at_end: !measure::is_rising(bounds), opens: None };
     let every = [Bound { comparison: Comparison::GreaterOrEqual, number: f64::from(of) }];
     Ok(match kind {
         CorrelationKind::EventCount(bounds) => counted(Measure::Count(Threshold::new(bounds)), bounds),

@@ -94,7 +94,9 @@ impl Wide {
     /// Those that are no holes, oldest first.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let numbered = self.ring.iter().zip(self.first..);
-        numbered.filter(|(entry, number)| self.newest.get(&entry.value) == Some(number)).map(|(entry, _)| *entry)
+        numbered
+            .filter(|(entry, number)| self.newest.get(&entry.value) == Some(number))
+            .map(|(entry, _)| *entry)
     }
 
     pub(super) fn add(&mut self, entry: Entry, horizon: i64, keep: usize) {
@@ -157,7 +159,11 @@ mod tests {
                 add_distinct(&mut ring, entry, horizon, keep);
                 wide.add(entry, horizon, keep);
                 assert_eq!(wide.len(), ring.len(), "{step}");
-                assert_eq!(wide.entries().collect::<Vec<_>>(), ring.iter().copied().collect::<Vec<_>>(), "{step}");
+                assert_eq!(
+                    wide.entries().collect::<Vec<_>>(),
+                    ring.iter().copied().collect::<Vec<_>>(),
+                    "{step}"
+                );
                 assert!(wide.ring.len() <= 2 * wide.len() + INDEX_FROM);
             }
         }

@@ -25,7 +25,9 @@ const FORMAT: u8 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SnapshotError {
     /// Made by another version.
-    #[error("this snapshot of correlations has format {0}, this version reads format {FORMAT}; open windows start anew")]
+    #[error(
+        "this snapshot of correlations has format {0}, this version reads format {FORMAT}; open windows start anew"
+    )]
     Format(u8),
     /// Not as it was written.
     #[error("this snapshot of correlations is damaged; open windows start anew")]
@@ -119,12 +121,7 @@ impl Correlator {
         Self::restore(plans, self.limits, &self.snapshot()?)
     }
 
-    fn restore_one(
-        &mut self,
-        index: u32,
-        plan: &Plan,
-        saved: SavedCorrelation,
-    ) -> Result<(), SnapshotError> {
+    fn restore_one(&mut self, index: u32, plan: &Plan, saved: SavedCorrelation) -> Result<(), SnapshotError> {
         let place = index as usize;
         if let Some(counters) = self.counters.get_mut(place) {
             *counters = saved.counters;

@@ -52,10 +52,8 @@ fn kind(of: u32) -> impl Strategy<Value = CorrelationKind> {
         Just(Figure::Percentile(50.0)),
         Just(Figure::Percentile(90.0)),
     ];
-    let fields = prop_oneof![
-        Just(vec!["port".to_owned()]),
-        Just(vec!["port".to_owned(), "host".to_owned()]),
-    ];
+    let fields =
+        prop_oneof![Just(vec!["port".to_owned()]), Just(vec!["port".to_owned(), "host".to_owned()]),];
     prop_oneof![
         3 => bounds().prop_map(CorrelationKind::EventCount),
         3 => (fields, bounds()).prop_map(|(fields, bounds)| CorrelationKind::ValueCount { fields, bounds }),
@@ -69,7 +67,8 @@ fn kind(of: u32) -> impl Strategy<Value = CorrelationKind> {
 
 /// A correlation of rules 0–3 and of correlations before the one at `index`.
 fn one(index: u32) -> impl Strategy<Value = SigmaCorrelation> {
-    let of = proptest::sample::subsequence((0..4 + index).collect::<Vec<u32>>(), 1..4.min(4 + index as usize));
+    let of =
+        proptest::sample::subsequence((0..4 + index).collect::<Vec<u32>>(), 1..4.min(4 + index as usize));
     (of.prop_shuffle(), 1..5_u64, vec(0..8_u8, 0..3)).prop_flat_map(move |(of, timespan, group)| {
         let of: Vec<Referent> = of
             .into_iter()
@@ -101,10 +100,9 @@ fn one(index: u32) -> impl Strategy<Value = SigmaCorrelation> {
 }
 
 fn correlations() -> impl Strategy<Value = Vec<SigmaCorrelation>> {
-    (one(0), one(1), one(2), one(3), 1..5_usize)
-        .prop_map(|(first, second, third, fourth, count)| {
-            vec![first, second, third, fourth].into_iter().take(count).collect()
-        })
+    (one(0), one(1), one(2), one(3), 1..5_usize).prop_map(|(first, second, third, fourth, count)| {
+        vec![first, second, third, fourth].into_iter().take(count).collect()
+    })
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -118,7 +116,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         value("port", &["1", "2", "3", "ann"]),
         value("size", &["1", "2", "0.5", "-1", "none", "2.25"]),
     );
-    let fields = fields.prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect::<BTreeMap<_, _>>());
+    let fields =
+        fields.prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect::<BTreeMap<_, _>>());
     let rules = proptest::sample::subsequence((0..4_u32).collect::<Vec<_>>(), 1..3);
     let gap = prop_oneof![3 => 0..2_i64, 3 => 1..5_i64, 1 => 5..25_i64];
     let one = (gap, rules, fields);

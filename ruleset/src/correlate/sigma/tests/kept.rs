@@ -78,7 +78,8 @@ fn counts_outlive_a_change_of_other_rules() {
 #[test]
 fn what_is_no_snapshot_is_refused() {
     let plans = plans(kinds());
-    let restore = |bytes: &[u8]| Correlator::restore(Arc::clone(&plans), Limits::default(), bytes).map(|_| ());
+    let restore =
+        |bytes: &[u8]| Correlator::restore(Arc::clone(&plans), Limits::default(), bytes).map(|_| ());
     let mut machine = Correlator::new(Arc::clone(&plans), Limits::default());
     events().iter().take(50).for_each(|event| drop(observe(&mut machine, event)));
     let bytes = machine.snapshot().unwrap();
@@ -110,7 +111,8 @@ fn plans_say_what_they_need() {
     let plans = plans(vec![failed, then]);
     let names = |rule| -> Option<Vec<&str>> {
         let fields = plans.fields_of(rule)?.iter();
-        let mut names: Vec<&str> = fields.map(|field| plans.field_names()[field.0 as usize].as_str()).collect();
+        let mut names: Vec<&str> =
+            fields.map(|field| plans.field_names()[field.0 as usize].as_str()).collect();
         names.sort_unstable();
         Some(names)
     };

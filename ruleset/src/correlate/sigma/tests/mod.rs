@@ -51,7 +51,13 @@ fn bound(comparison: Comparison, number: f64) -> Vec<Bound> {
 
 /// A correlation of ten seconds, by `user`.
 fn correlation(kind: CorrelationKind, of: &[Referent]) -> SigmaCorrelation {
-    SigmaCorrelation { head: head("c"), kind, of: of.to_vec(), group_by: vec![by("user", of.len())], timespan: 10 }
+    SigmaCorrelation {
+        head: head("c"),
+        kind,
+        of: of.to_vec(),
+        group_by: vec![by("user", of.len())],
+        timespan: 10,
+    }
 }
 
 fn by(name: &str, referents: usize) -> GroupField {
@@ -135,8 +141,7 @@ fn advance(correlator: &mut Correlator, watermark: i64) -> Vec<CorrelationMatch>
 
 /// All matches of these events, until the end of time.
 fn run(correlator: &mut Correlator, events: Vec<Event>) -> Vec<CorrelationMatch> {
-    let mut found: Vec<_> =
-        numbered(events).iter().flat_map(|event| observe(correlator, event)).collect();
+    let mut found: Vec<_> = numbered(events).iter().flat_map(|event| observe(correlator, event)).collect();
     found.extend(advance(correlator, i64::MAX));
     found
 }

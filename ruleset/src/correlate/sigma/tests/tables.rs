@@ -68,9 +68,9 @@ fn a_group_is_quiet_for_a_timespan_after_a_match() {
 #[test]
 fn a_match_tells_what_it_rests_on() {
     let kind = CorrelationKind::EventCount(at_least(3.0));
-    let by_two = SigmaCorrelation { group_by: vec![by("user", 1), by("host", 1)], ..correlation(kind, &[rule(0)]) };
-    let mut machine =
-        Correlator::new(plans(vec![by_two]), Limits { max_events: 2, ..Limits::default() });
+    let by_two =
+        SigmaCorrelation { group_by: vec![by("user", 1), by("host", 1)], ..correlation(kind, &[rule(0)]) };
+    let mut machine = Correlator::new(plans(vec![by_two]), Limits { max_events: 2, ..Limits::default() });
     let events = [1, 2, 3].map(|second| event(second * 1000, &[0], "user=ann host=web"));
     let found = run(&mut machine, events.to_vec()).remove(0);
     assert_eq!((found.first, found.last, found.time, found.count), (1000, 3000, 3000, 3));
@@ -113,7 +113,8 @@ fn aliases_join_different_fields() {
         name: "peer".to_owned(),
         fields: vec![one.map(str::to_owned), other.map(str::to_owned)],
     };
-    let joined = |field| SigmaCorrelation { group_by: vec![field], ..correlation(every(), &[rule(0), rule(1)]) };
+    let joined =
+        |field| SigmaCorrelation { group_by: vec![field], ..correlation(every(), &[rule(0), rule(1)]) };
     let events = vec![event(0, &[0], "src=x dst=y"), event(1, &[1], "src=y dst=x")];
     for (field, expected) in [
         (peer(Some("dst"), Some("src")), vec!["0@0.001 2 y"]),
@@ -151,7 +152,12 @@ fn value_count_counts_different_values() {
         // The two first ones have left the window when the third value comes.
         (&["p"], at_least(3.0), &["p=1", "p=2", "", "", "", "", "", "", "", "", "", "", "p=3"], &[]),
         // What was seen again counts from then on.
-        (&["p"], at_least(2.0), &["p=1", "", "", "", "p=1", "", "", "", "", "", "", "", "p=2"], &["0@12 2 ann"]),
+        (
+            &["p"],
+            at_least(2.0),
+            &["p=1", "", "", "", "p=1", "", "", "", "", "", "", "", "p=2"],
+            &["0@12 2 ann"],
+        ),
         (&["p", "q"], at_least(2.0), &["p=1 q=1", "p=1", "p=1 q=1", "p=1 q=2"], &["0@3 2 ann"]),
         (&["p"], bound(Comparison::LessOrEqual, 1.0), &["p=1", "p=1"], &["0@10 1 ann"]),
         (&["p"], bound(Comparison::LessOrEqual, 1.0), &["p=1", "p=2"], &[]),
@@ -190,7 +196,11 @@ fn temporal_by_condition() {
         (number(at_least(2.0)), &[(0, 0), (0, 1), (2, 3)], &["0@3 2 ann"]),
         (number(bound(Comparison::Less, 2.0)), &[(0, 0), (0, 1)], &["0@10 1 ann"]),
         (number(bound(Comparison::Less, 2.0)), &[(0, 0), (1, 1)], &[]),
-        (Occurrence::Expr(any(vec![matched(2), all(vec![matched(0), matched(1)])])), &[(1, 0), (0, 2)], &["0@2 2 ann"]),
+        (
+            Occurrence::Expr(any(vec![matched(2), all(vec![matched(0), matched(1)])])),
+            &[(1, 0), (0, 2)],
+            &["0@2 2 ann"],
+        ),
         // What is wanted absent: at the end of the window that a wanted one opened.
         (without(), &[(0, 0)], &["0@10 1 ann"]),
         (without(), &[(0, 0), (1, 10)], &[]),
@@ -208,7 +218,8 @@ fn temporal_by_condition() {
 #[test]
 fn temporal_ordered_by_condition() {
     let (all, any) = (OccurrenceExpr::All, OccurrenceExpr::Any);
-    let either = Occurrence::Expr(any(vec![all(vec![matched(0), matched(2)]), all(vec![matched(1), matched(2)])]));
+    let either =
+        Occurrence::Expr(any(vec![all(vec![matched(0), matched(2)]), all(vec![matched(1), matched(2)])]));
     let without = Occurrence::Expr(all(vec![matched(0), matched(1), not(matched(2))]));
     let cases: &[(Occurrence, &[(u32, i64)], &[&str])] = &[
         (Occurrence::Every, &[(0, 0), (1, 1), (2, 10)], &["0@10 3 ann"]),
@@ -257,7 +268,8 @@ fn figures_by_bound() {
         (Figure::Percentile(90.0), at_least(9.1), &["1", "10"], Some((1, 9.1))),
     ];
     for (figure, bounds, sizes, expected) in cases {
-        let kind = CorrelationKind::Value { figure: *figure, field: "size".to_owned(), bounds: bounds.clone() };
+        let kind =
+            CorrelationKind::Value { figure: *figure, field: "size".to_owned(), bounds: bounds.clone() };
         let mut machine = correlator(vec![correlation(kind, &[rule(0)])]);
         let found = run(&mut machine, events(sizes));
         let found = found.first().and_then(|found| Some((found.time / 1000, found.figure?)));
@@ -290,10 +302,7 @@ fn correlations_feed_correlations() {
     };
     let events = [round(0), round(100), vec![event(200_000, &[1], "user=ann")]].concat();
     let found = run(&mut machine, events);
-    assert_eq!(
-        shown(&found),
-        ["0@2 3 web", "1@4 2 ann", "0@102 3 web", "1@104 2 ann", "2@104 2 ann"]
-    );
+    assert_eq!(shown(&found), ["0@2 3 web", "1@4 2 ann", "0@102 3 web", "1@104 2 ann", "2@104 2 ann"]);
     // What a match names are the ids of the matches that it counts.
     assert_eq!(found[1].events[0].0, found[0].id.0);
     assert_eq!(found[4].events.iter().map(|id| id.0).collect::<Vec<_>>(), [found[1].id.0, found[3].id.0]);
@@ -305,7 +314,9 @@ fn ends_of_windows_feed_correlations_in_the_order_of_time() {
     let few = correlation(CorrelationKind::EventCount(bound(Comparison::Less, 3.0)), &[rule(0)]);
     let ordered = CorrelationKind::TemporalOrdered(Occurrence::Every);
     let then = correlation(ordered, &[Referent::Correlation(0), rule(1)]);
-    for (second, expected) in [(9, vec!["0@10 1 ann"]), (12, vec!["0@10 1 ann", "1@12 2 ann"]), (21, vec!["0@10 1 ann"])] {
+    for (second, expected) in
+        [(9, vec!["0@10 1 ann"]), (12, vec!["0@10 1 ann", "1@12 2 ann"]), (21, vec!["0@10 1 ann"])]
+    {
         let events = vec![event(0, &[0], "user=ann"), event(second * 1000, &[1], "user=ann")];
         let found = run(&mut correlator(vec![few.clone(), then.clone()]), events);
         assert_eq!(shown(&found), expected, "{second}");
