@@ -11,16 +11,14 @@ use threatlockdown_event::{AlertId, EventId};
 
 use super::chains::Stamp;
 use super::groups::{Group, Groups, Key, NEVER, Window};
-use super::measure::Measure;
-use super::plan::{Feed, MAX_TIME, Plan, Plans, Source, Sources};
+use super::origin::{Origin, value};
+use super::plan::{Feed, MAX_TIME, Plan, Plans};
 use super::recent::Entry;
-use super::series::number;
-use super::tally::{Counted, Held, Tally};
-use super::{Carried, CorrelationMatch, Counters, Limits, Matched};
+use super::windows::{Decided, Fired, Member, Outcome, gather, slide};
+use super::{CorrelationMatch, Counters, Limits, Matched};
 use crate::correlate::write_value;
 
-/// Idle groups that are forgotten at most for each match, and for each watermark.
-const EXPIRED_PER_MATCH: usize = 2;
+/// Idle groups that are forgotten at most for each watermark.
 const EXPIRED_PER_WATERMARK: usize = 4096;
 
 /// See the module's comment.
@@ -56,49 +54,6 @@ struct Task {
     correlation: u32,
     origin: usize,
     referent: u32,
-}
-
-/// What is counted: an event, or the match of a correlation.
-#[derive(Clone, Copy)]
-enum Origin<'a> {
-    Event(&'a Matched<'a>),
-    Match(&'a CorrelationMatch),
-}
-
-impl<'a> Origin<'a> {
-    fn value(&self, source: Source) -> Option<&'a [u8]> {
-        match (self, source) {
-            (Self::Event(event), Source::Event(field)) => event.fields.value(field),
-            (Self::Match(made), Source::Group(place)) => made.group.get(place as usize).map(|value| &**value),
-            (Self::Match(made), Source::Carried(place)) => made.carried.get(place as usize)?.as_deref(),
-            _ => None,
-        }
-    }
-
-    fn stamp(&self) -> Stamp {
-        match self {
-            Self::Event(event) => Stamp { time: event.time.clamp(-MAX_TIME, MAX_TIME), id: event.id.0 },
-            Self::Match(made) => Stamp { time: made.time, id: made.id.0 },
-        }
-    }
-
-    fn carried(&self, sources: &Sources) -> Carried {
-        sources.carried.iter().map(|source| self.value(*source).map(Box::from)).collect()
-    }
-
-    fn group(&self, sources: &Sources) -> Vec<Box<[u8]>> {
-        let value = |source: &Option<Source>| source.and_then(|source| self.value(source));
-        sources.group.iter().map(|source| value(source).unwrap_or_default().into()).collect()
-    }
-
-    /// The hash of its group; `None` where a field is missing.
-    fn key(&self, sources: &Sources, text: &mut Vec<u8>) -> Option<Key> {
-        text.clear();
-        for source in &sources.group {
-            write_value(Some(self.value((*source)?)?), text);
-        }
-        Some(hash(&[text]))
-    }
 }
 
 impl Correlator {
@@ -389,192 +344,13 @@ impl Correlator {
         }
     }
 
-    fn counter(&mut self, index: u32, change: impl FnOnce(&mut Counters)) {
+    pub(super) fn counter(&mut self, index: u32, change: impl FnOnce(&mut Counters)) {
         if let Some(counters) = self.counters.get_mut(index as usize) {
             change(counters);
         }
     }
 }
 
-/// Memory.
-impl Correlator {
-    fn expire_some(&mut self, plan: &Plan, index: u32) {
-        self.expire_of(plan, index as usize, EXPIRED_PER_MATCH);
-    }
-
-    fn expire(&mut self, plans: &Plans, index: usize, most: usize) -> usize {
-        plans.plans.get(index).map_or(0, |plan| self.expire_of(plan, index, most))
-    }
-
-    /// Forgets groups that can make no difference any more, at most so many; returns how many.
-    fn expire_of(&mut self, plan: &Plan, index: usize, most: usize) -> usize {
-        let Some(groups) = self.groups.get_mut(index).filter(|_| !plan.at_end) else { return 0 };
-        let (before, horizon) = (groups.bytes(), self.clock.saturating_sub(plan.span));
-        let mut gone = 0;
-        while gone < most
-            && let Some((number, group)) = groups.oldest()
-            && group.last < horizon
-        {
-            groups.remove(number);
-            gone += 1;
-        }
-        self.bytes = (self.bytes + groups.bytes()).saturating_sub(before);
-        gone
-    }
-
-    /// Where there is too much: forgets what is idle, then what was touched least recently, of the correlation that was just
-    /// added to or of that which holds most, with some to spare, so that this is rare.
-    fn keep_within(&mut self, index: u32) {
-        let most = self.limits.max_bytes_each;
-        let is_over = |groups: &Groups| groups.bytes() > most;
-        let is_one_over = self.groups.get(index as usize).is_some_and(is_over);
-        if !is_one_over && self.bytes <= self.limits.max_bytes {
-            return;
-        }
-        let plans = Arc::clone(&self.plans);
-        for index in 0..plans.len() {
-            self.expire(&plans, index, usize::MAX);
-        }
-        if self.groups.get(index as usize).is_some_and(is_over) {
-            self.evict(index as usize, most - most / 128);
-        }
-        while self.bytes > self.limits.max_bytes {
-            let largest = (0_usize..)
-                .zip(&self.groups)
-                .max_by_key(|(index, groups)| (groups.bytes(), std::cmp::Reverse(*index)));
-            let Some((index, groups)) = largest.filter(|(_, groups)| groups.len() > 0) else { return };
-            let over = self.bytes - (self.limits.max_bytes - self.limits.max_bytes / 128);
-            self.evict(index, groups.bytes().saturating_sub(over));
-        }
-    }
-
-    /// Forgets the least recently touched groups of a correlation until it has at most so many bytes.
-    fn evict(&mut self, index: usize, most: usize) {
-        let Some(groups) = self.groups.get_mut(index) else { return };
-        let span = self.plans.plans.get(index).map_or(0, |plan| plan.span);
-        let before = groups.bytes();
-        let mut evicted = 0;
-        while groups.bytes() > most
-            && let Some((number, _)) = groups.oldest()
-            && let Some(group) = groups.remove(number)
-        {
-            if group.window.is_some() {
-                self.ends.remove(&(group.anchor.saturating_add(span), index as u32, group.key));
-            }
-            evicted += 1;
-        }
-        self.bytes = (self.bytes + groups.bytes()).saturating_sub(before);
-        self.counter(index as u32, |counters| counters.evicted += evicted);
-    }
-}
-
-/// A match in one group.
-struct Member<'a> {
-    origin: Origin<'a>,
-    sources: &'a Sources,
-    key: Key,
-    entry: Entry,
-    rules: &'a [u32],
-}
-
-/// What is to be added to the counters.
-#[derive(Default)]
-struct Outcome {
-    counted: u64,
-    late: u64,
-    dropped: u64,
-}
-
-impl Outcome {
-    fn count(&self, counters: &mut Counters) {
-        counters.counted += self.counted;
-        counters.late += self.late;
-        counters.dropped += self.dropped;
-    }
-}
-
-/// That a group's condition holds, and on what it rests.
-struct Fired {
-    held: Held,
-    evidence: Vec<Stamp>,
-    time: i64,
-}
-
-/// All that a match is made of.
-struct Decided {
-    held: Held,
-    evidence: Vec<Stamp>,
-    time: i64,
-    last: Option<i64>,
-    group: Vec<Box<[u8]>>,
-    carried: Carried,
-}
-
 fn task(feed: &Feed, origin: usize) -> Task {
     Task { correlation: feed.correlation, origin, referent: feed.referent }
-}
-
-/// What is counted, as a number or hash; `None` where it is missing.
-fn value(plan: &Plan, sources: &Sources, origin: Origin<'_>, text: &mut Vec<u8>) -> Option<u64> {
-    match &plan.measure {
-        Measure::Distinct(_) => {
-            text.clear();
-            for source in &sources.value {
-                write_value(Some(origin.value(*source)?), text);
-            }
-            hash(&[text]).first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
-        }
-        Measure::Figure(..) => number(origin.value(*sources.value.first()?)?).map(f64::to_bits),
-        _ => Some(0),
-    }
-}
-
-/// Adds a match to a moving window; what was decided.
-fn slide(
-    plan: &Plan,
-    limits: &Limits,
-    group: &mut Group,
-    member: &Member<'_>,
-    outcome: &mut Outcome,
-) -> Option<Fired> {
-    let entry = member.entry;
-    let now = group.last.max(entry.time);
-    let horizon = now.saturating_sub(plan.span);
-    if entry.time < horizon {
-        outcome.late += 1;
-        return None;
-    }
-    group.last = now;
-    outcome.counted += 1;
-    // What is not after the last match belongs to its window.
-    if group.anchor != NEVER && entry.time <= group.anchor {
-        return None;
-    }
-    outcome.dropped += group.tally.add(plan, limits, &Counted { entry, rules: member.rules, horizon });
-    if group.anchor != NEVER && now.saturating_sub(group.anchor) <= plan.span {
-        return None;
-    }
-    let held = group.tally.holds(plan, horizon)?;
-    let evidence = group.tally.evidence(plan, horizon);
-    group.anchor = now;
-    group.tally = Tally::Empty;
-    Some(Fired { held, evidence, time: now })
-}
-
-/// Adds a match to a standing window.
-fn gather(plan: &Plan, limits: &Limits, group: &mut Group, member: &Member<'_>, outcome: &mut Outcome) {
-    let entry = member.entry;
-    if entry.time < group.anchor {
-        outcome.late += 1;
-        return;
-    }
-    outcome.counted += 1;
-    let counted = Counted { entry, rules: member.rules, horizon: i64::MIN };
-    outcome.dropped += group.tally.add(plan, limits, &counted);
-    if entry.time >= group.last {
-        group.last = entry.time;
-        if let Some(window) = group.window.as_mut() {
-            window.carried = member.origin.carried(member.sources);
-        }
-    }
 }

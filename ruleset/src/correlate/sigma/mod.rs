@@ -26,20 +26,24 @@
 //! | `plan`, `measure` | intermediate form → what is kept, when it is decided |
 //! | `recent`, `chains`, `series`, `tally` | matches of a group → whether its condition holds |
 //! | `groups` | key → group; least recently touched first |
-//! | `correlator` | match, watermark → matches of correlations |
+//! | `origin`, `windows` | event or match, plan → its group, with it |
+//! | `correlator`, `room` | match, watermark → matches of correlations; what is forgotten |
 //! | `snapshot` | everything that is kept ⇄ bytes |
 
 mod chains;
 mod correlator;
 mod groups;
 mod measure;
+mod origin;
 mod plan;
 mod recent;
+mod room;
 mod series;
 mod snapshot;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use correlator::Correlator;
 pub use plan::{FieldIndex, PlanError, Plans};

@@ -136,10 +136,8 @@ fn resolve(set: &SigmaSet, found: &[CorrelationMatch]) -> Vec<NaiveMatch> {
     let mut known: BTreeMap<[u8; 16], Option<BTreeSet<usize>>> = BTreeMap::new();
     let mut resolved = Vec::new();
     for found in found {
-        let is_exact = !matches!(
-            set.correlations[found.correlation as usize].kind,
-            CorrelationKind::TemporalOrdered(Occurrence::Every | Occurrence::Expr(_))
-        );
+        let kind = &set.correlations[found.correlation as usize].kind;
+        let is_exact = !matches!(kind, CorrelationKind::TemporalOrdered(_));
         let mut events = Some(BTreeSet::new());
         for id in &found.events {
             let inner = known.get(&id.0).cloned();
