@@ -69,11 +69,12 @@ impl Chains {
         for (branch, best) in branches.iter().zip(&self.best) {
             let chain = best.last().map_or(&[][..], Vec::as_slice);
             let is_complete = chain.len() == branch.order.len();
-            let start = chain.first().map_or(i64::MAX, |first| first.time);
+            // A branch that only asks for absence has an empty chain; any match says more.
+            let start = chain.first().map(|first| first.time);
             if is_complete
-                && start >= horizon
+                && start.is_none_or(|start| start >= horizon)
                 && branch.absent.iter().all(is_absent)
-                && found.is_none_or(|found| found.first().is_none_or(|first| first.time < start))
+                && found.is_none_or(|found| found.first().map(|first| first.time) < start)
             {
                 found = Some(chain);
             }

@@ -221,7 +221,7 @@ fn holds_in_order(
 }
 
 fn start(chain: &[Member]) -> i64 {
-    chain.first().map_or(i64::MAX, |first| first.order.0)
+    chain.first().map_or(i64::MIN, |first| first.order.0)
 }
 
 /// By trying everything: matches of these rules, none earlier than the one before, that start as late as possible.
