@@ -18,7 +18,7 @@ const NONE: u32 = u32::MAX;
 /// A group that has not matched yet.
 pub(super) const NEVER: i64 = i64::MIN;
 /// What a group costs beside its tally: itself and its part of the index.
-const OWN_BYTES: usize = size_of::<Group>() + 12;
+const OWN_BYTES: usize = size_of::<Group>() + size_of::<Link>() + 12;
 /// What an open window costs beside that: its values, and its place among the ends.
 const WINDOW_BYTES: usize = size_of::<Window>() + 64;
 
@@ -26,14 +26,19 @@ const WINDOW_BYTES: usize = size_of::<Window>() + 64;
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) key: Key,
-    newer: u32,
-    older: u32,
     /// Decided at once: when it last matched, or [`NEVER`]. Decided at the end: when its window opened.
     pub(super) anchor: i64,
     /// Time of its latest match.
     pub(super) last: i64,
     pub(super) tally: Tally,
     pub(super) window: Option<Box<Window>>,
+}
+
+/// Its neighbours in the order of touch. They lie apart from the groups, close to each other: a touch changes three of them.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    newer: u32,
+    older: u32,
 }
 
 /// What must be known when a window ends, since no event is at hand then.
@@ -50,6 +55,7 @@ pub(super) struct Window {
 pub(super) struct Groups {
     index: HashTable<u32>,
     blocks: Vec<Vec<Group>>,
+    links: Vec<Link>,
     free: Vec<u32>,
     newest: u32,
     oldest: u32,
@@ -61,6 +67,7 @@ impl Default for Groups {
         Self {
             index: HashTable::new(),
             blocks: Vec::new(),
+            links: Vec::new(),
             free: Vec::new(),
             newest: NONE,
             oldest: NONE,
@@ -71,7 +78,7 @@ impl Default for Groups {
 
 impl Group {
     pub(super) fn new(key: Key, anchor: i64, last: i64) -> Self {
-        Self { key, newer: NONE, older: NONE, anchor, last, tally: Tally::Empty, window: None }
+        Self { key, anchor, last, tally: Tally::Empty, window: None }
     }
 
     /// As if it were new.
@@ -187,8 +194,8 @@ impl Groups {
 
     /// All, the least recently touched first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Group> + '_ {
-        let next = |group: &&Group| self.get(group.newer);
-        std::iter::successors(self.get(self.oldest), next)
+        let next = |number: &u32| self.links.get(*number as usize).map(|link| link.newer);
+        std::iter::successors(Some(self.oldest), next).map_while(|number| self.get(number))
     }
 
     fn key_of(&self, number: u32) -> Option<Key> {
@@ -196,25 +203,27 @@ impl Groups {
     }
 
     fn link(&mut self, number: u32) {
-        let before = self.newest;
-        if let Some(group) = self.get_mut(number) {
-            (group.older, group.newer) = (before, NONE);
+        let older = self.newest;
+        let link = Link { newer: NONE, older };
+        match self.links.get_mut(number as usize) {
+            Some(known) => *known = link,
+            None => self.links.push(link),
         }
-        match self.get_mut(before) {
-            Some(group) => group.newer = number,
+        match self.links.get_mut(older as usize) {
+            Some(older) => older.newer = number,
             None => self.oldest = number,
         }
         self.newest = number;
     }
 
     fn unlink(&mut self, number: u32) {
-        let Some((older, newer)) = self.get(number).map(|group| (group.older, group.newer)) else { return };
-        match self.get_mut(older) {
-            Some(group) => group.newer = newer,
+        let Some(Link { newer, older }) = self.links.get(number as usize).copied() else { return };
+        match self.links.get_mut(older as usize) {
+            Some(older) => older.newer = newer,
             None => self.oldest = newer,
         }
-        match self.get_mut(newer) {
-            Some(group) => group.older = older,
+        match self.links.get_mut(newer as usize) {
+            Some(newer) => newer.older = older,
             None => self.newest = older,
         }
     }
@@ -280,6 +289,6 @@ mod tests {
     /// What a million keys cost is a million times this.
     #[test]
     fn a_group_is_small() {
-        assert!(OWN_BYTES <= 112, "{OWN_BYTES}");
+        const { assert!(OWN_BYTES <= 112) }
     }
 }

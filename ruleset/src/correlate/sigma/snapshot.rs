@@ -93,7 +93,7 @@ impl Correlator {
     ///
     /// # Errors
     /// See [`SnapshotError`].
-    pub fn restore(plans: Arc<Plans>, limits: Limits, bytes: &[u8]) -> Result<Self, SnapshotError> {
+    pub fn restore(plans: &Arc<Plans>, limits: Limits, bytes: &[u8]) -> Result<Self, SnapshotError> {
         let (format, bytes) = bytes.split_first().ok_or(SnapshotError::Damaged)?;
         if *format != FORMAT {
             return Err(SnapshotError::Format(*format));
@@ -102,7 +102,7 @@ impl Correlator {
         if !rest.is_empty() {
             return Err(SnapshotError::Damaged);
         }
-        let mut correlator = Self::new(Arc::clone(&plans), limits);
+        let mut correlator = Self::new(Arc::clone(plans), limits);
         correlator.clock = saved.clock;
         for saved in saved.correlations {
             let mut all = (0_u32..).zip(&plans.plans);
@@ -117,7 +117,7 @@ impl Correlator {
     ///
     /// # Errors
     /// See [`SnapshotError`].
-    pub fn with_plans(&self, plans: Arc<Plans>) -> Result<Self, SnapshotError> {
+    pub fn with_plans(&self, plans: &Arc<Plans>) -> Result<Self, SnapshotError> {
         Self::restore(plans, self.limits, &self.snapshot()?)
     }
 
@@ -148,7 +148,7 @@ fn save(group: &Group) -> SavedGroup {
         Tally::One(entry) => SavedTally::One(*entry),
         Tally::Ring(ring) => SavedTally::Ring(ring.clone()),
         Tally::Wide(wide) => SavedTally::Wide(wide.entries().collect()),
-        Tally::Chains(chains) => SavedTally::Chains((**chains).clone()),
+        Tally::Chains(chains) => SavedTally::Chains(chains.clone()),
         Tally::Series(series) => SavedTally::Series((**series).clone()),
     };
     SavedGroup {
@@ -167,7 +167,7 @@ fn load(saved: SavedGroup, plan: &Plan) -> Option<Group> {
         SavedTally::One(entry) => Tally::One(entry),
         SavedTally::Ring(ring) => Tally::Ring(ring),
         SavedTally::Wide(ring) => Tally::Wide(Box::new(Wide::of(ring))),
-        SavedTally::Chains(chains) => Tally::Chains(Box::new(chains)),
+        SavedTally::Chains(chains) => Tally::Chains(chains),
         SavedTally::Series(series) => Tally::Series(Box::new(series)),
     };
     group.window = saved.window.map(Box::new);

@@ -21,7 +21,7 @@ pub(super) enum Tally {
     One(Entry),
     Ring(VecDeque<Entry>),
     Wide(Box<Wide>),
-    Chains(Box<Chains>),
+    Chains(Chains),
     Series(Box<Series>),
 }
 
@@ -62,10 +62,15 @@ impl Tally {
             }
             Measure::Chains(branches) => {
                 if !matches!(self, Self::Chains(_)) {
-                    *self = Self::Chains(Box::new(Chains::new(branches, plan.referents.len())));
+                    *self = Self::Chains(Chains::new(branches, plan.referents.len()));
                 }
                 if let Self::Chains(chains) = self {
-                    chains.add(branches, rules, Stamp { time: entry.time, id: entry.id });
+                    chains.add(
+                        branches,
+                        plan.referents.len(),
+                        rules,
+                        Stamp { time: entry.time, id: entry.id },
+                    );
                 }
             }
             Measure::Figure(figure, _) => {
@@ -147,13 +152,13 @@ impl Tally {
             }
             Measure::Chains(branches) => {
                 let Self::Chains(chains) = self else { return None };
-                chains.complete(branches, horizon).map(|chain| counted(chain.len()))
+                chains.complete(branches, plan.referents.len(), horizon).map(|chain| counted(chain.len()))
             }
             Measure::Figure(figure, bounds) => {
                 let Self::Series(series) = self else { return None };
                 let value = series.figure(*figure)?;
                 let holds = bounds.iter().all(|bound| measure::compare(value, *bound));
-                holds.then(|| Held { count: series.count, figure: Some(value) })
+                holds.then_some(Held { count: series.count, figure: Some(value) })
             }
         }
     }
@@ -171,7 +176,7 @@ impl Tally {
     /// The matches that the condition rests on, in the order of time.
     pub(super) fn evidence(&self, plan: &Plan, horizon: i64) -> Vec<Stamp> {
         if let (Self::Chains(chains), Measure::Chains(branches)) = (self, &plan.measure) {
-            return chains.complete(branches, horizon).unwrap_or_default().to_vec();
+            return chains.complete(branches, plan.referents.len(), horizon).unwrap_or_default().to_vec();
         }
         self.entries().map(|entry| Stamp { time: entry.time, id: entry.id }).collect()
     }
@@ -201,7 +206,7 @@ impl Tally {
             Self::Ring(ring) => ring.len().next_power_of_two() * size_of::<Entry>(),
             // Holes and the index, which is never quite full.
             Self::Wide(wide) => size_of::<Wide>() + wide.len() * (2 * size_of::<Entry>() + 32),
-            Self::Chains(chains) => size_of::<Chains>() + chains.len() * size_of::<Stamp>(),
+            Self::Chains(chains) => chains.bytes(),
             Self::Series(series) => size_of::<Series>() + series.bytes(),
         }
     }

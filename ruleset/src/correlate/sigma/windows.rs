@@ -103,7 +103,9 @@ pub(super) fn gather(
     outcome.dropped += group.tally.add(plan, limits, &counted);
     if entry.time >= group.last {
         group.last = entry.time;
-        if let Some(window) = group.window.as_mut() {
+        if !member.sources.carried.is_empty()
+            && let Some(window) = group.window.as_mut()
+        {
             window.carried = member.origin.carried(member.sources);
         }
     }

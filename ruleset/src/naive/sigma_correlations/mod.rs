@@ -108,7 +108,7 @@ pub fn correlate(set: &SigmaSet, matched: &[NaiveMatched], watermark: i64) -> Ve
         made.push(found);
     }
     let mut all: Vec<Made> = made.into_iter().flatten().collect();
-    all.sort_by(|one, other| one.order.cmp(&other.order));
+    all.sort_by_key(|made| made.order);
     all.into_iter().map(|made| made.shown).collect()
 }
 
@@ -135,7 +135,7 @@ fn groups(correlation: &SigmaCorrelation, matched: &[NaiveMatched], made: &[Vec<
             Referent::Correlation(inner) => {
                 for (place, made) in made.get(inner as usize).into_iter().flatten().enumerate() {
                     items.push(Item {
-                        order: made.order.clone(),
+                        order: made.order,
                         source: (inner + 1, place),
                         referent,
                         fields: made.fields.clone(),
@@ -160,7 +160,7 @@ fn groups(correlation: &SigmaCorrelation, matched: &[NaiveMatched], made: &[Vec<
             let Some(first) = items.first() else { continue };
             let Some(value) = value_of(&correlation.kind, &first.fields) else { continue };
             let member = Member {
-                order: first.order.clone(),
+                order: first.order,
                 referents: items.iter().map(|item| item.referent).collect(),
                 fields: first.fields.clone(),
                 events: first.events.clone(),
@@ -258,7 +258,6 @@ impl Group<'_> {
     }
 
     fn made(&self, last: &Member, order: &Order, ground: &Ground) -> Made {
-        let order = order.clone();
         let mut fields = last.fields.clone();
         for (field, value) in self.correlation.group_by.iter().zip(&self.values) {
             fields.insert(field.name.clone(), value.clone());
@@ -281,6 +280,6 @@ impl Group<'_> {
             count: ground.count,
             figure: ground.figure,
         };
-        Made { order, key: self.key, fields, shown }
+        Made { order: *order, key: self.key, fields, shown }
     }
 }

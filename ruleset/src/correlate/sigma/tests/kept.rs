@@ -42,7 +42,7 @@ fn a_snapshot_at_any_point_changes_nothing() {
         let mut found: Vec<_> = before.iter().flat_map(|event| observe(&mut machine, event)).collect();
         let bytes = machine.snapshot().unwrap();
         drop(machine);
-        let mut machine = Correlator::restore(Arc::clone(&plans), Limits::default(), &bytes).unwrap();
+        let mut machine = Correlator::restore(&plans, Limits::default(), &bytes).unwrap();
         found.extend(after.iter().flat_map(|event| observe(&mut machine, event)));
         assert_eq!(found, plain, "{cut}");
     }
@@ -59,7 +59,7 @@ fn counts_outlive_a_change_of_other_rules() {
     let mut changed = set(vec![count(3.0, 1), count(3.0, 0)]);
     changed.correlations[0].head = head("correlation 1");
     changed.correlations[1].head = head("correlation 0");
-    let mut machine = machine.with_plans(Arc::new(Plans::new(&changed).unwrap())).unwrap();
+    let mut machine = machine.with_plans(&Arc::new(Plans::new(&changed).unwrap())).unwrap();
     assert_eq!(machine.live_groups(), 1);
     assert_eq!(shown(&observe(&mut machine, &event(2, &[0, 1], "user=ann"))), ["1@0.002 3 ann"]);
     // A rule that is not what it was starts anew.
@@ -70,16 +70,15 @@ fn counts_outlive_a_change_of_other_rules() {
     };
     let mut machine = Correlator::new(plans(Expr::All(Vec::new())), Limits::default());
     observe(&mut machine, &event(0, &[0], "user=ann"));
-    let same = machine.with_plans(plans(Expr::All(Vec::new()))).unwrap();
-    let other = machine.with_plans(plans(Expr::Any(Vec::new()))).unwrap();
+    let same = machine.with_plans(&plans(Expr::All(Vec::new()))).unwrap();
+    let other = machine.with_plans(&plans(Expr::Any(Vec::new()))).unwrap();
     assert_eq!((same.live_groups(), other.live_groups()), (1, 0));
 }
 
 #[test]
 fn what_is_no_snapshot_is_refused() {
     let plans = plans(kinds());
-    let restore =
-        |bytes: &[u8]| Correlator::restore(Arc::clone(&plans), Limits::default(), bytes).map(|_| ());
+    let restore = |bytes: &[u8]| Correlator::restore(&plans, Limits::default(), bytes).map(|_| ());
     let mut machine = Correlator::new(Arc::clone(&plans), Limits::default());
     events().iter().take(50).for_each(|event| drop(observe(&mut machine, event)));
     let bytes = machine.snapshot().unwrap();
@@ -94,7 +93,7 @@ fn what_is_no_snapshot_is_refused() {
     for at in 1..bytes.len() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 0x5a;
-        if let Ok(mut machine) = Correlator::restore(Arc::clone(&plans), Limits::default(), &bytes) {
+        if let Ok(mut machine) = Correlator::restore(&plans, Limits::default(), &bytes) {
             events().iter().take(60).for_each(|event| drop(observe(&mut machine, event)));
             advance(&mut machine, i64::MAX);
         }

@@ -1,5 +1,7 @@
 //! Each type and bound on sequences that can be checked by eye.
 
+#![allow(clippy::type_complexity)] // tables
+
 use super::*;
 use crate::ir::sigma::Figure;
 
