@@ -10,6 +10,7 @@ mod first_seen;
 mod lists;
 mod partial;
 mod reader;
+pub mod sigma;
 mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -13,6 +13,7 @@
 //! | `memory`, `correlate` | rule, event → whether what it says of earlier ones holds |
 //! | `search` | the walk through the tree |
 //! | `sigma` | Sigma rules, record → the rules that match |
+//! | `sigma_correlations` | all matches of Sigma rules → matches of correlations |
 //! | `envelope` | a provider's record → the event that the reference would see |
 
 mod conditions;
@@ -28,6 +29,7 @@ mod memory;
 mod plugins;
 mod search;
 pub mod sigma;
+pub mod sigma_correlations;
 #[cfg(test)]
 mod tests;
 

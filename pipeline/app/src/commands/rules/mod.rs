@@ -15,7 +15,13 @@ use crate::cli::RulesCommand;
 pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
         RulesCommand::Check { paths, home, no_builtin, json } => {
-            let selection = Selection { paths, home: home.as_deref(), builtin: !no_builtin, compiled: None, before: None };
+            let selection = Selection {
+                paths,
+                home: home.as_deref(),
+                builtin: !no_builtin,
+                compiled: None,
+                before: None,
+            };
             check::execute(selection, *json)
         }
         RulesCommand::List(args) => list::execute(args),
