@@ -73,11 +73,31 @@ pub enum Fault {
     TooDeep,
 }
 
-/// What a worker keeps between events so that nothing is allocated for each.
-pub struct Scratch {
+/// A memory as one program uses it.
+pub struct Bound {
     memory: Arc<Memory>,
     /// The lists of each of the program's readers in the memory.
     lists: Vec<usize>,
+}
+
+impl Bound {
+    /// For use with `program` only.
+    #[must_use]
+    pub fn new(program: &Program, memory: Arc<Memory>) -> Self {
+        let lists = memory.store().lists_of(&program.readers);
+        Self { memory, lists }
+    }
+
+    /// The memory.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+}
+
+/// What a worker keeps between events so that nothing is allocated for each.
+pub struct Scratch {
+    bound: Bound,
     room: decode::Room,
     /// For records that the reader took and that are shown all the same.
     shown: decode::Room,
@@ -107,10 +127,8 @@ impl Scratch {
     #[must_use]
     pub fn sharing(program: &Program, memory: Arc<Memory>) -> Self {
         let subjects = program.subjects.len();
-        let lists = memory.store().lists_of(&program.readers);
         Self {
-            memory,
-            lists,
+            bound: Bound::new(program, memory),
             room: decode::Room::default(),
             shown: decode::Room::default(),
             buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
@@ -124,6 +142,12 @@ impl Scratch {
             location: String::new(),
             key: Vec::new(),
         }
+    }
+
+    /// Goes on with another memory of the same program; `bound` becomes the one before. Costs nothing, so that one worker
+    /// can serve many memories.
+    pub fn swap(&mut self, bound: &mut Bound) {
+        std::mem::swap(&mut self.bound, bound);
     }
 }
 
@@ -203,8 +227,7 @@ impl Program {
         then: impl FnOnce(&Verdict<'_>, Option<Candidate<'_>>) -> R,
     ) -> Result<R, Fault> {
         let Scratch {
-            memory,
-            lists,
+            bound: Bound { memory, lists },
             room,
             shown,
             buffers,
