@@ -6,6 +6,7 @@
 
 mod attack;
 mod bind;
+mod components;
 mod dispatch;
 mod intern;
 mod rules;
@@ -82,6 +83,27 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         .filter_map(|field| Some((field, interner.known_subject(&IrSubject::Static(field))?)))
         .collect();
     let outputs = output_names(tree);
+    let root = |name: &str| {
+        let position =
+            set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
+        position.and_then(|index| u32::try_from(index).ok())
+    };
+    let of_json: Vec<u32> =
+        mappings.iter().filter_map(|mapping| root(mapping.decoder.as_deref().unwrap_or("json"))).collect();
+    let components = components::plan(
+        &components::Input {
+            tree,
+            decoder_tree: &set.decoders,
+            decoders: &decoders,
+            readers: &readers,
+            fts: &fts,
+            literals: &interner.anchored(),
+            of_json: &of_json,
+            hostname: interner.known_subject(&IrSubject::Hostname),
+            accumulated_by: accumulated.last().copied(),
+        },
+        &mut rules,
+    );
     let (subjects, predicates, log) = interner.finish();
     for rule in &mut rules {
         // They have no effects, so the quick ones go first: fields before the log, look-ups before patterns.
@@ -101,11 +123,6 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             },
         })
         .collect();
-    let root = |name: &str| {
-        let position =
-            set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
-        position.and_then(|index| u32::try_from(index).ok())
-    };
     let sigma = in_words_of(&set.sigma, &mappings);
     let (sigma, bound) = sigma::compile(&sigma, &mappings, &decoders, &attack, &mut faults);
     if !faults.is_empty() {
@@ -137,6 +154,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         lists: Lists::new(&set.lists),
         statics,
         sigma,
+        components,
     })
 }
 
@@ -180,7 +198,8 @@ fn accumulated(decoders: &ir::DecoderTree, interner: &mut Interner) -> Vec<Subje
     if !decoders.decoders.iter().any(|decoder| decoder.accumulate) {
         return Vec::new();
     }
-    // The last one is the id, by which events belong together.
+    // They are kept by host, and by the id, which is the last one.
+    interner.subject(&IrSubject::Hostname);
     let fields = ACCUMULATED.into_iter().chain([StaticField::Id]);
     fields.map(|field| interner.subject(&IrSubject::Static(field))).collect()
 }

@@ -6,9 +6,13 @@
 //! reference, where they are at hand, show that.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod builtin;
 #[cfg(test)]
 mod compat;
+#[cfg(test)]
+mod components;
 #[cfg(test)]
 mod elements;
 #[cfg(test)]
@@ -21,6 +25,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod islands;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod mappings;
@@ -28,6 +34,8 @@ mod mappings;
 mod random;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod remembering;
 #[cfg(test)]
 mod rng;
 #[cfg(test)]

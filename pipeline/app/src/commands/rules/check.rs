@@ -1,4 +1,5 @@
-//! `rules check`: everything that is wrong with rule files, Sigma rules that can never fire among it.
+//! `rules check`: everything that is wrong with rule files, Sigma rules that can never fire among it, and which stateful
+//! rules must be judged together.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,7 +9,7 @@ use serde_json::json;
 use threatlockdown_ruleset::decode::mapping;
 use threatlockdown_ruleset::sigma_sources;
 
-use super::sigma;
+use super::{components, sigma};
 use crate::commands::rule_set::{self, Selection};
 use crate::commands::{EXIT_ERROR, report, report_faults};
 
@@ -29,6 +30,7 @@ pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result
             "builtin_rules": builtin,
             "warnings": diagnostics.len(),
             "sigma": sigma::object(&set.sigma, &reach),
+            "components": components::objects(&program),
         });
         writeln!(std::io::stdout().lock(), "{object}")?;
         return Ok(ExitCode::SUCCESS);
@@ -40,6 +42,9 @@ pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result
     if !diagnostics.is_empty() {
         let _ = write!(text, "; {}", rule_set::summary(&diagnostics));
     }
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    text.push('\n');
+    text.push_str(&components::table(&program));
+    // A reader such as `head` may leave early; that is its right.
+    std::io::stdout().lock().write_all(text.as_bytes()).ok();
     Ok(ExitCode::SUCCESS)
 }

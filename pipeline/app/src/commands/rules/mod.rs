@@ -2,6 +2,7 @@
 
 mod check;
 mod compile;
+mod components;
 mod list;
 mod profile;
 mod sigma;
