@@ -36,7 +36,7 @@ pub(crate) struct LogtestArgs {
     #[arg(long, value_name = "START,STEP", value_parser = clock)]
     pub(crate) clock: Option<ClockArg>,
     /// Say for each event why this rule, or Sigma rule, fired or did not
-    #[arg(long, value_name = "RULE_ID")]
+    #[arg(long, value_name = "RULE_ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) explain: Option<String>,
 }
 

@@ -335,7 +335,7 @@ mod tests {
             "config check",
             "logtest --format xml",
             "logtest --clock 5",
-            "logtest --explain many",
+            "logtest --explain",
             "rules compile",
             "rules list --level 17",
             "rules test --view both",

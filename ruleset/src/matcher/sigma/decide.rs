@@ -10,6 +10,9 @@ use crate::decode::lists::Value;
 use crate::ir::sigma::{Comparison, ReferenceSite, TimePart};
 use crate::program::{SigmaPredicate, SigmaSubjectIndex};
 
+/// Of lists on both sides of a comparison, so many values count: each is compared with each.
+const COMPARED: usize = 1_024;
+
 impl Search<'_> {
     /// Whether a text of the field passes.
     pub(super) fn any_text(
@@ -68,8 +71,11 @@ impl Search<'_> {
         let mut others = std::mem::take(&mut self.marks.values);
         let mut own = std::mem::take(&mut self.marks.key);
         others.clear();
+        let (mut left, mut own_left) = (COMPARED, COMPARED);
         self.each(other, &mut |value| {
-            if let Value::Text(text) = value {
+            if let Value::Text(text) = value
+                && take(&mut left)
+            {
                 others.extend_from_slice(&text.len().to_le_bytes());
                 append(text, cased, &mut others);
             }
@@ -78,7 +84,7 @@ impl Search<'_> {
             && self.any_text(subject, |text| {
                 own.clear();
                 append(text, cased, &mut own);
-                pieces(&others).any(|other| stands(&own, other)) != negated
+                take(&mut own_left) && pieces(&others).any(|other| stands(&own, other)) != negated
             });
         (self.marks.values, self.marks.key) = (others, own);
         holds
@@ -90,6 +96,13 @@ impl Search<'_> {
         self.each(subject, &mut |_| exists = true);
         exists
     }
+}
+
+/// Whether there is one left.
+fn take(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
 }
 
 /// Appends a text, in lower case where case does not count.
