@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::correlate::{Clock, Memory, MemoryOptions};
-use threatlockdown_ruleset::matcher::{Input, Scratch};
+use threatlockdown_ruleset::matcher::{Input, Scratch, Verdict};
 use threatlockdown_ruleset::naive::json::Json;
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::wazuh::home::Ruleset;
@@ -58,7 +58,8 @@ impl Worker {
             context: &self.context,
             received: Millis(self.seconds * 1000),
         };
-        self.program.evaluate(&mut self.scratch, &input, |verdict| verdict.counts()).ok()
+        let alerts = |verdict: &Verdict<'_>| verdict.counts() || verdict.sigma_matches().next().is_some();
+        self.program.evaluate(&mut self.scratch, &input, alerts).ok()
     }
 
     /// Judges all events, none of which may alert, until `total` are counted; none of these may allocate.
@@ -130,6 +131,41 @@ fn cloudtrail_records_and_their_envelopes() {
     for source in ["aws.cloudtrail", "json", "syslog"] {
         Worker::new(&program, source).allocates_nothing(&envelopes, 4_000);
     }
+}
+
+/// Tests of every kind on fields that the records have, lists, escapes and nulls among them, none of which all hold.
+const SIGMA: &str = r#"
+title: every kind of test
+logsource: {product: aws}
+detection:
+  names: {eventName|contains: ['Describe', 'Get', 'Decrypt']}
+  lists: {resources.ARN|startswith: 'arn:aws:s3'}
+  texts: {requestParameters.path|re: "^C:.x", requestParameters.text: "l*e?"}
+  numbers: {requestParameters.ratio|gte: 0.25}
+  nothing: {responseElements: null}
+  there: {requestParameters|exists: true}
+  same: {userIdentity.accountId|fieldref: recipientAccountId}
+  time: {eventTime|hour: 11}
+  network: {sourceIPAddress|cidr: 203.0.113.0/24}
+  words: ['needle', 'n*dle']
+  condition: (names and lists and nothing and there and same and network and time) or texts and numbers or words
+---
+title: tried with every event
+logsource: {product: aws}
+detection:
+  a: {eventName|contains: ['Describe', 'Get', 'Decrypt']}
+  condition: not a
+"#;
+
+#[test]
+fn sigma_rules_that_do_not_match() {
+    let mut texts = Texts::builtin();
+    texts.add(RuleText { path: "own.yml".into(), text: SIGMA.into(), origin: Origin::User });
+    let program = loaded(texts);
+    assert_eq!(program.sigma().rules().len(), 2);
+    let records = cloudtrail();
+    Worker::new(&program, "aws.cloudtrail").allocates_nothing(&records, 4_000);
+    Worker::new(&program, "aws.cloudtrail").allocates_nothing(&enveloped(&records), 4_000);
 }
 
 #[test]

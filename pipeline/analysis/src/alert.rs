@@ -43,8 +43,8 @@ struct RuleText {
 }
 
 /// What the alerts of one event have in common.
-struct Shared<'s> {
-    verdict: &'s Verdict<'s>,
+struct Shared<'s, 'v> {
+    verdict: &'s Verdict<'v>,
     unit: &'s Unit,
     record: &'s Record,
     identity: Identity,
@@ -111,7 +111,7 @@ impl AlertWriter {
     }
 }
 
-impl Shared<'_> {
+impl Shared<'_, '_> {
     /// `with_past`: the alert tells of the earlier events that its rule looked at.
     fn alert(
         &self,

@@ -75,7 +75,7 @@ impl SigmaExplainer {
         let looks = mapping.sigma.fits(logsource);
         let mut checks = Vec::new();
         if looks {
-            Judge { verdict, checks: &mut checks }.expr(expr, 0, false);
+            Judge { verdict, checks: &mut checks }.expr(expr, 0);
         }
         let reason = match (looks, fired) {
             (false, _) => {
@@ -124,25 +124,25 @@ struct Judge<'j, 'v> {
 
 impl Judge<'_, '_> {
     /// Adds the part and those that it is made of; whether it holds. The compiler bounds the depth.
-    fn expr(&mut self, expr: &Expr, depth: usize, negated: bool) -> bool {
+    fn expr(&mut self, expr: &Expr, depth: usize) -> bool {
         let (word, parts) = match expr {
             Expr::All(parts) => ("all of", parts.as_slice()),
             Expr::Any(parts) => ("any of", parts.as_slice()),
             Expr::Not(part) => {
                 let at = self.open(depth, "not");
-                let holds = !self.expr(part, depth + 1, !negated);
+                let holds = !self.expr(part, depth + 1);
                 return self.close(at, holds);
             }
             Expr::Field { name, test } => return self.test(name, test, depth),
             Expr::Keyword(test) => return self.test("", test, depth),
         };
         if let [only] = parts {
-            return self.expr(only, depth, negated);
+            return self.expr(only, depth);
         }
         let at = self.open(depth, word);
         let mut held = 0;
         for part in parts {
-            held += usize::from(self.expr(part, depth + 1, negated));
+            held += usize::from(self.expr(part, depth + 1));
         }
         let holds = if word == "all of" { held == parts.len() } else { held > 0 };
         self.close(at, holds)
@@ -299,4 +299,88 @@ fn written(pattern: &Pattern) -> String {
         PatternPart::AnyOne => "?".to_owned(),
     };
     pattern.parts.iter().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use threatlockdown_event::{Context, Millis};
+
+    use super::*;
+    use crate::matcher::{Input, Scratch};
+    use crate::{Origin, RuleText, Texts, load};
+
+    const RULE: &str = "
+title: Somebody else logs in
+id: 5e2f2c1a-7d3b-4c6e-9a52-0f1e2d3c4b5a
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection:
+    eventName: [ConsoleLogin, SwitchRole]
+    sourceIPAddress|cidr: 10.0.0.0/8
+  known: {userIdentity.arn|endswith: ':user/admin'}
+  condition: selection and not known
+";
+
+    fn explain(source: &str, record: &str) -> SigmaExplanation {
+        let mut texts = Texts::builtin();
+        texts.add(RuleText { path: "r.yml".into(), text: RULE.into(), origin: Origin::User });
+        let loaded = load(texts);
+        let program = loaded.program.unwrap();
+        let mappings = crate::decode::mapping::builtin().unwrap();
+        let id = "5E2F2C1A-7D3B-4C6E-9A52-0F1E2D3C4B5A";
+        let explainer = SigmaExplainer::new(&loaded.set, &mappings, id).unwrap();
+        assert!(SigmaExplainer::new(&loaded.set, &mappings, "other").is_none());
+        let context = Context {
+            source: source.into(),
+            connector: "x".into(),
+            location: "x".into(),
+            account: None,
+            envelope: Vec::new(),
+            origin: "x".into(),
+            origin_id: [0; 16],
+        };
+        let input = Input {
+            binding: program.binding(source),
+            record: record.as_bytes(),
+            context: &context,
+            received: Millis(0),
+        };
+        program.examine(&mut Scratch::new(&program), &input, |verdict| explainer.explain(verdict)).unwrap()
+    }
+
+    fn failed(explanation: &SigmaExplanation) -> Vec<(&str, Option<&str>)> {
+        let failed = explanation.checks.iter().filter(|check| !check.holds);
+        failed.map(|check| (check.what.as_str(), check.saw.as_deref())).collect()
+    }
+
+    #[test]
+    fn a_match_is_explained() {
+        let record =
+            r#"{"eventName":"SwitchRole","sourceIPAddress":"10.1.1.1","userIdentity":{"arn":"a:user/x"}}"#;
+        let explanation = explain("aws.cloudtrail", record);
+        assert!(explanation.fired && explanation.reason == "its condition holds", "{explanation:?}");
+        let expected = [
+            ("eventName is 'ConsoleLogin'", Some("'SwitchRole'")),
+            ("userIdentity.arn is '*:user/admin'", Some("'a:user/x'")),
+        ];
+        assert_eq!(failed(&explanation), expected);
+    }
+
+    #[test]
+    fn what_failed_is_named_with_what_was_seen() {
+        let record = r#"{"eventName":"ConsoleLogin","sourceIPAddress":["1.1.1.1",null]}"#;
+        let explanation = explain("aws.cloudtrail", record);
+        assert!(!explanation.fired);
+        assert!(
+            failed(&explanation)
+                .contains(&("sourceIPAddress is in one of 1 networks", Some("'1.1.1.1', null"))),
+            "{explanation:?}"
+        );
+        assert_eq!(explanation.reason, "this does not hold: sourceIPAddress is in one of 1 networks");
+        let record = r#"{"eventName":"ConsoleLogin","sourceIPAddress":"10.0.0.1","userIdentity":{"arn":"a:user/admin"}}"#;
+        assert_eq!(explain("aws.cloudtrail", record).reason, "this does not hold: not");
+        let elsewhere = explain("docker", "{}");
+        assert_eq!(elsewhere.reason, "it looks at product aws, service cloudtrail, which docker is not");
+        assert!(elsewhere.checks.is_empty());
+    }
 }

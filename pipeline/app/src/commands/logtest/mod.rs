@@ -60,17 +60,17 @@ const FLUSH_BYTES: usize = 1 << 20;
 
 /// Of a rule of either language.
 enum AnyExplainer<'s> {
-    Numbered(Explainer<'s>),
-    Sigma(SigmaExplainer),
+    Numbered(Box<Explainer<'s>>),
+    Sigma(Box<SigmaExplainer>),
 }
 
 fn explainer<'s>(set: &'s RuleSet, rule: &str) -> anyhow::Result<AnyExplainer<'s>> {
     let numbered = rule.parse().ok().and_then(|number| Explainer::new(set, number));
     if let Some(explainer) = numbered {
-        return Ok(AnyExplainer::Numbered(explainer));
+        return Ok(AnyExplainer::Numbered(Box::new(explainer)));
     }
     match SigmaExplainer::new(set, &mapping::builtin()?, rule) {
-        Some(explainer) => Ok(AnyExplainer::Sigma(explainer)),
+        Some(explainer) => Ok(AnyExplainer::Sigma(Box::new(explainer))),
         None => bail!("rule {rule} is not loaded: `threatlockdown rules list` shows those that are"),
     }
 }
