@@ -28,6 +28,8 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(crate) type Rows = TableDefinition<'static, u64, &'static [u8]>;
 /// Ids of recent alerts.
 pub(crate) const RECENT_ALERTS: Rows = TableDefinition::new("recent_alerts");
+/// Ids of recent candidates' events.
+pub(crate) const RECENT_CANDIDATES: Rows = TableDefinition::new("recent_candidates");
 /// Idempotency keys of recent requests.
 pub(crate) const REQUEST_KEYS: Rows = TableDefinition::new("request_keys");
 
@@ -215,7 +217,11 @@ impl Store {
     }
 
     /// Writes what changed since the last snapshot, in one transaction. To be called by the one who calls `apply`.
-    pub(crate) fn snapshot(&self, position: LogPosition, recent: &Change) -> Result<(), StoreError> {
+    pub(crate) fn snapshot(
+        &self,
+        position: LogPosition,
+        recent: &[(Rows, Change)],
+    ) -> Result<(), StoreError> {
         let changed: Vec<(Arc<str>, Option<Vec<u8>>)> = {
             let streams = self.streams();
             let value = |stream: &Arc<str>| (Arc::clone(stream), streams.committed.get(stream).cloned());
@@ -232,7 +238,9 @@ impl Store {
                     None => checkpoints.remove(stream.as_ref())?,
                 };
             }
-            write_rows(txn, RECENT_ALERTS, recent)?;
+            for (table, change) in recent {
+                write_rows(txn, *table, change)?;
+            }
             txn.open_table(META)?.insert(SNAPSHOT, encoded.as_slice())?;
             Ok(())
         })?;
@@ -417,7 +425,6 @@ fn decode_cursor(bytes: &[u8]) -> Result<Cursor, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sliding::Change;
 
     fn position(segment: u64, offset: u64) -> LogPosition {
         LogPosition { segment, offset }
@@ -464,9 +471,9 @@ mod tests {
             set(&store, "s3/a", b"1");
             set(&store, "s3/b", b"2");
             set(&store, "file/a", b"3");
-            store.snapshot(position(1, 100), &Change::default()).unwrap();
+            store.snapshot(position(1, 100), &[]).unwrap();
             set(&store, "s3/a", b"");
-            store.snapshot(position(1, 200), &Change::default()).unwrap();
+            store.snapshot(position(1, 200), &[]).unwrap();
             set(&store, "file/a", b"4");
             assert_eq!(store.checkpoint("file/a"), Some(b"4".to_vec()));
             assert_eq!(store.checkpoint("s3/a"), None);
