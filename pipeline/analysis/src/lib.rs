@@ -14,7 +14,6 @@
 
 mod active;
 pub mod alert;
-mod apart;
 pub mod committer;
 pub mod correlator;
 pub mod metrics;
@@ -23,7 +22,7 @@ pub mod worker;
 
 pub use active::ActiveProgram;
 pub use committer::{Committer, CommitterHandle, Target, TargetError};
-pub use correlator::{Correlator, CorrelatorOptions, Stage, StageHandle};
+pub use correlator::{Correlator, CorrelatorOptions, Stage, StageHandle, StageOptions};
 pub use metrics::Metrics;
 pub use outcome::Outcome;
 pub use worker::{Composites, WorkerOptions, spawn_workers};

@@ -20,7 +20,6 @@ use threatlockdown_topics::{Candidate, Lane, Marker};
 
 use crate::active::ActiveProgram;
 use crate::alert::{AlertWriter, Described, Raw};
-use crate::apart::evaluate_apart;
 use crate::metrics::{Metrics, ReasonLabel, SourceLabel};
 use crate::outcome::Outcome;
 
@@ -82,6 +81,14 @@ pub fn spawn_workers(
     consumers.into_iter().enumerate().map(spawn).collect()
 }
 
+/// How far time has come within a unit.
+#[derive(Default)]
+struct Clock {
+    /// The time of the next record is to be read, candidate or not.
+    wanted: bool,
+    newest: Option<Millis>,
+}
+
 /// One worker's state, for use without threads as well.
 pub struct Worker {
     program: Arc<Program>,
@@ -132,19 +139,14 @@ impl Worker {
                 .collect(),
             ..Outcome::empty(Arc::clone(&unit.stream), unit.sequence)
         };
-        let mut newest = None;
+        let mut clock = Clock::default();
         let binding = self.program.binding(&unit.context.source);
-        let (last, earlier) = match unit.records.split_last() {
-            Some((last, earlier)) => (Some(last), earlier),
-            None => (None, [].as_slice()),
-        };
-        for record in earlier {
-            self.judge(&unit, record, binding, false, &mut newest, &mut outcome);
+        let count = unit.records.len();
+        for (index, record) in unit.records.iter().enumerate() {
+            clock.wanted = index + 1 == count && !self.program.components().is_empty();
+            self.judge(&unit, record, binding, &mut clock, &mut outcome);
         }
-        if let Some(last) = last {
-            self.judge(&unit, last, binding, true, &mut newest, &mut outcome);
-        }
-        outcome.markers.extend(newest.map(|newest| self.progress(&unit, newest)));
+        outcome.markers.extend(clock.newest.map(|newest| self.progress(&unit, newest)));
         let label = SourceLabel { source: unit.context.source.to_string() };
         self.metrics.events.get_or_create(&label).inc_by(outcome.events);
         self.metrics.bytes.get_or_create(&label).inc_by(outcome.bytes);
@@ -166,17 +168,16 @@ impl Worker {
         unit: &Unit,
         record: &Record,
         binding: BindingIndex,
-        is_last: bool,
-        newest: &mut Option<Millis>,
+        clock: &mut Clock,
         outcome: &mut Outcome,
     ) {
         let raw = Raw::of(unit, record);
         let input = Input { binding, record: raw.bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let (composites, version) = (self.composites, &self.version);
-        let result = evaluate_apart(&self.program, &mut self.scratch, &input, |verdict, apart| {
-            if is_last {
-                *newest = (*newest).max(Some(verdict.time()));
+        let result = self.program.evaluate_apart(&mut self.scratch, &input, |verdict, apart| {
+            if clock.wanted {
+                clock.newest = clock.newest.max(Some(verdict.time()));
             }
             let alerts = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
             if !alerts && apart.is_none() {
@@ -186,7 +187,7 @@ impl Worker {
             let Some(apart) = apart else {
                 return (Some(writer.write(verdict, &described, &raw)), None);
             };
-            *newest = (*newest).max(Some(apart.time));
+            clock.newest = clock.newest.max(Some(apart.time));
             let at_once = alerts && composites == Composites::Add && !apart.awaited;
             let alert = at_once.then(|| writer.write(verdict, &described, &raw));
             let candidate = Candidate {

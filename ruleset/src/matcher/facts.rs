@@ -167,7 +167,7 @@ impl<'a> Facts<'a> {
         self.time(stamps).0.div_euclid(1000)
     }
 
-    /// The same in milliseconds.
+    /// The same as finely as it is known.
     pub(crate) fn time(&self, stamps: &mut Stamps) -> Millis {
         let received = self.input.received;
         let own = match self.beside.memory.options().clock {

@@ -6,11 +6,11 @@
 //! events keep coming, so no replay of windows could find where it stood: that is why the memory itself is kept.
 
 use serde::{Deserialize, Serialize};
+use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_topics::LogPosition;
 
 use super::Correlator;
 use super::sequencer::State;
-use crate::apart::{restore_memory, snapshot_memory};
 
 const CHECKPOINT_VERSION: u8 = 1;
 const SNAPSHOT_VERSION: u32 = 1;
@@ -87,4 +87,13 @@ pub(super) fn decode(bytes: &[u8]) -> Option<LogPosition> {
     let (offset, rest) = rest.split_first_chunk::<8>()?;
     (version == CHECKPOINT_VERSION && rest.is_empty())
         .then(|| LogPosition { segment: u64::from_le_bytes(*segment), offset: u64::from_le_bytes(*offset) })
+}
+
+/// Until memories can be written down they are empty after a restart.
+fn snapshot_memory(_memory: &Memory) -> Vec<u8> {
+    Vec::new()
+}
+
+fn restore_memory(_memory: &Memory, _bytes: &[u8]) -> Result<(), String> {
+    Ok(())
 }

@@ -95,6 +95,7 @@ struct Shared {
     newest: AtomicI64,
     waiting: AtomicU64,
     ending: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl StageHandle {
@@ -130,6 +131,11 @@ impl StageHandle {
     /// A fault ends the stage from now on, for nobody will mend it.
     pub fn ask_to_end(&self) {
         self.shared.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the stage at once: the committer is gone, and nothing more will come.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
     }
 }
 
@@ -190,11 +196,12 @@ enum Trouble {
 }
 
 impl Stage {
-    /// Starts the stage. It ends after the commit with this process's [`Marker::Stop`] or [`Marker::End`].
+    /// Starts the stage. It ends after the commit with this process's [`Marker::Stop`] or [`Marker::End`]; the thread
+    /// tells whether it has come so far.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn spawn(options: StageOptions, parts: Parts) -> std::io::Result<(StageHandle, JoinHandle<()>)> {
+    pub fn spawn(options: StageOptions, parts: Parts) -> std::io::Result<(StageHandle, JoinHandle<bool>)> {
         let shared = Arc::new(Shared {
             needs: Mutex::default(),
             memory: Mutex::new(Arc::clone(&options.correlator.memory)),
@@ -202,6 +209,7 @@ impl Stage {
             newest: AtomicI64::new(i64::MIN),
             waiting: AtomicU64::new(0),
             ending: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         });
         let stage = Self {
             born: parts.reader.end().position(),
@@ -219,15 +227,16 @@ impl Stage {
         Ok((StageHandle { shared }, thread))
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> bool {
         let (mut pause, longest) = PAUSES;
         loop {
             match self.work() {
-                Ok(()) | Err(Trouble::Gone) => return,
+                Ok(()) => return true,
+                Err(Trouble::Gone) => return false,
                 Err(error) => {
                     tracing::error!(%error, "the stateful stage begins anew from its last snapshot");
                     if self.shared.ending.load(Ordering::Relaxed) {
-                        return;
+                        return false;
                     }
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(longest);
@@ -240,7 +249,7 @@ impl Stage {
     fn work(&mut self) -> Result<(), Trouble> {
         let mut correlator = self.begin()?;
         let emitted = self.durable();
-        loop {
+        while !self.shared.stopped.load(Ordering::Relaxed) {
             let start = self.parts.reader.position();
             if let Some((end, commit)) = self.parts.reader.next(POLL)? {
                 let ends = end > self.born && commit.markers.iter().any(ends_process);
@@ -254,6 +263,7 @@ impl Stage {
                 self.tick(&mut correlator)?;
             }
         }
+        Err(Trouble::Gone)
     }
 
     /// A correlator as the snapshot has it, with the reader where it goes on.
