@@ -98,8 +98,7 @@ pub(crate) fn compare(program: &Program, front_end: FrontEnd, events: &[Told], s
     for (number, event) in events.iter().enumerate() {
         let context = event.context();
         let binding = program.binding(&event.source);
-        let input =
-            Input { binding, record: &event.record, context: &context, received: event.received };
+        let input = Input { binding, record: &event.record, context: &context, received: event.received };
         let Ok(expected) = program.evaluate(&mut inline, &input, Summary::of) else { continue };
         let (alone, candidate) = program
             .evaluate_apart(&mut apart, &input, |verdict, candidate| {
@@ -120,11 +119,9 @@ pub(crate) fn compare(program: &Program, front_end: FrontEnd, events: &[Told], s
             assert!(expected.alerts(program), "taken back: {alone:?} {expected:?} {}", place());
         }
         seen.changed += usize::from(alone != expected);
-        let (bound, uses) =
-            by_key.entry(key.clone()).or_insert_with(|| (Bound::new(program, memory()), 0));
+        let (bound, uses) = by_key.entry(key.clone()).or_insert_with(|| (Bound::new(program, memory()), 0));
         *uses += 1;
-        let of_component =
-            by_component.entry(component).or_insert_with(|| Bound::new(program, memory()));
+        let of_component = by_component.entry(component).or_insert_with(|| Bound::new(program, memory()));
         for (bound, kind) in [(bound, "key"), (of_component, "component")] {
             owner.swap(bound);
             let said = program.evaluate(&mut owner, &input, Summary::of).unwrap();
@@ -179,8 +176,7 @@ fn random_rule_sets_give_the_same_apart_from_state() {
     let (mut all, mut several, mut keyed) = (Seen::default(), 0, 0);
     for trial in trials(600) {
         let Some(program) = trial.load().program else { continue };
-        let events: Vec<Told> =
-            trial.events.iter().map(|(now, event)| Told::line(*now, event)).collect();
+        let events: Vec<Told> = trial.events.iter().map(|(now, event)| Told::line(*now, event)).collect();
         let shown = format!("{}\n{}", trial.rules, trial.decoders);
         let seen = compare(&program, trial.front_end, &events, &shown);
         several += usize::from(seen.components.len() > 1);
