@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use threatlockdown_event::{Alert, AlertId, EventId, Millis, Record, Unit};
+use threatlockdown_event::{Alert, AlertId, Context, EventId, Millis, Record, Unit};
 use threatlockdown_ruleset::matcher::{Identity, Verdict};
 use threatlockdown_ruleset::program::{Program, Rule};
 
@@ -26,6 +26,57 @@ pub struct AlertWriter {
     rules: Vec<RuleText>,
     host: String,
     version: String,
+}
+
+/// A record with what is known beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// Byte for byte.
+    pub bytes: &'a [u8],
+    /// What the connector knows.
+    pub context: &'a Context,
+    /// When it was read.
+    pub received: Millis,
+    /// Its place at the origin.
+    pub place: u64,
+}
+
+impl<'a> Raw<'a> {
+    /// A record of a unit.
+    #[must_use]
+    pub fn of(unit: &'a Unit, record: &Record) -> Self {
+        Self {
+            bytes: unit.bytes(record),
+            context: &unit.context,
+            received: unit.ingested,
+            place: record.origin,
+        }
+    }
+}
+
+/// What alerts and candidates of an event tell, made in one walk over the record.
+#[derive(Debug)]
+pub struct Described {
+    text: String,
+    identity: Identity,
+    /// Identity of the event.
+    pub event: EventId,
+}
+
+impl Described {
+    /// Of an event.
+    #[must_use]
+    pub fn new(verdict: &Verdict<'_>, raw: &Raw<'_>) -> Self {
+        let (text, identity) = verdict.describe();
+        let event = event_id(&identity, raw);
+        Self { text, identity, event }
+    }
+
+    /// Identity of the alert that the verdict gives.
+    #[must_use]
+    pub fn alert(&self, verdict: &Verdict<'_>) -> AlertId {
+        AlertId::new(&self.event, verdict.rule().map_or("", |rule| rule.id.as_str()))
+    }
 }
 
 /// JSON members of `rule` that do not change, cut where the description and the counter go.
@@ -66,18 +117,17 @@ impl AlertWriter {
     }
 
     /// The alert for a verdict that has a rule.
-    pub fn write(&mut self, verdict: &Verdict<'_>, unit: &Unit, record: &Record) -> Alert {
-        let (description, identity) = verdict.describe();
-        let event = event_id(&identity, unit, record);
-        let (rule_id, level) = verdict.rule().map_or(("", 0), |rule| (rule.id.as_str(), rule.level));
-        let id = AlertId::new(&event, rule_id);
-        let time = event_time(&identity, unit.ingested);
+    pub fn write(&mut self, verdict: &Verdict<'_>, described: &Described, raw: &Raw<'_>) -> Alert {
+        let Described { text: description, identity, event } = described;
+        let level = verdict.rule().map_or(0, |rule| rule.level);
+        let id = described.alert(verdict);
+        let time = event_time(identity, raw.received);
 
-        let mut out = String::with_capacity(1024 + record.len as usize * 2);
+        let mut out = String::with_capacity(1024 + raw.bytes.len() * 2);
         out.push_str("{\"timestamp\":\"");
-        out.push_str(&time.unwrap_or(unit.ingested).alert_timestamp());
+        out.push_str(&time.unwrap_or(raw.received).alert_timestamp());
         out.push_str("\",\"rule\":{");
-        let with_log = self.write_rule(verdict.rule_index(), &description, &mut out);
+        let with_log = self.write_rule(verdict.rule_index(), description, &mut out);
         let _ = write!(
             out,
             ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}",
@@ -85,7 +135,7 @@ impl AlertWriter {
         );
         let _ = write!(out, ",\"id\":\"{id}\"");
         if with_log {
-            write_log(verdict, unit.bytes(record), &mut out);
+            write_log(verdict, raw.bytes, &mut out);
         }
         write_predecoder(verdict, &mut out);
         write_decoder(verdict, &mut out);
@@ -93,8 +143,8 @@ impl AlertWriter {
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
-        write_event(&event, time, unit, record, &mut out);
-        write_cloud(verdict, &identity, &mut out);
+        write_event(event, time, raw, &mut out);
+        write_cloud(verdict, identity, &mut out);
         let _ = write!(out, ",\"ruleset\":{{\"version\":{}}}}}", self.version);
         Alert { id, level, json: out.into_bytes() }
     }
@@ -157,13 +207,13 @@ impl RuleText {
 }
 
 /// From the provider's key where there is one, else from the origin.
-fn event_id(identity: &Identity, unit: &Unit, record: &Record) -> EventId {
-    let source = &unit.context.source;
+fn event_id(identity: &Identity, raw: &Raw<'_>) -> EventId {
+    let source = &raw.context.source;
     match &identity.key {
         Some(key) => {
             EventId::from_key(source, identity.account.as_deref().unwrap_or_default(), key.as_bytes())
         }
-        None => EventId::from_origin(source, &unit.context.origin_id, record.origin, unit.bytes(record)),
+        None => EventId::from_origin(source, &raw.context.origin_id, raw.place, raw.bytes),
     }
 }
 
@@ -238,16 +288,16 @@ fn write_data(verdict: &Verdict<'_>, out: &mut String) {
     }
 }
 
-fn write_event(event: &EventId, time: Option<Millis>, unit: &Unit, record: &Record, out: &mut String) {
+fn write_event(event: &EventId, time: Option<Millis>, raw: &Raw<'_>, out: &mut String) {
     let _ = write!(out, ",\"event\":{{\"id\":\"{event}\",\"source\":");
-    write_string(&unit.context.source, out);
+    write_string(&raw.context.source, out);
     if let Some(time) = time {
         let _ = write!(out, ",\"time\":\"{}\"", time.rfc3339());
     }
-    let _ = write!(out, ",\"ingested\":\"{}\",\"connector\":", unit.ingested.rfc3339());
-    write_string(&unit.context.connector, out);
+    let _ = write!(out, ",\"ingested\":\"{}\",\"connector\":", raw.received.rfc3339());
+    write_string(&raw.context.connector, out);
     out.push_str(",\"origin\":");
-    write_string(&format!("{}:{}", unit.context.origin, record.origin), out);
+    write_string(&format!("{}:{}", raw.context.origin, raw.place), out);
     out.push('}');
 }
 

@@ -41,6 +41,12 @@ pub struct Metrics {
     pub alerts: Family<LevelLabel, Counter>,
     /// Alerts that were known already: an event read twice.
     pub repeated: Counter,
+    /// Candidates committed.
+    pub candidates: Counter,
+    /// Candidates that came after their time, and were counted in the order of the log.
+    pub late_candidates: Counter,
+    /// Candidates that the stateful stage has judged.
+    pub judged_candidates: Counter,
     /// Records that their source's decoder could not read.
     pub decode_errors: Family<ReasonLabel, Counter>,
     /// Dead letters committed, those of the connectors included.
@@ -62,6 +68,21 @@ impl Metrics {
             "alerts_repeated",
             "alerts of events that were read twice",
             metrics.repeated.clone(),
+        );
+        registry.register(
+            "candidates",
+            "events that are judged with regard to earlier ones",
+            metrics.candidates.clone(),
+        );
+        registry.register(
+            "candidates_late",
+            "candidates behind the watermark, counted in the order of the log",
+            metrics.late_candidates.clone(),
+        );
+        registry.register(
+            "candidates_judged",
+            "candidates that the stateful stage has judged",
+            metrics.judged_candidates.clone(),
         );
         registry.register(
             "decode_errors",
@@ -105,6 +126,9 @@ impl Metrics {
             bytes: Family::default(),
             alerts: Family::default(),
             repeated: Counter::default(),
+            candidates: Counter::default(),
+            late_candidates: Counter::default(),
+            judged_candidates: Counter::default(),
             decode_errors: Family::default(),
             dead_letters: Family::default(),
             batch_latency: Histogram::new(exponential_buckets(0.001, 2.0, 16)),

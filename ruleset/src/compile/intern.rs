@@ -5,6 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::components::Literal;
 use crate::expr::{ExprError, Matcher};
 use crate::ir::{StaticField, Subject as IrSubject, Test};
 use crate::program::{
@@ -54,6 +55,18 @@ impl Interner {
     /// The subject, if any rule has named it.
     pub(super) fn known_subject(&self, subject: &IrSubject) -> Option<SubjectIndex> {
         self.subject_of.get(subject).copied()
+    }
+
+    /// The tests that are nothing but literals bound to the beginning of the text, by predicate.
+    pub(super) fn anchored(&self) -> FxHashMap<PredicateIndex, Vec<Literal>> {
+        let literals = self.subjects.iter().flat_map(|(_, patterns)| &patterns.literals);
+        let literal = |(literal, whole): (&[u8], bool)| Literal::new(literal, whole);
+        literals
+            .filter_map(|literals| {
+                let anchored = literals.anchored()?.into_iter().map(literal).collect();
+                Some((literals.predicate, anchored))
+            })
+            .collect()
     }
 
     pub(super) fn condition(&mut self, condition: &crate::ir::Condition) -> Result<Condition, ExprError> {

@@ -6,6 +6,7 @@
 
 mod attack;
 mod bind;
+mod components;
 mod dispatch;
 mod intern;
 mod rules;
@@ -80,6 +81,19 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         .filter_map(|field| Some((field, interner.known_subject(&IrSubject::Static(field))?)))
         .collect();
     let outputs = output_names(tree);
+    let components = components::plan(
+        &components::Input {
+            tree,
+            decoder_tree: &set.decoders,
+            decoders: &decoders,
+            readers: &readers,
+            fts: &fts,
+            literals: &interner.anchored(),
+            hostname: interner.known_subject(&IrSubject::Hostname),
+            accumulated_by: accumulated.last().copied(),
+        },
+        &mut rules,
+    );
     let (subjects, predicates, log) = interner.finish();
     for rule in &mut rules {
         // They have no effects, so the quick ones go first: fields before the log, look-ups before patterns.
@@ -128,6 +142,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         accumulated,
         lists: Lists::new(&set.lists),
         statics,
+        components,
     })
 }
 
@@ -171,7 +186,8 @@ fn accumulated(decoders: &ir::DecoderTree, interner: &mut Interner) -> Vec<Subje
     if !decoders.decoders.iter().any(|decoder| decoder.accumulate) {
         return Vec::new();
     }
-    // The last one is the id, by which events belong together.
+    // They are kept by host, and by the id, which is the last one.
+    interner.subject(&IrSubject::Hostname);
     let fields = ACCUMULATED.into_iter().chain([StaticField::Id]);
     fields.map(|field| interner.subject(&IrSubject::Static(field))).collect()
 }

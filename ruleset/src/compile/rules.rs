@@ -6,7 +6,7 @@ use crate::correlate::Reader;
 use crate::diagnostic::Diagnostic;
 use crate::expr::ExprError;
 use crate::ir::{self, KeyPart, Test};
-use crate::program::{Ignored, KeySubject, More, Rule};
+use crate::program::{Ignored, KeySubject, More, NO_COMPONENT, Rule};
 
 /// What rules share while they are compiled.
 pub(super) struct Lowering<'t> {
@@ -47,6 +47,7 @@ impl Lowering<'_> {
             feeds: Vec::new(),
             ignore_seconds: rule.ignore_seconds,
             ignored: self.ignored(rule),
+            component: NO_COMPONENT,
         }
     }
 
@@ -94,6 +95,10 @@ impl Lowering<'_> {
                 self.interner.subject(&ir::Subject::Static(field));
             }
         }
+        if rule.check_diff {
+            // Texts are kept by host.
+            self.interner.subject(&ir::Subject::Hostname);
+        }
         let more = More {
             maxsize: rule.maxsize.unwrap_or(0),
             builtin_check: rule.builtin_check,
@@ -103,6 +108,7 @@ impl Lowering<'_> {
             if_fts: rule.if_fts,
             lists: self.conditions(rule, &rule.lists),
             correlation,
+            takes_back: false,
         };
         more.demands_anything().then(|| Box::new(more))
     }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 /// Longest key.
-const MAX_KEY: usize = 255;
+pub(crate) const MAX_FIRST_SEEN: usize = 255;
+/// Longest key of those that are cut: a key is cut to what so many others begin with.
+pub(crate) const CUT_FIRST_SEEN: usize = LIKE_AFTER;
 /// Keys that are looked at for likeness.
 const COMPARED: usize = 32;
 /// So many equal leading bytes are not yet alike.
@@ -31,7 +33,7 @@ pub(crate) struct FirstSeen {
 impl FirstSeen {
     /// Whether the key is new. `cut_alike`: the decoder is of the type `ids`.
     pub(crate) fn is_new(&mut self, key: &[u8], cut_alike: bool) -> bool {
-        let mut key = &key[..key.len().min(MAX_KEY)];
+        let mut key = &key[..key.len().min(MAX_FIRST_SEEN)];
         if self.known.contains(key) {
             return false;
         }

@@ -14,6 +14,7 @@ mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use first_seen::{CUT_FIRST_SEEN, MAX_FIRST_SEEN};
 pub(crate) use lists::{Sight, write_value};
 pub(crate) use reader::{Reader, ReaderIndex, ReaderSource};
 pub(crate) use store::{Stamp, Store};

@@ -7,6 +7,11 @@ use super::facts::{Facts, Stamps, TextRoom};
 use crate::correlate::Memory;
 use crate::program::SubjectIndex;
 
+/// Whether the event has the id by which its fields would be kept and filled.
+pub(super) fn is_accumulated(facts: &Facts<'_>) -> bool {
+    facts.program.accumulated.last().is_some_and(|id| facts.text(*id, &mut TextRoom::default()).is_some())
+}
+
 /// The values to fill in; nothing when the event has no id.
 pub(super) fn accumulate(
     facts: &Facts<'_>,

@@ -164,15 +164,17 @@ impl<'a> Facts<'a> {
 
     /// When the event happened, by the memory's clock: seconds since 1970.
     pub(crate) fn seconds(&self, stamps: &mut Stamps) -> i64 {
+        self.time(stamps).0.div_euclid(1000)
+    }
+
+    /// The same as finely as it is known.
+    pub(crate) fn time(&self, stamps: &mut Stamps) -> Millis {
         let received = self.input.received;
         let own = match self.beside.memory.options().clock {
             Clock::Received => None,
             Clock::Event => self.own_time(stamps),
         };
-        own.filter(|own| own.0 <= received.0.saturating_add(MAX_AHEAD_MS))
-            .unwrap_or(received)
-            .0
-            .div_euclid(1000)
+        own.filter(|own| own.0 <= received.0.saturating_add(MAX_AHEAD_MS)).unwrap_or(received)
     }
 
     /// Fills the slots that only alerts and identity need.

@@ -6,6 +6,7 @@
 //! record cannot be read at all and belongs into the dead-letter topic.
 
 mod accumulate;
+mod apart;
 mod decode;
 pub mod explain;
 mod facts;
@@ -26,7 +27,8 @@ use simd_json::{Buffers, Tape};
 use thiserror::Error;
 use threatlockdown_event::{Context, Millis};
 
-use self::accumulate::accumulate;
+use self::accumulate::{accumulate, is_accumulated};
+use self::apart::Apart;
 use self::decode::Decoding;
 use self::facts::{Beside, Facts, Stamps};
 use self::fields::Fields;
@@ -40,6 +42,7 @@ use crate::decode::tree::Work;
 use crate::decode::{place, reader};
 use crate::program::{EXTRAS, Program};
 
+pub use self::apart::Candidate;
 pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
 
@@ -70,11 +73,31 @@ pub enum Fault {
     TooDeep,
 }
 
-/// What a worker keeps between events so that nothing is allocated for each.
-pub struct Scratch {
+/// A memory as one program uses it.
+pub struct Bound {
     memory: Arc<Memory>,
     /// The lists of each of the program's readers in the memory.
     lists: Vec<usize>,
+}
+
+impl Bound {
+    /// For use with `program` only.
+    #[must_use]
+    pub fn new(program: &Program, memory: Arc<Memory>) -> Self {
+        let lists = memory.store().lists_of(&program.readers);
+        Self { memory, lists }
+    }
+
+    /// The memory.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+}
+
+/// What a worker keeps between events so that nothing is allocated for each.
+pub struct Scratch {
+    bound: Bound,
     room: decode::Room,
     /// For records that the reader took and that are shown all the same.
     shown: decode::Room,
@@ -89,6 +112,8 @@ pub struct Scratch {
     service: String,
     /// The location of an event that completes it itself.
     location: String,
+    /// Key of a candidate.
+    key: Vec<u8>,
 }
 
 impl Scratch {
@@ -102,10 +127,8 @@ impl Scratch {
     #[must_use]
     pub fn sharing(program: &Program, memory: Arc<Memory>) -> Self {
         let subjects = program.subjects.len();
-        let lists = memory.store().lists_of(&program.readers);
         Self {
-            memory,
-            lists,
+            bound: Bound::new(program, memory),
             room: decode::Room::default(),
             shown: decode::Room::default(),
             buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
@@ -117,8 +140,24 @@ impl Scratch {
             stamps: Stamps::default(),
             service: String::new(),
             location: String::new(),
+            key: Vec::new(),
         }
     }
+
+    /// Goes on with another memory of the same program; `bound` becomes the one before. Costs nothing, so that one worker
+    /// can serve many memories.
+    pub fn swap(&mut self, bound: &mut Bound) {
+        std::mem::swap(&mut self.bound, bound);
+    }
+}
+
+/// How a record is judged.
+#[derive(Clone, Copy, Default)]
+struct Mode {
+    /// Everything is made to be shown, whatever the verdict.
+    whole: bool,
+    /// Earlier events are left aside.
+    apart: bool,
 }
 
 impl Program {
@@ -133,7 +172,24 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, false, &mut Unobserved, then)
+        self.judge(scratch, input, Mode::default(), &mut Unobserved, |verdict, _| then(verdict))
+    }
+
+    /// Judges one record apart from all others: the verdict is what it comes to when no demand on earlier events holds and
+    /// nothing is ignored. Where earlier events could add to the verdict or change it, or the event is one that later ones
+    /// look back on, it is a [`Candidate`]: whoever keeps the memory of its component and key judges it again with
+    /// [`Program::evaluate`], in the order of time. Without a candidate the verdict is final, and the event leaves nothing
+    /// behind. The scratch's memory is neither locked nor changed.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn evaluate_apart<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        then: impl FnOnce(&Verdict<'_>, Option<Candidate<'_>>) -> R,
+    ) -> Result<R, Fault> {
+        self.judge(scratch, input, Mode { whole: false, apart: true }, &mut Unobserved, then)
     }
 
     /// As [`Program::evaluate`], and every verdict shows fields, description and data.
@@ -146,7 +202,8 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, true, &mut Unobserved, then)
+        let mode = Mode { whole: true, apart: false };
+        self.judge(scratch, input, mode, &mut Unobserved, |verdict, _| then(verdict))
     }
 
     /// The same as [`Program::evaluate`], with somebody looking on.
@@ -157,7 +214,7 @@ impl Program {
         observer: &mut impl Observer,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, false, observer, then)
+        self.judge(scratch, input, Mode::default(), observer, |verdict, _| then(verdict))
     }
 
     #[inline]
@@ -165,13 +222,12 @@ impl Program {
         &self,
         scratch: &mut Scratch,
         input: &Input<'_>,
-        whole: bool,
+        mode: Mode,
         observer: &mut impl Observer,
-        then: impl FnOnce(&Verdict<'_>) -> R,
+        then: impl FnOnce(&Verdict<'_>, Option<Candidate<'_>>) -> R,
     ) -> Result<R, Fault> {
         let Scratch {
-            memory,
-            lists,
+            bound: Bound { memory, lists },
             room,
             shown,
             buffers,
@@ -183,12 +239,13 @@ impl Program {
             stamps,
             service: service_room,
             location: location_room,
+            key,
         } = scratch;
         let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
         let binding = &self.bindings[input.binding.0];
         fields.clear();
         let mut decoding = Decoding { program: self, work, fields };
-        let read = if whole { None } else { decoding.open_by_reader(binding, input, reader) };
+        let read = if mode.whole { None } else { decoding.open_by_reader(binding, input, reader) };
         let by_reader = read.is_some();
         let opened = match read {
             Some(opened) => Ok(opened),
@@ -224,14 +281,22 @@ impl Program {
         };
         let beside = Beside { memory, location, service };
         let view = opened.view(binding);
-        if decoded.decoder.is_some_and(|decoder| self.decoders.get(decoder).accumulate) {
+        let mut apart = mode.apart.then(Apart::default);
+        if let Some(decoder) = decoded.decoder.filter(|decoder| self.decoders.get(*decoder).accumulate) {
             let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-            let filled = accumulate(&facts, memory, stamps);
-            fields.fill(filled);
+            match &mut apart {
+                None => {
+                    let filled = accumulate(&facts, memory, stamps);
+                    fields.fill(filled);
+                }
+                Some(apart) if is_accumulated(&facts) => apart.accumulated(self, decoder),
+                Some(_) => {}
+            }
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         observer.decoded(&facts);
-        let conclusion = Walk { facts, marks, past: Past::new(memory, lists, stamps), observer }.judge();
+        let walk = Walk { facts, marks, past: Past::new(memory, lists, stamps, apart), observer };
+        let (conclusion, due) = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
         if by_reader && conclusion.counts {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
@@ -240,7 +305,7 @@ impl Program {
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion);
-        let result = then(&verdict);
+        let result = then(&verdict, due.map(|due| due.candidate(key)));
         drop(verdict);
         *kept = tape.reset();
         Ok(result)

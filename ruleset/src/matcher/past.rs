@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use super::apart::Apart;
 use super::facts::{Facts, Stamps};
 use super::observe::Observer;
 use super::walk::{Decision, Walk};
@@ -24,7 +25,9 @@ pub(super) struct Past<'w> {
     /// The lists of each reader.
     lists: &'w [usize],
     now: Option<i64>,
-    stamps: &'w mut Stamps,
+    pub(super) stamps: &'w mut Stamps,
+    /// Set where earlier events are left aside: what the walk comes by.
+    pub(super) apart: Option<Apart>,
     /// Level of the last correlation that this event completed.
     mark: u8,
     /// Logs of the events that it completed, newest first.
@@ -53,8 +56,14 @@ impl Conclusion {
 }
 
 impl<'w> Past<'w> {
-    pub(super) fn new(memory: &'w Memory, lists: &'w [usize], stamps: &'w mut Stamps) -> Self {
+    pub(super) fn new(
+        memory: &'w Memory,
+        lists: &'w [usize],
+        stamps: &'w mut Stamps,
+        apart: Option<Apart>,
+    ) -> Self {
         Self {
+            apart,
             memory,
             guard: None,
             lists,
@@ -84,7 +93,12 @@ impl<'w, O: Observer> Walk<'w, O> {
             && more.builtin_check.is_none_or(|check| self.builtin_check(check))
             && more.time.is_none_or(|time| self.is_at(time))
             && more.weekdays.is_none_or(|days| self.is_on(days))
-            && (!more.check_diff || self.differs(rule))
+            && if self.past.apart.is_some() { self.passes_by(rule, more) } else { self.holds_now(rule, more) }
+    }
+
+    /// The demands on earlier events, and those that come after them.
+    fn holds_now(&mut self, rule: &'w Rule, more: &'w More) -> bool {
+        (!more.check_diff || self.differs(rule))
             && (!more.if_fts || self.is_first())
             && more.lists.iter().all(|condition| self.condition(*condition))
             && more.correlation.is_none_or(|reader| self.correlates(reader))
@@ -164,7 +178,7 @@ impl<'w, O: Observer> Walk<'w, O> {
     }
 
     /// The parts separated by blanks.
-    fn write_key(&mut self, parts: &[KeySubject], key: &mut Vec<u8>) {
+    pub(super) fn write_key(&mut self, parts: &[KeySubject], key: &mut Vec<u8>) {
         key.clear();
         for (index, part) in parts.iter().enumerate() {
             if index > 0 {
@@ -216,7 +230,7 @@ impl<'w, O: Observer> Walk<'w, O> {
         result
     }
 
-    fn write_same(&mut self, subjects: &[SubjectIndex], key: &mut Vec<u8>) -> bool {
+    pub(super) fn write_same(&mut self, subjects: &[SubjectIndex], key: &mut Vec<u8>) -> bool {
         subjects.iter().all(|subject| match self.facts.text(*subject, &mut self.marks.text) {
             Some(text) => {
                 write_value(Some(text), key);
@@ -237,6 +251,10 @@ impl<'w, O: Observer> Walk<'w, O> {
         let mut rule = &program.rules[index as usize];
         if rule.level == 0 {
             return Conclusion::silent(Some(index));
+        }
+        if self.past.apart.is_some() {
+            self.leaves(rule);
+            return Conclusion { rule: Some(index), counts: true, ..Conclusion::default() };
         }
         let front_end = self.past.memory.options().front_end;
         if rule.ignore_seconds > 0 {
@@ -296,11 +314,16 @@ impl<'w, O: Observer> Walk<'w, O> {
             self.feed(index, event, times);
         }
         for &index in &program.regex_readers {
-            let ReaderSource::Regex(regex) = &program.readers[index as usize].source else { continue };
-            if regex.is_match(self.facts.decoded.header.log) {
+            if self.chooses(index) {
                 self.feed(index, event, 1);
             }
         }
+    }
+
+    /// Whether a reader that goes by a pattern reads this event.
+    pub(super) fn chooses(&self, index: ReaderIndex) -> bool {
+        let reader = &self.facts.program.readers[index as usize];
+        matches!(&reader.source, ReaderSource::Regex(regex) if regex.is_match(self.facts.decoded.header.log))
     }
 
     fn feed(&mut self, index: ReaderIndex, event: u64, times: u32) {

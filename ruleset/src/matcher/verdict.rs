@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::facts::{Facts, TextRoom};
+use threatlockdown_event::Millis;
+
+use super::facts::{Facts, Stamps, TextRoom};
 use super::output_slots;
 use super::past::Conclusion;
 use crate::decode::data::{self, Members};
@@ -132,6 +134,12 @@ impl<'v> Verdict<'v> {
     #[must_use]
     pub fn provider(&self) -> Option<&'v str> {
         self.binding.mapping.provider.as_deref()
+    }
+
+    /// When the event happened, by the memory's clock.
+    #[must_use]
+    pub fn time(&self) -> Millis {
+        self.facts.time(&mut Stamps::default())
     }
 
     /// The description with its references resolved, and what the event is identified by: one walk over the record.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::apart::Due;
 use super::facts::Facts;
 use super::marks::{Known, Marks};
 use super::observe::Observer;
@@ -35,6 +36,18 @@ pub(super) type Decision = (NodeIndex, Option<NodeIndex>);
 impl<'w, O: Observer> Walk<'w, O> {
     /// Finds the verdict and leaves in memory what it leaves.
     pub(super) fn judge(mut self) -> Conclusion {
+        self.find_verdict()
+    }
+
+    /// Finds the verdict that the event would have if it were the first one ever, and what state could change about it;
+    /// `key` becomes that of the candidate.
+    pub(super) fn judge_apart(mut self, key: &mut Vec<u8>) -> (Conclusion, Option<Due>) {
+        let conclusion = self.find_verdict();
+        let due = self.due(key);
+        (conclusion, due)
+    }
+
+    fn find_verdict(&mut self) -> Conclusion {
         // An event that is an earlier alert names its rule itself.
         let rules = &self.facts.program.rules;
         let named = self.facts.decoded.rule.and_then(|id| rules.iter().position(|rule| rule.number == id));

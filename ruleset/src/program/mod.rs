@@ -3,6 +3,7 @@
 //! Enters: the output of [`crate::compile`]. Leaves: what [`crate::matcher`] runs and what tools list. Every distinct
 //! test of a subject exists once, however many rules use it; rules and nodes refer to tests by number.
 
+mod components;
 mod equalities;
 mod lists;
 mod literals;
@@ -21,6 +22,8 @@ use crate::ir::{
     BuiltinCheck, Category, DecoderIndex, NodeIndex, RuleIndex, StaticField, Template, TimeOfDay, Weekdays,
 };
 
+pub(crate) use components::{Asked, Categories, Components, Key, NO_COMPONENT};
+pub use components::{Blocker, Component, ComponentKind, Reason};
 pub(crate) use lists::{ListCheck, Lists};
 pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
@@ -61,6 +64,7 @@ pub struct Program {
     pub(crate) lists: Lists,
     /// The static fields that anything looks at.
     pub(crate) statics: FxHashMap<StaticField, SubjectIndex>,
+    pub(crate) components: Components,
 }
 
 impl Program {
@@ -136,6 +140,8 @@ pub struct Rule {
     pub(crate) ignore_seconds: u32,
     /// Keys of `<ignore>` and `<check_if_ignored>`.
     pub(crate) ignored: Option<Box<Ignored>>,
+    /// The component that its events belong to, where what it asks or leaves has to do with other events.
+    pub(crate) component: u32,
 }
 
 /// Demands of a rule beside its conditions, in the order in which they are checked.
@@ -149,11 +155,14 @@ pub(crate) struct More {
     pub(crate) if_fts: bool,
     pub(crate) lists: Vec<Condition>,
     pub(crate) correlation: Option<ReaderIndex>,
+    /// Whether its demands on earlier events can take back what the event comes to without them.
+    pub(crate) takes_back: bool,
 }
 
 impl More {
     pub(crate) fn demands_anything(&self) -> bool {
-        let Self { maxsize, builtin_check, time, weekdays, check_diff, if_fts, lists, correlation } = self;
+        let Self { maxsize, builtin_check, time, weekdays, check_diff, if_fts, lists, correlation, .. } =
+            self;
         *maxsize > 0
             || builtin_check.is_some()
             || time.is_some()

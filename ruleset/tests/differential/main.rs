@@ -6,6 +6,8 @@
 //! reference, where they are at hand, show that.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod builtin;
 #[cfg(test)]
 mod compat;

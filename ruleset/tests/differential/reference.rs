@@ -97,7 +97,7 @@ impl Recorded {
     }
 }
 
-fn files(folder: &Path, name: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, name: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder.join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));

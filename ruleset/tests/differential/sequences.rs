@@ -16,11 +16,11 @@ use crate::rules::{self, Shape};
 const EVENTS: usize = 60;
 
 /// A rule set with all its texts, and the events that it is tried on.
-struct Trial {
-    rules: String,
-    decoders: String,
-    events: Vec<(i64, String)>,
-    front_end: FrontEnd,
+pub(crate) struct Trial {
+    pub(crate) rules: String,
+    pub(crate) decoders: String,
+    pub(crate) events: Vec<(i64, String)>,
+    pub(crate) front_end: FrontEnd,
 }
 
 impl Trial {
@@ -44,7 +44,7 @@ impl Trial {
         Self { rules, decoders, events, front_end }
     }
 
-    fn load(&self) -> Loaded {
+    pub(crate) fn load(&self) -> Loaded {
         let mut texts = Texts::rules_only(vec![file("t.xml", self.rules.clone())]);
         texts.decoders.push(file("t-decoders.xml", self.decoders.clone()));
         let list = ListText { name: LIST.into(), path: LIST.into(), text: ENTRIES.as_bytes().to_vec() };
@@ -60,7 +60,7 @@ impl Trial {
     }
 }
 
-fn trials(count: u64) -> impl Iterator<Item = Trial> {
+pub(crate) fn trials(count: u64) -> impl Iterator<Item = Trial> {
     let seed: u64 = std::env::var("THREATLOCKDOWN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let soak = std::env::var_os("THREATLOCKDOWN_SOAK").is_some_and(|value| value == "1");
     (0..count * if soak { 50 } else { 1 }).map(move |number| Trial::new((seed << 40) + number))

@@ -20,6 +20,9 @@ pub(crate) enum RulesCommand {
         /// Check without the built-in rules beside them
         #[arg(long)]
         no_builtin: bool,
+        /// Write what came of it, with the components of stateful rules, as one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// List the rules that are loaded
     List(ListArgs),

@@ -167,9 +167,14 @@ impl Loaded {
     }
 }
 
-/// What the workers of this process remember between events, as the reference's daemon does.
+/// What is remembered between events, as the reference's daemon does.
 pub(super) fn memory() -> Arc<Memory> {
-    Memory::new(MemoryOptions { host: super::host_name(), ..MemoryOptions::default() })
+    Memory::new(memory_options(0))
+}
+
+/// The same, to be made later; `_max_bytes` bounds it.
+pub(super) fn memory_options(_max_bytes: u64) -> MemoryOptions {
+    MemoryOptions { host: super::host_name(), ..MemoryOptions::default() }
 }
 
 /// `2 errors, 1 warning`.

@@ -84,6 +84,16 @@ impl Literals {
         Some(Self { predicate, parts })
     }
 
+    /// The literals in lower case, and whether each is the whole text; nothing where one is not bound to the beginning.
+    pub(crate) fn anchored(&self) -> Option<Vec<(&[u8], bool)>> {
+        let anchored = |part: &Part| match part.kind {
+            OsMatchKind::Equals => Some(true),
+            OsMatchKind::Prefix => Some(false),
+            OsMatchKind::Substring | OsMatchKind::Suffix | OsMatchKind::Always => None,
+        };
+        self.parts.iter().map(|part| Some((&*part.folded, anchored(part)?))).collect()
+    }
+
     /// Whether each literal is the whole text.
     pub(crate) fn are_whole(&self) -> bool {
         self.parts.iter().all(|part| part.kind == OsMatchKind::Equals)

@@ -2,6 +2,7 @@
 
 mod check;
 mod compile;
+mod components;
 mod list;
 mod profile;
 mod test;
@@ -13,13 +14,16 @@ use crate::cli::RulesCommand;
 
 pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
     match command {
-        RulesCommand::Check { paths, home, no_builtin } => check::execute(Selection {
-            paths,
-            home: home.as_deref(),
-            builtin: !no_builtin,
-            compiled: None,
-            before: None,
-        }),
+        RulesCommand::Check { paths, home, no_builtin, json } => {
+            let selection = Selection {
+                paths,
+                home: home.as_deref(),
+                builtin: !no_builtin,
+                compiled: None,
+                before: None,
+            };
+            check::execute(selection, *json)
+        }
         RulesCommand::List(args) => list::execute(args),
         RulesCommand::Test(args) => test::execute(args),
         RulesCommand::Profile(args) => profile::execute(args),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! this thread: files ─▶ raw topic ─▶ workers ─▶ committer ─▶ Output (stdout, dead letters)
+//!                                                            └─ candidates, sorted ─▶ correlator ─▶ stdout, at the end
 //! ```
 //!
 //! Enters: paths. Leaves: alerts, figures, the exit code. Nothing is stored, so every record is judged each time, and
@@ -18,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use threatlockdown_analysis::metrics::SourceLabel;
-use threatlockdown_analysis::{ActiveProgram, Committer, Metrics, WorkerOptions, spawn_workers};
-use threatlockdown_ruleset::program::Program;
+use threatlockdown_analysis::{
+    ActiveProgram, Committer, Correlator, CorrelatorOptions, Metrics, WorkerOptions, spawn_workers,
+};
 use threatlockdown_topics::raw_topic;
 
 pub(in crate::commands) use self::inputs::{Inputs, Reading};
@@ -33,6 +35,8 @@ use crate::telemetry::plain;
 const EXIT_ALERTS: u8 = 1;
 /// Raw records in memory at a time; more made nothing faster, and keeps memory small on any number of cores.
 const IN_FLIGHT_BYTES: usize = 32 << 20;
+/// Candidates in memory; more are sorted in a file.
+const WAITING_BYTES: usize = 64 << 20;
 /// Outcomes that may wait for the committer, for each worker.
 const OUTCOMES_PER_WORKER: usize = 4;
 
@@ -41,10 +45,12 @@ pub(crate) fn execute(args: &ScanArgs) -> anyhow::Result<ExitCode> {
     let program = rule_set::program((&args.rules).into())?;
     let load_time = begin.elapsed();
     let inputs = Inputs::find(&args.paths, args.source.as_deref())?;
-    let output = Output::open(args.dead_letters.as_deref())?;
+    let active = ActiveProgram::new(Arc::clone(&program));
+    let metrics = Metrics::unregistered();
+    let output = Output::open(args.dead_letters.as_deref(), correlator(args, &active, &metrics))?;
     let threads = args.threads.map_or_else(cores, usize::from);
     let begin = Instant::now();
-    let figures = judge(args, inputs, output, &program, threads)?;
+    let figures = judge(args, inputs, output, &active, &metrics, threads)?;
     let seconds = begin.elapsed();
     finish(args, &figures, load_time, seconds, threads)
 }
@@ -61,20 +67,25 @@ fn judge(
     args: &ScanArgs,
     inputs: Inputs,
     output: Output,
-    program: &Arc<Program>,
+    active: &Arc<ActiveProgram>,
+    metrics: &Metrics,
     threads: usize,
 ) -> anyhow::Result<Figures> {
-    let metrics = Metrics::unregistered();
     let (publisher, consumers) = raw_topic(threads, IN_FLIGHT_BYTES);
     let (outcomes, committed) = sync_channel(threads * OUTCOMES_PER_WORKER);
-    let options = WorkerOptions { min_level: args.level, host: host_name(), memory: rule_set::memory() };
+    let options = WorkerOptions {
+        min_level: args.level,
+        host: host_name(),
+        memory: rule_set::memory(),
+        composites: args.composites.into(),
+        ..WorkerOptions::default()
+    };
     let workers =
-        spawn_workers(consumers, &ActiveProgram::new(Arc::clone(program)), &options, &outcomes, &metrics)
-            .context("cannot start workers")?;
+        spawn_workers(consumers, active, &options, &outcomes, metrics).context("cannot start workers")?;
     drop(outcomes);
     let progress = Progress::new(inputs.total_bytes(), output.alerts());
     let (_, committer) =
-        Committer::new(output, &metrics).spawn(committed).context("cannot start the committer")?;
+        Committer::new(output, metrics).spawn(committed).context("cannot start the committer")?;
 
     let reading = inputs.read(&publisher, &progress);
     publisher.close();
@@ -88,6 +99,18 @@ fn judge(
         |source: &String| metrics.events.get_or_create(&SourceLabel { source: source.clone() }).get();
     let events = reading.sources.iter().map(judged).sum();
     Ok(Figures { reading, delivered, events })
+}
+
+/// Counts at the end, when everything is there: whatever the order of the files, it is that of time.
+fn correlator(args: &ScanArgs, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Correlator {
+    let options = CorrelatorOptions {
+        min_level: args.level,
+        host: host_name(),
+        memory: rule_set::memory(),
+        buffer_bytes: WAITING_BYTES,
+        folder: std::env::temp_dir(),
+    };
+    Correlator::new(&options, active, metrics)
 }
 
 /// Tells what could not be read, the figures where they are wanted, and the exit code.
