@@ -31,3 +31,7 @@ bench *args:
 # The figures that the engine is held to, as ratios within one run; `--home DIR` adds those of an installation.
 ratios *args:
     cargo run --release --locked -p threatlockdown-benches --bin ratios -- {{args}}
+
+# rsigma, for the row of that name: `just ratios --only rsigma --sigma DIR --peer target/rsigma-peer/release/rsigma-peer`.
+peer:
+    cargo build --release --locked --ignore-rust-version --manifest-path benches/rsigma/Cargo.toml --target-dir target/rsigma-peer

@@ -34,8 +34,11 @@ mod load;
 pub mod matcher;
 pub mod naive;
 pub mod program;
+pub mod sigma;
+pub mod sigma_sources;
 pub mod testing;
 pub mod wazuh;
+mod yaml;
 
 #[doc(hidden)]
 pub use decode::reader::bench_api;

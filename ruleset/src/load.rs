@@ -1,11 +1,12 @@
 //! From rule texts to a program: the one way in.
 //!
-//! Enters: rule, decoder and list files as texts (reading them is the caller's), with the built-in ones where they belong
+//! Enters: rule, decoder, list and Sigma files as texts (reading them is the caller's), with the built-in ones where they belong
 //! to the set. Leaves: the program, or all faults. Files are loaded in the order of their bare names, built-in and custom ones
 //! together, because a parent must be loaded before its children and the reference orders them so.
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use threatlockdown_event::identity::hash;
 
 use crate::compile::compile;
@@ -13,6 +14,7 @@ use crate::decode::mapping;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{Place, RuleSet};
 use crate::program::Program;
+use crate::sigma;
 use crate::wazuh::{self, ListText, Origin, RuleText, Texts};
 
 const RULES: &[(&str, &str)] = &[
@@ -59,19 +61,27 @@ impl Loaded {
 pub fn load(mut texts: Texts) -> Loaded {
     texts.rules.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
     texts.decoders.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
+    texts.sigma.sort_by(|a, b| (bare_name(&a.path), &a.path).cmp(&(bare_name(&b.path), &b.path)));
     let version = version(&texts);
-    let wazuh::LoadedSet { set, mut diagnostics } = wazuh::load_set(&texts);
+    let wazuh::LoadedSet { mut set, mut diagnostics } = wazuh::load_set(&texts);
+    let sigma = sigma::load(&texts.sigma, &texts.placeholders);
+    set.sigma = sigma.set;
+    diagnostics.extend(sigma.diagnostics);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let program =
         if failed { None } else { build(&set, version).map_err(|faults| diagnostics.extend(faults)).ok() };
-    let files: Vec<&str> = texts
+    let files = texts
         .decoders
         .iter()
         .map(|file| &*file.path)
         .chain(texts.lists.iter().map(|list| &*list.path))
         .chain(texts.rules.iter().map(|file| &*file.path))
-        .collect();
-    let order = |file: &str| files.iter().position(|known| *known == file).unwrap_or(usize::MAX);
+        .chain(texts.sigma.iter().map(|file| &*file.path));
+    let mut order: FxHashMap<&str, usize> = FxHashMap::default();
+    for (at, file) in files.enumerate() {
+        order.entry(file).or_insert(at);
+    }
+    let order = |file: &str| order.get(file).copied().unwrap_or(usize::MAX);
     diagnostics.sort_by_key(|fault| (order(&fault.place.file), fault.place.line, fault.place.column));
     Loaded { program, set, diagnostics }
 }
@@ -109,7 +119,7 @@ impl Texts {
             path: Arc::from(format!("builtin/{name}")),
             text: text.as_bytes().to_vec(),
         };
-        Self { rules: Vec::new(), decoders: builtin_files(DECODERS), lists: LISTS.iter().map(list).collect() }
+        Self { decoders: builtin_files(DECODERS), lists: LISTS.iter().map(list).collect(), ..Self::default() }
     }
 
     /// All that ships, and these rule files.
@@ -144,9 +154,15 @@ fn bare_name(path: &str) -> &str {
 fn version(texts: &Texts) -> String {
     let files = texts.decoders.iter().chain(&texts.rules);
     let lists = texts.lists.iter().flat_map(|list| [list.name.as_bytes(), list.text.as_slice()]);
+    let sigma = texts.sigma.iter().flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]);
+    let values = texts.placeholders.iter().flat_map(|(name, values)| {
+        [b"placeholder", name.as_bytes()].into_iter().chain(values.iter().map(String::as_bytes))
+    });
     let parts: Vec<&[u8]> = files
         .flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()])
         .chain(lists)
+        .chain(sigma)
+        .chain(values)
         .collect();
     hash(&parts).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,4 +20,5 @@ mod logtest;
 mod rules;
 mod run;
 mod scan;
+mod sigma;
 mod tidy;

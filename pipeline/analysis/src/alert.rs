@@ -12,8 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use threatlockdown_event::{Alert, AlertId, Context, EventId, Millis, Record, Unit};
+use threatlockdown_ruleset::ir::sigma::{SigmaHead, SigmaRuleIndex};
 use threatlockdown_ruleset::matcher::{Identity, Verdict};
-use threatlockdown_ruleset::program::{Program, Rule};
+use threatlockdown_ruleset::program::{Program, Rule, SigmaRule};
 
 /// How far ahead of its arrival an event's own time may lie and still be believed.
 const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
@@ -24,6 +25,7 @@ const MAIL_LEVEL: u8 = 12;
 /// Writes alerts; one per worker.
 pub struct AlertWriter {
     rules: Vec<RuleText>,
+    sigma: Vec<RuleText>,
     host: String,
     version: String,
 }
@@ -82,11 +84,22 @@ impl Described {
 /// JSON members of `rule` that do not change, cut where the description and the counter go.
 struct RuleText {
     id: String,
-    level: String,
+    level: u8,
     rest: String,
     fired: u64,
     counts: bool,
     with_log: bool,
+    /// Text of the member `sigma`, where the rule is of that language.
+    sigma: Option<String>,
+}
+
+/// What the alerts of one event have in common.
+struct Shared<'s> {
+    verdict: &'s Verdict<'s>,
+    described: &'s Described,
+    raw: &'s Raw<'s>,
+    host: &'s str,
+    version: &'s str,
 }
 
 impl AlertWriter {
@@ -95,6 +108,7 @@ impl AlertWriter {
     pub fn new(program: &Program, host: &Arc<str>) -> Self {
         Self {
             rules: program.rules().iter().map(RuleText::new).collect(),
+            sigma: program.sigma().rules().iter().map(RuleText::sigma).collect(),
             host: Value::from(&**host).to_string(),
             version: Value::from(program.version()).to_string(),
         }
@@ -103,66 +117,73 @@ impl AlertWriter {
     /// For alerts of another program; rules that are in both go on counting.
     #[must_use]
     pub fn adopt(&self, program: &Program) -> Self {
-        let fired: HashMap<&str, u64> =
-            self.rules.iter().map(|rule| (rule.id.as_str(), rule.fired)).collect();
-        let rule = |rule: &Rule| RuleText {
+        let all = self.rules.iter().chain(&self.sigma);
+        let fired: HashMap<&str, u64> = all.map(|rule| (rule.id.as_str(), rule.fired)).collect();
+        let counted = |rule: RuleText| RuleText {
             fired: fired.get(rule.id.as_str()).copied().unwrap_or_default(),
-            ..RuleText::new(rule)
+            ..rule
         };
         Self {
-            rules: program.rules().iter().map(rule).collect(),
+            rules: program.rules().iter().map(RuleText::new).map(counted).collect(),
+            sigma: program.sigma().rules().iter().map(RuleText::sigma).map(counted).collect(),
             host: self.host.clone(),
             version: Value::from(program.version()).to_string(),
         }
     }
 
     /// The alert for a verdict that has a rule.
-    pub fn write(&mut self, verdict: &Verdict<'_>, described: &Described, raw: &Raw<'_>) -> Alert {
-        let Described { text: description, identity, event } = described;
-        let level = verdict.rule().map_or(0, |rule| rule.level);
-        let id = described.alert(verdict);
-        let time = event_time(identity, raw.received);
+    pub fn write(&mut self, verdict: &Verdict<'_>, described: &Described, raw: &Raw<'_>) -> Option<Alert> {
+        let Self { rules, host, version, .. } = self;
+        let rule = rules.get_mut(verdict.rule_index()?)?;
+        let text = &described.text;
+        Some(Shared { verdict, described, raw, host, version }.alert(rule, text, true))
+    }
 
+    /// The alert for a Sigma rule that matches, by its place among all Sigma rules.
+    pub fn write_sigma(
+        &mut self,
+        (index, rule): (SigmaRuleIndex, &SigmaRule),
+        verdict: &Verdict<'_>,
+        described: &Described,
+        raw: &Raw<'_>,
+    ) -> Option<Alert> {
+        let Self { sigma, host, version, .. } = self;
+        let text = sigma.get_mut(index as usize)?;
+        Some(Shared { verdict, described, raw, host, version }.alert(text, &rule.head.title, false))
+    }
+}
+
+impl Shared<'_> {
+    /// `with_past`: the alert tells of the earlier events that its rule looked at.
+    fn alert(&self, rule: &mut RuleText, description: &str, with_past: bool) -> Alert {
+        let Self { verdict, described: Described { identity, event, .. }, raw, host, version } = self;
+        let id = AlertId::new(event, &rule.id);
+        let time = event_time(identity, raw.received);
         let mut out = String::with_capacity(1024 + raw.bytes.len() * 2);
         out.push_str("{\"timestamp\":\"");
         out.push_str(&time.unwrap_or(raw.received).alert_timestamp());
         out.push_str("\",\"rule\":{");
-        let with_log = self.write_rule(verdict.rule_index(), description, &mut out);
-        let _ = write!(
-            out,
-            ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}",
-            host = self.host
-        );
+        rule.write(description, &mut out);
+        let _ = write!(out, ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}");
         let _ = write!(out, ",\"id\":\"{id}\"");
-        if with_log {
+        if rule.with_log {
             write_log(verdict, raw.bytes, &mut out);
         }
         write_predecoder(verdict, &mut out);
         write_decoder(verdict, &mut out);
-        write_previous(verdict, &mut out);
+        if with_past {
+            write_previous(verdict, &mut out);
+        }
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
         write_event(event, time, raw, &mut out);
         write_cloud(verdict, identity, &mut out);
-        let _ = write!(out, ",\"ruleset\":{{\"version\":{}}}}}", self.version);
-        Alert { id, level, json: out.into_bytes() }
-    }
-
-    fn write_rule(&mut self, index: Option<usize>, description: &str, out: &mut String) -> bool {
-        let Some(rule) = index.and_then(|index| self.rules.get_mut(index)) else {
-            out.push('}');
-            return true;
-        };
-        rule.fired += 1;
-        out.push_str(&rule.level);
-        write_string(description, out);
-        out.push_str(&rule.rest);
-        if rule.counts {
-            let _ = write!(out, ",\"firedtimes\":{}", rule.fired);
+        if let Some(sigma) = &rule.sigma {
+            let _ = write!(out, ",\"sigma\":{sigma}");
         }
-        out.push('}');
-        rule.with_log
+        let _ = write!(out, ",\"ruleset\":{{\"version\":{version}}}}}");
+        Alert { id, level: rule.level, json: out.into_bytes() }
     }
 }
 
@@ -197,13 +218,65 @@ impl RuleText {
         }
         Self {
             id: rule.id.clone(),
-            level: format!("\"level\":{},\"description\":", rule.level),
+            level: rule.level,
             rest,
             fired: 0,
             counts: !rule.options.no_counter,
             with_log: !rule.options.no_full_log,
+            sigma: None,
         }
     }
+
+    fn sigma(rule: &SigmaRule) -> Self {
+        let SigmaRule { head, mitre, groups, .. } = rule;
+        let level = head.level.number();
+        let mut rest = format!(",\"id\":{}", Value::from(head.id.as_str()));
+        if !mitre.id.is_empty() || !mitre.tactic.is_empty() {
+            let object = json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique});
+            let _ = write!(rest, ",\"mitre\":{object}");
+        }
+        let _ = write!(rest, ",\"mail\":{},\"groups\":{}", level >= MAIL_LEVEL, Value::from(groups.clone()));
+        Self {
+            id: head.id.clone(),
+            level,
+            rest,
+            fired: 0,
+            counts: true,
+            with_log: true,
+            sigma: Some(sigma_object(head).to_string()),
+        }
+    }
+
+    /// The members of `rule`, and its end.
+    fn write(&mut self, description: &str, out: &mut String) {
+        self.fired += 1;
+        let _ = write!(out, "\"level\":{},\"description\":", self.level);
+        write_string(description, out);
+        out.push_str(&self.rest);
+        if self.counts {
+            let _ = write!(out, ",\"firedtimes\":{}", self.fired);
+        }
+        out.push('}');
+    }
+}
+
+/// What an alert tells of its Sigma rule beside what all rules have.
+fn sigma_object(head: &SigmaHead) -> Value {
+    let mut object =
+        json!({"id": head.id, "title": head.title, "level": head.level.name(), "tags": head.tags});
+    let texts = [("status", &head.status), ("author", &head.author)];
+    let lists = [("references", &head.references), ("falsepositives", &head.false_positives)];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            object[key] = Value::from(text.as_str());
+        }
+    }
+    for (key, list) in lists {
+        if !list.is_empty() {
+            object[key] = Value::from(list.as_slice());
+        }
+    }
+    object
 }
 
 /// From the provider's key where there is one, else from the origin.

@@ -175,22 +175,26 @@ impl Worker {
         let input = Input { binding, record: raw.bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let (composites, version) = (self.composites, &self.version);
+        let alerts = &mut outcome.alerts;
         let result = self.program.evaluate_apart(&mut self.scratch, &input, |verdict, apart| {
             if clock.wanted {
                 clock.newest = clock.newest.max(Some(verdict.time()));
             }
-            let alerts = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
-            if !alerts && apart.is_none() {
-                return (None, None);
+            let of_rule = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
+            let mut sigma =
+                verdict.sigma().filter(|(_, rule)| rule.head.level.number() >= min_level).peekable();
+            if !of_rule && apart.is_none() && sigma.peek().is_none() {
+                return None;
             }
             let described = Described::new(verdict, &raw);
-            let Some(apart) = apart else {
-                return (Some(writer.write(verdict, &described, &raw)), None);
-            };
+            let at_once = apart.as_ref().is_none_or(|apart| composites == Composites::Add && !apart.awaited);
+            let alert = if of_rule && at_once { writer.write(verdict, &described, &raw) } else { None };
+            let alerted = alert.as_ref().map(|alert| alert.id);
+            alerts.extend(alert);
+            alerts.extend(sigma.filter_map(|rule| writer.write_sigma(rule, verdict, &described, &raw)));
+            let apart = apart?;
             clock.newest = clock.newest.max(Some(apart.time));
-            let at_once = alerts && composites == Composites::Add && !apart.awaited;
-            let alert = at_once.then(|| writer.write(verdict, &described, &raw));
-            let candidate = Candidate {
+            Some(Candidate {
                 component: apart.component,
                 key: apart.key.to_vec(),
                 time: apart.time,
@@ -199,16 +203,14 @@ impl Worker {
                 version: Arc::clone(version),
                 received: raw.received,
                 place: raw.place,
-                alerted: alert.as_ref().map(|alert| alert.id),
+                alerted,
                 record: raw.bytes.to_vec(),
-            };
-            (alert, Some(candidate))
+            })
         });
         outcome.bytes += raw.bytes.len() as u64;
         match result {
-            Ok((alert, candidate)) => {
+            Ok(candidate) => {
                 outcome.events += 1;
-                outcome.alerts.extend(alert);
                 outcome.candidates.extend(candidate);
             }
             Err(fault) => outcome.dead_letters.push(self.dead_letter(unit, record, &fault)),

@@ -215,3 +215,70 @@ fn an_alert_is_committed_once_however_often_its_event_is_read() {
     run(&recorder, vec![outcome("a", 0, 1), outcome("a", 1, 2)]);
     assert_eq!(committed(&recorder), [1, 2]);
 }
+
+const SIGMA: &str = "
+title: Console login failed
+id: 5e2f2c1a-7d3b-4c6e-9a52-0f1e2d3c4b5a
+status: test
+author: somebody
+level: high
+tags: [attack.credential-access, attack.t1110]
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection: {eventName: ConsoleLogin, responseElements.ConsoleLogin: Failure}
+  condition: selection
+falsepositives: [typing errors]
+---
+title: Any login
+id: 6e2f2c1a-7d3b-4c6e-9a52-0f1e2d3c4b5a
+level: informational
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection: {eventName: ConsoleLogin}
+  condition: selection
+";
+
+#[test]
+fn each_sigma_rule_has_an_alert_of_its_own_beside_that_of_the_verdict() {
+    let mut texts = Texts::builtin();
+    texts.add(RuleText { path: "own.yml".into(), text: SIGMA.into(), origin: Origin::User });
+    let loaded = load(texts);
+    let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
+    let worker = |min_level| {
+        let options = WorkerOptions { min_level, host: "host-1".into(), memory: Arc::default() };
+        Worker::new(&program, &options, &Metrics::unregistered())
+    };
+    let outcome = worker(3).analyze(unit("aws.cloudtrail", &[FAILED_LOGIN, FAILED_LOGIN]));
+    let alerts: Vec<Value> =
+        outcome.alerts.iter().map(|alert| serde_json::from_slice(&alert.json).unwrap()).collect();
+    let ids: Vec<&str> = alerts.iter().map(|alert| alert["rule"]["id"].as_str().unwrap()).collect();
+    let (high, low) = ("5e2f2c1a-7d3b-4c6e-9a52-0f1e2d3c4b5a", "6e2f2c1a-7d3b-4c6e-9a52-0f1e2d3c4b5a");
+    assert_eq!(ids, ["80254", high, low, "80254", high, low]);
+    let alert = &alerts[1];
+    assert_eq!(outcome.alerts[1].level, 12);
+    assert_eq!(alert["rule"]["level"], 12);
+    assert_eq!(alert["rule"]["description"], "Console login failed");
+    assert_eq!(alert["rule"]["groups"], serde_json::json!(["sigma", "aws", "cloudtrail"]));
+    assert_eq!(alert["rule"]["mail"], true);
+    let mitre =
+        serde_json::json!({"id": ["T1110"], "tactic": ["Credential Access"], "technique": ["Brute Force"]});
+    assert_eq!(alert["rule"]["mitre"], mitre);
+    let sigma = &alert["sigma"];
+    assert_eq!((&sigma["title"], &sigma["level"]), (&"Console login failed".into(), &"high".into()));
+    assert_eq!((&sigma["status"], &sigma["author"]), (&"test".into(), &"somebody".into()));
+    assert_eq!(sigma["falsepositives"], serde_json::json!(["typing errors"]));
+    assert_eq!(sigma.get("references"), None);
+    assert_eq!(alert["data"]["aws"]["eventName"], "ConsoleLogin");
+    assert_eq!(alert["event"]["id"], alerts[0]["event"]["id"]);
+    assert_eq!(alerts[4]["rule"]["firedtimes"], 2);
+    assert_ne!(alerts[0]["id"], alert["id"]);
+    assert_eq!(alert["id"], alerts[4]["id"], "the same event and rule");
+    let above: Vec<u8> = worker(4)
+        .analyze(unit("aws.cloudtrail", &[FAILED_LOGIN]))
+        .alerts
+        .iter()
+        .map(|alert| alert.level)
+        .collect();
+    assert_eq!(above.len(), 2, "an informational one is below");
+}

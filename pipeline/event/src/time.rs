@@ -58,6 +58,12 @@ impl Millis {
         text
     }
 
+    /// Year, month and day, in UTC.
+    #[must_use]
+    pub fn date(self) -> (i64, i64, i64) {
+        civil(self.0.div_euclid(86_400_000))
+    }
+
     /// A provider's ISO 8601 time. Without a zone it is UTC, as Office 365 writes it; digits beyond nanoseconds
     /// (Azure writes seven, some services more) are cut.
     #[must_use]

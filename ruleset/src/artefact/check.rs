@@ -3,13 +3,17 @@
 //! Enters: a set from bytes whose author is not known. Leaves: nothing, or what is wrong. What follows is compiled like
 //! a set from texts: every index is used unchecked there, and the tree is walked.
 
+use crate::ir::sigma::{
+    Bound, CorrelationKind, Expr, FieldTest, Figure, Occurrence, OccurrenceExpr, Referent, SigmaCorrelation,
+    SigmaSet,
+};
 use crate::ir::{DecoderTree, RuleSet, RuleTree, Test};
 
 /// More places than any real tree has: a rule below a whole level hangs some thousand times.
 const MAX_PATHS: u64 = 4_000_000;
 
 pub(super) fn check(set: &RuleSet) -> Result<(), &'static str> {
-    let RuleSet { tree, decoders, lists, sigma: _ } = set;
+    let RuleSet { tree, decoders, lists, sigma } = set;
     let rules = tree.rules.len();
     let known_rule = |rule: u32| (rule as usize) < rules;
     let tests = tree.rules.iter().flat_map(|rule| rule.conditions.iter().chain(&rule.lists));
@@ -30,7 +34,8 @@ pub(super) fn check(set: &RuleSet) -> Result<(), &'static str> {
         return Err("the tree has a rule that is not there");
     }
     check_tree(tree)?;
-    check_decoders(decoders)
+    check_decoders(decoders)?;
+    check_sigma(sigma)
 }
 
 /// Every child is there, no node is below itself, and a walk over all places ends soon.
@@ -91,4 +96,68 @@ fn check_decoders(tree: &DecoderTree) -> Result<(), &'static str> {
         return Err("the decoders have more than two levels");
     }
     Ok(())
+}
+
+/// Correlations refer to rules that are there and to correlations before them, and their numbers are numbers.
+fn check_sigma(set: &SigmaSet) -> Result<(), &'static str> {
+    if !set.rules.iter().all(|rule| has_numbers(&rule.expr)) {
+        return Err("a Sigma rule compares with what is no number");
+    }
+    for (at, correlation) in set.correlations.iter().enumerate() {
+        let known = |referent: &Referent| match referent {
+            Referent::Rule(rule) => (*rule as usize) < set.rules.len(),
+            Referent::Correlation(earlier) => (*earlier as usize) < at,
+        };
+        if correlation.of.is_empty() || !correlation.of.iter().all(known) {
+            return Err("a correlation refers to what is not there");
+        }
+        if correlation.group_by.iter().any(|field| field.fields.len() != correlation.of.len()) {
+            return Err("a correlation groups by fields of other rules");
+        }
+        check_kind(correlation)?;
+    }
+    Ok(())
+}
+
+fn check_kind(correlation: &SigmaCorrelation) -> Result<(), &'static str> {
+    let (bounds, is_sound): (&[Bound], bool) = match &correlation.kind {
+        CorrelationKind::EventCount(bounds) => (bounds, true),
+        CorrelationKind::ValueCount { fields, bounds } => (bounds, !fields.is_empty()),
+        CorrelationKind::Temporal(occurrence) | CorrelationKind::TemporalOrdered(occurrence) => {
+            match occurrence {
+                Occurrence::Every => (&[], true),
+                Occurrence::Number(bounds) => (bounds, true),
+                Occurrence::Expr(expr) => (&[], names_known(expr, correlation.of.len())),
+            }
+        }
+        CorrelationKind::Value { figure, bounds, .. } => {
+            let fits = |percentile: f64| (0.0..=100.0).contains(&percentile);
+            (bounds, !matches!(figure, Figure::Percentile(at) if !fits(*at)))
+        }
+    };
+    match is_sound && correlation.timespan > 0 && bounds.iter().all(|bound| bound.number.is_finite()) {
+        true => Ok(()),
+        false => Err("a correlation counts what cannot be counted"),
+    }
+}
+
+fn names_known(expr: &OccurrenceExpr, count: usize) -> bool {
+    match expr {
+        OccurrenceExpr::All(parts) | OccurrenceExpr::Any(parts) => {
+            parts.iter().all(|part| names_known(part, count))
+        }
+        OccurrenceExpr::Not(inner) => names_known(inner, count),
+        OccurrenceExpr::Matched(at) => (*at as usize) < count,
+    }
+}
+
+fn has_numbers(expr: &Expr) -> bool {
+    match expr {
+        Expr::All(parts) | Expr::Any(parts) => parts.iter().all(has_numbers),
+        Expr::Not(inner) => has_numbers(inner),
+        Expr::Field { test, .. } | Expr::Keyword(test) => match test {
+            FieldTest::Compare(_, number) => number.is_finite(),
+            _ => true,
+        },
+    }
 }

@@ -122,3 +122,55 @@ proptest! {
         read(&bytes).ok();
     }
 }
+
+#[test]
+fn a_set_with_sigma_rules_is_read_again_and_checked() {
+    let text = b"title: a
+name: a
+logsource: {product: aws}
+detection: {s: {f|gt: 5, g: [x, 'y*', null]}, k: [word], condition: s and not k}
+---
+title: b
+correlation: {type: temporal, rules: [a], group-by: [user], timespan: 5m, condition: not a}
+---
+title: c
+correlation: {type: value_percentile, rules: [a], timespan: 5m, condition: {field: n, percentile: 9, gt: 1}}
+";
+    let file =
+        crate::sigma::SigmaText { path: "s.yml".into(), text: text.to_vec(), origin: crate::Origin::User };
+    let set = load(Texts { sigma: vec![file], ..Texts::default() }).set;
+    assert_eq!((set.sigma.rules.len(), set.sigma.correlations.len()), (1, 2));
+    let (again, _) = read(&write(&set, "v").unwrap()).unwrap();
+    assert_eq!(again.sigma, set.sigma);
+
+    let refused = |change: &dyn Fn(&mut crate::ir::sigma::SigmaSet)| {
+        let mut set = set.clone();
+        change(&mut set.sigma);
+        match read(&write(&set, "v").unwrap()).unwrap_err() {
+            ArtefactError::Damaged(why) => why,
+            other => panic!("{other}"),
+        }
+    };
+    use crate::ir::sigma::{
+        Comparison, CorrelationKind, Expr, FieldTest, Figure, Occurrence, OccurrenceExpr, Referent,
+    };
+    let nothing = "a correlation refers to what is not there";
+    assert_eq!(refused(&|set| set.correlations[0].of = vec![Referent::Rule(1)]), nothing);
+    assert_eq!(refused(&|set| set.correlations[0].of = vec![Referent::Correlation(0)]), nothing);
+    assert_eq!(refused(&|set| set.correlations[1].of = vec![Referent::Correlation(1)]), nothing);
+    assert_eq!(refused(&|set| set.correlations[0].of.clear()), nothing);
+    let fields = "a correlation groups by fields of other rules";
+    assert_eq!(refused(&|set| set.correlations[0].group_by[0].fields.clear()), fields);
+    let count = "a correlation counts what cannot be counted";
+    let unknown = || CorrelationKind::Temporal(Occurrence::Expr(OccurrenceExpr::Matched(1)));
+    assert_eq!(refused(&|set| set.correlations[0].kind = unknown()), count);
+    assert_eq!(refused(&|set| set.correlations[0].timespan = 0), count);
+    let figure = |figure: Figure| CorrelationKind::Value { figure, field: "f".into(), bounds: Vec::new() };
+    assert_eq!(refused(&|set| set.correlations[1].kind = figure(Figure::Percentile(f64::NAN))), count);
+    let number = FieldTest::Compare(Comparison::Less, f64::INFINITY);
+    let expr = Expr::Field { name: "f".into(), test: number };
+    assert_eq!(
+        refused(&|set| set.rules[0].expr = expr.clone()),
+        "a Sigma rule compares with what is no number"
+    );
+}

@@ -44,6 +44,22 @@ impl Techniques {
     }
 }
 
+/// The tactics that Sigma tags name (`attack.initial-access`), by the names that they have today where they have one.
+pub(super) fn tactics_of(tags: &[String]) -> Vec<String> {
+    let named = tags.iter().filter_map(|tag| {
+        let words = tag.strip_prefix("attack.")?.replace(['-', '_'], " ");
+        let known = TACTICS.iter().map(|(_, name)| *name).chain(["Defense Evasion"]);
+        known.into_iter().find(|name| name.eq_ignore_ascii_case(&words))
+    });
+    let mut tactics: Vec<String> = Vec::new();
+    for name in named {
+        if !tactics.iter().any(|known| known == name) {
+            tactics.push(name.to_owned());
+        }
+    }
+    tactics
+}
+
 /// Tactics of ATT&CK for enterprises.
 const TACTICS: [(&str, &str); 15] = [
     ("TA0043", "Reconnaissance"),

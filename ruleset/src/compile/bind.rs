@@ -5,16 +5,18 @@
 
 use std::sync::Arc;
 
+use super::sigma::SigmaField;
 use crate::decode::mapping::{Mapping, Normalise};
 use crate::decode::paths::{Derive, PathTree, Wrap};
 use crate::decode::statics::STATIC;
 use crate::ir::DecoderIndex;
-use crate::program::{ALTERNATIVES, Binding, Extra, Given, Subject, SubjectPlace, View};
+use crate::program::{ALTERNATIVES, Binding, Extra, Given, SigmaBinding, Subject, SubjectPlace, View};
 
 pub(super) fn bind(
     mapping: Mapping,
     subjects: &[Subject],
     outputs: &[String],
+    (binding, sigma): (SigmaBinding, Vec<SigmaField>),
     decoder: Option<DecoderIndex>,
 ) -> Binding {
     let tested = subjects.iter().map(|subject| Name {
@@ -26,15 +28,15 @@ pub(super) fn bind(
     });
     let shown = outputs.iter().map(|name| Name { text: name, kind: Kind::Either });
     let names: Vec<Name<'_>> = tested.chain(shown).collect();
-    let raw = raw_view(&mapping, &names, subjects.len());
+    let raw = raw_view(&mapping, &names, subjects.len(), &sigma);
     let enveloped = mapping
         .envelope_form
         .as_ref()
-        .map(|form| enveloped_view(&mapping, &form.below, &names, subjects.len()));
+        .map(|form| enveloped_view(&mapping, &form.below, &names, subjects.len(), &sigma));
     let is_plain = matches!(mapping.normalise, Normalise::None | Normalise::AwsBucket)
         && mapping.wrapper.is_none()
         && mapping.last_of.is_empty();
-    Binding { mapping, is_plain, decoder, raw, enveloped }
+    Binding { mapping, is_plain, decoder, raw, enveloped, sigma: binding }
 }
 
 type Field = (String, u32, Derive);
@@ -57,7 +59,7 @@ enum Kind {
     Either,
 }
 
-fn raw_view(mapping: &Mapping, names: &[Name<'_>], subjects: usize) -> View {
+fn raw_view(mapping: &Mapping, names: &[Name<'_>], subjects: usize, sigma: &[SigmaField]) -> View {
     let mut given = vec![Given::No; names.len()];
     let mut fields: Vec<Field> = Vec::new();
     for (slot, name) in names.iter().enumerate() {
@@ -77,11 +79,12 @@ fn raw_view(mapping: &Mapping, names: &[Name<'_>], subjects: usize) -> View {
             fields.push(("sourceipaddress".to_owned(), index, Derive::Ipv4Prefix));
         }
     }
+    let sigma = sigma_fields(sigma, "", subjects);
     let extras = extras(mapping, "", names.len());
     let outside = mapping.wrapper.as_ref().filter(|wrapper| wrapper.identifies);
     let mut view = match outside {
-        Some(_) => View { outside: Some(tree(&extras)), ..view(&fields, Vec::new(), subjects, given) },
-        None => view(&fields, extras, subjects, given),
+        Some(_) => View { outside: Some(tree(&extras)), ..view(&fields, sigma, Vec::new(), subjects, given) },
+        None => view(&fields, sigma, extras, subjects, given),
     };
     for tree in [&mut view.tests, &mut view.outputs] {
         match mapping.normalise {
@@ -94,12 +97,29 @@ fn raw_view(mapping: &Mapping, names: &[Name<'_>], subjects: usize) -> View {
     view
 }
 
-fn enveloped_view(mapping: &Mapping, below: &str, names: &[Name<'_>], subjects: usize) -> View {
+fn enveloped_view(
+    mapping: &Mapping,
+    below: &str,
+    names: &[Name<'_>],
+    subjects: usize,
+    sigma: &[SigmaField],
+) -> View {
     let mut fields: Vec<Field> = Vec::new();
     for (slot, name) in names.iter().enumerate().filter(|(_, name)| !name.text.is_empty()) {
         at_the_top(name.text, slot_index(slot), name.kind, &mut fields);
     }
-    view(&fields, extras(mapping, below, names.len()), subjects, vec![Given::No; names.len()])
+    let sigma = sigma_fields(sigma, below, subjects);
+    view(&fields, sigma, extras(mapping, below, names.len()), subjects, vec![Given::No; names.len()])
+}
+
+/// Their slots are those behind the subjects.
+fn sigma_fields(fields: &[SigmaField], below: &str, subjects: usize) -> Vec<Field> {
+    let field = |(path, slot): &SigmaField| {
+        let path =
+            if below.is_empty() { path.clone() } else { format!("{}.{path}", below.to_ascii_lowercase()) };
+        (path, slot_index(subjects).saturating_add(*slot), Derive::Sigma)
+    };
+    fields.iter().map(field).collect()
 }
 
 /// A name whose value may be a static field, which conditions do not see and descriptions do.
@@ -124,10 +144,10 @@ fn at_the_top(name: &str, slot: u32, kind: Kind, fields: &mut Vec<Field>) {
     fields.push((name.to_owned(), slot, derive));
 }
 
-fn view(fields: &[Field], extras: Vec<Field>, subjects: usize, given: Vec<Given>) -> View {
+fn view(fields: &[Field], sigma: Vec<Field>, extras: Vec<Field>, subjects: usize, given: Vec<Given>) -> View {
     let borrow = |(name, slot, derive): &Field| (name.clone(), *slot, *derive);
     let tests: Vec<Field> =
-        fields.iter().filter(|(_, slot, _)| (*slot as usize) < subjects).map(borrow).collect();
+        fields.iter().filter(|(_, slot, _)| (*slot as usize) < subjects).map(borrow).chain(sigma).collect();
     let outputs: Vec<Field> =
         fields.iter().filter(|(_, slot, _)| (*slot as usize) >= subjects).map(borrow).chain(extras).collect();
     View { tests: tree(&tests), outputs: tree(&outputs), outside: None, given }

@@ -10,6 +10,7 @@ mod components;
 mod dispatch;
 mod intern;
 mod rules;
+pub(crate) mod sigma;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -24,6 +25,7 @@ use crate::ir::{
     self, CorrelationSource, OrderField, Part, RuleSet, RuleTree, StaticField, Subject as IrSubject,
 };
 use crate::program::{Children, KeySubject, Lists, Node, Program, Rule, SubjectIndex};
+use crate::sigma_sources::in_words_of;
 
 /// Deepest chain of parents that is accepted: the search descends one call per level.
 const MAX_DEPTH: usize = 256;
@@ -118,11 +120,17 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
         position.and_then(|index| u32::try_from(index).ok())
     };
+    let sigma = in_words_of(&set.sigma, &mappings);
+    let (sigma, bound) = sigma::compile(&sigma, &mappings, &decoders, &attack, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     let bindings = mappings
         .into_iter()
-        .map(|mapping| {
+        .zip(bound)
+        .map(|(mapping, sigma)| {
             let decoder = root(mapping.decoder.as_deref().unwrap_or("json"));
-            bind::bind(mapping, &subjects, &outputs, decoder)
+            bind::bind(mapping, &subjects, &outputs, sigma, decoder)
         })
         .collect();
     Ok(Program {
@@ -143,6 +151,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         lists: Lists::new(&set.lists),
         statics,
         components,
+        sigma,
     })
 }
 

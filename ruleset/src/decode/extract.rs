@@ -43,6 +43,26 @@ pub(crate) enum Found {
         /// The text is the one that Python gives.
         python: bool,
     },
+    /// Of a Sigma field: null.
+    Null,
+    /// Of a Sigma field: an object.
+    Object,
+    /// A list in the record, at or on the way to a Sigma field.
+    List {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+        /// The node that it is at; see [`PathTree::sigma`].
+        node: u16,
+    },
+    /// The same on the tape.
+    TapeList {
+        /// Its position.
+        at: u32,
+        /// As above.
+        node: u16,
+    },
     /// Bytes that stand beside the record.
     Arena {
         /// First byte.
@@ -63,7 +83,9 @@ impl Found {
 
     /// Moves a range of a part of the record to where it is in the whole.
     pub(crate) fn shift(&mut self, by: usize) {
-        if let Self::Bytes { start, end } | Self::Json { start, end, .. } = self {
+        if let Self::Bytes { start, end } | Self::Json { start, end, .. } | Self::List { start, end, .. } =
+            self
+        {
             let by = u32::try_from(by).unwrap_or(u32::MAX);
             (*start, *end) = (start.saturating_add(by), end.saturating_add(by));
         }
@@ -160,10 +182,14 @@ impl Walk<'_> {
     }
 
     fn member(&mut self, at: usize, node: PathNode, unwrapped: bool) {
-        if let Some(Node::Static(StaticNode::Null)) = self.tape.get(at)
-            && (self.reading.discard_null || (self.reading.normalise && !unwrapped))
-        {
-            return;
+        match self.tape.get(at) {
+            Some(Node::Static(StaticNode::Null))
+                if self.reading.discard_null || (self.reading.normalise && !unwrapped) =>
+            {
+                return self.sigma(node, Found::Null);
+            }
+            Some(Node::Array { .. }) => self.sigma_list(node, at),
+            _ => {}
         }
         let (at, unwrapped) = self.reading.unwrap_single(self.tape, at, unwrapped);
         self.value(at, node, unwrapped);
@@ -171,14 +197,39 @@ impl Walk<'_> {
 
     fn value(&mut self, at: usize, node: PathNode, unwrapped: bool) {
         match self.tape.get(at) {
-            Some(Node::Object { len, .. }) if self.tree.has_children(node) => {
-                self.object(at, *len, node, unwrapped);
+            Some(Node::Object { len, .. }) => {
+                self.sigma(node, Found::Object);
+                if self.tree.has_children(node) {
+                    self.object(at, *len, node, unwrapped);
+                }
             }
-            Some(Node::Object { .. }) => {}
-            Some(_) if self.wrapped(at, node) => {}
+            Some(_) if self.wrapped(at, node) => self.sigma(node, self.sigma_found(at)),
             Some(Node::Array { .. }) if self.reading.csv && !has_scalar(self.tape, at) => {}
             Some(_) => self.fill(node, at),
             None => {}
+        }
+    }
+
+    /// Fills the Sigma slots of a node.
+    fn sigma(&mut self, node: PathNode, found: Found) {
+        for (slot, derive) in self.tree.slots(node) {
+            if *derive == Derive::Sigma {
+                set(self.slots, *slot, found);
+            }
+        }
+    }
+
+    /// A list takes the slots of all Sigma fields at and below its node, so that no change to it shows in them.
+    fn sigma_list(&mut self, node: PathNode, at: usize) {
+        let Some((number, slots)) = self.tree.sigma(node) else { return };
+        let found = Found::TapeList { at: u32::try_from(at).unwrap_or(u32::MAX), node: number };
+        slots.iter().for_each(|slot| set(self.slots, *slot, found));
+    }
+
+    fn sigma_found(&self, at: usize) -> Found {
+        match self.tape.get(at) {
+            Some(Node::Static(StaticNode::Null)) => Found::Null,
+            _ => Found::plain(at),
         }
     }
 
@@ -198,8 +249,10 @@ impl Walk<'_> {
             Wrap::LeftOut(key) => return is_bare(self.tape.get(at)) && self.has_key(at, key),
         };
         if let Some(child) = self.tree.child(node, member) {
-            for (slot, _) in self.tree.slots(child) {
-                set(self.slots, *slot, found);
+            for (slot, derive) in self.tree.slots(child) {
+                if *derive != Derive::Sigma {
+                    set(self.slots, *slot, found);
+                }
             }
         }
         true
@@ -224,6 +277,10 @@ impl Walk<'_> {
                 Derive::NotStatic(name) => !self.has_key(at, name),
                 Derive::UserAlias => self.has_key(at, "user"),
                 Derive::User => !self.has_key(at, "user") || is_dstuser_taken_before(self.tape, at),
+                Derive::Sigma => {
+                    set(self.slots, *slot, self.sigma_found(at));
+                    false
+                }
             };
             if applies {
                 set(self.slots, *slot, Found::plain(at));

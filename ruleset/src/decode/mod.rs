@@ -4,6 +4,7 @@ pub(crate) mod data;
 pub(crate) mod extract;
 pub mod header;
 pub(crate) mod header_time;
+pub(crate) mod lists;
 pub mod mapping;
 pub(crate) mod paths;
 pub(crate) mod place;

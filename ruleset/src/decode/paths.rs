@@ -29,6 +29,9 @@ pub(crate) enum Derive {
     UserAlias,
     /// `user` as a dynamic field: what is left when `dstuser` was not free.
     User,
+    /// A Sigma field: whatever stands there, objects, nulls and lists too, without any change that the mapping makes.
+    /// Where the path meets a list, the values are in its elements.
+    Sigma,
 }
 
 /// What a value that is not an object is wrapped into, in records that are normalised.
@@ -50,7 +53,17 @@ pub(crate) enum Wrap {
 struct Inner {
     slots: Vec<(u32, Derive)>,
     wrap: Wrap,
+    /// Its number among the nodes at which the way to a Sigma field leads through or ends, from 1; 0: it is none.
+    sigma: u16,
     table: Table,
+}
+
+/// A node at which the way to Sigma fields leads through or ends.
+#[derive(Debug, Clone)]
+struct OnTheWay {
+    node: PathNode,
+    /// The slots of these fields.
+    slots: Vec<u32>,
 }
 
 /// Most parts of a field name: the edges are as many as the square of that.
@@ -60,6 +73,7 @@ pub(crate) const MAX_PARTS: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct PathTree {
     nodes: Vec<Inner>,
+    on_the_way: Vec<OnTheWay>,
 }
 
 impl PathTree {
@@ -70,6 +84,9 @@ impl PathTree {
             let node = builder.node(name);
             builder.slots[node as usize].push((slot, derive));
             builder.connect(name);
+            if derive == Derive::Sigma {
+                builder.lead(name, slot);
+            }
         }
         builder.finish()
     }
@@ -104,6 +121,20 @@ impl PathTree {
         &self.nodes[node as usize].slots
     }
 
+    /// For a list at `node`: the number of the node among those on the way to Sigma fields, and their slots.
+    #[inline(always)]
+    pub(crate) fn sigma(&self, node: PathNode) -> Option<(u16, &[u32])> {
+        let number = self.nodes[node as usize].sigma;
+        let on_the_way = self.on_the_way.get(usize::from(number).checked_sub(1)?)?;
+        Some((number, &on_the_way.slots))
+    }
+
+    /// The node with that number.
+    pub(crate) fn sigma_node(&self, number: u16) -> PathNode {
+        let on_the_way = usize::from(number).checked_sub(1).and_then(|at| self.on_the_way.get(at));
+        on_the_way.map_or(ROOT, |on_the_way| on_the_way.node)
+    }
+
     /// Whether anything lies below `node`.
     #[inline]
     pub(crate) fn has_children(&self, node: PathNode) -> bool {
@@ -122,11 +153,19 @@ struct Builder {
     by_prefix: FxHashMap<String, PathNode>,
     slots: Vec<Vec<(u32, Derive)>>,
     edges: Vec<FxHashMap<Vec<u8>, PathNode>>,
+    on_the_way: Vec<OnTheWay>,
+    number_of: FxHashMap<PathNode, usize>,
 }
 
 impl Builder {
     fn new() -> Self {
-        Self { by_prefix: FxHashMap::default(), slots: vec![Vec::new()], edges: vec![FxHashMap::default()] }
+        Self {
+            by_prefix: FxHashMap::default(),
+            slots: vec![Vec::new()],
+            edges: vec![FxHashMap::default()],
+            on_the_way: Vec::new(),
+            number_of: FxHashMap::default(),
+        }
     }
 
     fn node(&mut self, prefix: &str) -> PathNode {
@@ -154,6 +193,19 @@ impl Builder {
         }
     }
 
+    /// Notes the slot at every node on the way to its name.
+    fn lead(&mut self, name: &str, slot: u32) {
+        let ends = name.match_indices('.').map(|(at, _)| at).chain([name.len()]);
+        for end in ends {
+            let node = self.node(&name[..end]);
+            let number = *self.number_of.entry(node).or_insert(self.on_the_way.len());
+            if number == self.on_the_way.len() {
+                self.on_the_way.push(OnTheWay { node, slots: Vec::new() });
+            }
+            self.on_the_way[number].slots.push(slot);
+        }
+    }
+
     fn edge(&mut self, from: PathNode, key: &str, to: PathNode) {
         self.edges[from as usize].entry(key.as_bytes().to_vec()).or_insert(to);
     }
@@ -163,9 +215,14 @@ impl Builder {
             .slots
             .into_iter()
             .zip(self.edges)
-            .map(|(slots, edges)| Inner { slots, wrap: Wrap::No, table: Table::new(edges) })
+            .map(|(slots, edges)| Inner { slots, wrap: Wrap::No, sigma: 0, table: Table::new(edges) })
             .collect();
-        PathTree { nodes }
+        let mut tree = PathTree { nodes, on_the_way: self.on_the_way };
+        // The compiler refuses more fields than there are numbers.
+        for (number, on_the_way) in (1..=u16::MAX).zip(&tree.on_the_way) {
+            tree.nodes[on_the_way.node as usize].sigma = number;
+        }
+        tree
     }
 }
 

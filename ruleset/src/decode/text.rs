@@ -29,6 +29,20 @@ pub(crate) fn write_value(tape: &[Node<'_>], at: usize, out: &mut String) {
     }
 }
 
+/// Appends a scalar as JSON writes it: what Sigma rules see.
+pub(crate) fn write_json(value: StaticNode, out: &mut String) {
+    match value {
+        StaticNode::Null => out.push_str("null"),
+        StaticNode::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        StaticNode::I64(value) => drop(write!(out, "{value}")),
+        StaticNode::U64(value) => drop(write!(out, "{value}")),
+        StaticNode::F64(value) => match serde_json::Number::from_f64(value) {
+            Some(number) => drop(write!(out, "{number}")),
+            None => drop(write!(out, "{value}")),
+        },
+    }
+}
+
 /// Appends the scalars of an array with commas between; containers are left out.
 pub(crate) fn write_csv(tape: &[Node<'_>], at: usize, out: &mut String) {
     let Some(Node::Array { len, .. }) = tape.get(at) else { return write_value(tape, at, out) };

@@ -6,6 +6,7 @@
 //! (the reference compares them without case) and still names: paths are bound per source when the rules are compiled.
 
 mod decoder;
+pub mod expression_form;
 pub mod sigma;
 mod state;
 mod subject;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::expression_form::{ExprLeaf, Form};
 use super::{Network, Place};
 
 /// Index into [`SigmaSet::rules`].
@@ -116,6 +117,7 @@ pub struct Logsource {
 
 /// A boolean expression. `All` of nothing holds, `Any` of nothing does not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Form<ExprLeaf>", try_from = "Form<ExprLeaf>")]
 pub enum Expr {
     /// Each of them.
     All(Vec<Expr>),
@@ -293,6 +295,7 @@ pub enum Occurrence {
 
 /// An expression over the rules of a correlation, by index into [`SigmaCorrelation::of`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Form<u32>", try_from = "Form<u32>")]
 #[allow(missing_docs)]
 pub enum OccurrenceExpr {
     All(Vec<OccurrenceExpr>),

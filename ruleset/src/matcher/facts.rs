@@ -66,9 +66,9 @@ pub(crate) struct Beside<'a> {
 /// Room for texts that do not stand in the record.
 #[derive(Default)]
 pub(crate) struct TextRoom {
-    text: String,
+    pub(super) text: String,
     /// Made for the first value that needs it.
-    json: Option<Box<JsonTexts>>,
+    pub(super) json: Option<Box<JsonTexts>>,
 }
 
 impl<'a> Facts<'a> {
@@ -154,6 +154,7 @@ impl<'a> Facts<'a> {
                     false => text::write_value(self.tape, at as usize, &mut buffer.text),
                 }
             }
+            Found::Null | Found::Object | Found::List { .. } | Found::TapeList { .. } => return None,
             Found::Python { at } => {
                 buffer.text.clear();
                 text::write_python(self.tape, at as usize, &mut buffer.text);

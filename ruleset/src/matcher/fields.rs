@@ -95,6 +95,24 @@ impl Fields {
         }
     }
 
+    /// Puts captures into the slots of Sigma fields, which begin at `base`.
+    pub(super) fn place_sigma(&mut self, program: &Program, slots: &[Option<u32>]) {
+        if slots.is_empty() {
+            return;
+        }
+        let base = program.subjects.len();
+        for (field, found) in &self.captured {
+            let Some(Some(slot)) = slots.get(*field as usize) else { continue };
+            let is_static = matches!(program.decoders.fields()[*field as usize], OrderField::Static(_));
+            let index = base + *slot as usize;
+            let place = &mut self.slots[index];
+            if is_static || place.is_none() {
+                *place = *found;
+                self.placed.push(SubjectIndex::try_from(index).unwrap_or(SubjectIndex::MAX));
+            }
+        }
+    }
+
     /// Takes what accumulation filled in.
     pub(super) fn fill(&mut self, filled: Vec<(SubjectIndex, Box<[u8]>)>) {
         for (subject, value) in filled {

@@ -17,6 +17,7 @@ mod open;
 mod overflow;
 mod past;
 pub mod profile;
+mod sigma;
 mod verdict;
 mod walk;
 
@@ -107,6 +108,7 @@ pub struct Scratch {
     reader: reader::Work,
     fields: Fields,
     marks: Marks,
+    sigma: sigma::Room,
     stamps: Stamps,
     /// The service that sent a wrapped record.
     service: String,
@@ -135,8 +137,9 @@ impl Scratch {
             tape: Tape(Vec::new()),
             work: Work::default(),
             reader: reader::Work::default(),
-            fields: Fields::new(subjects),
+            fields: Fields::new(subjects + sigma_slots(program)),
             marks: Marks::new(program.predicates.len(), subjects),
+            sigma: sigma::Room::new(program),
             stamps: Stamps::default(),
             service: String::new(),
             location: String::new(),
@@ -236,6 +239,7 @@ impl Program {
             reader,
             fields,
             marks,
+            sigma,
             stamps,
             service: service_room,
             location: location_room,
@@ -295,21 +299,30 @@ impl Program {
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         observer.decoded(&facts);
-        let walk = Walk { facts, marks, past: Past::new(memory, lists, stamps, apart), observer };
+        let past = Past::new(memory, lists, stamps, apart);
+        let walk = Walk { facts, marks, past, observer: &mut *observer };
         let (conclusion, due) = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
-        if by_reader && conclusion.counts {
+        fields.place_sigma(self, &binding.sigma.captured);
+        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
+        sigma::run(sigma::Event { facts, binding }, sigma, observer);
+        if by_reader && (conclusion.counts || !sigma.matches.is_empty()) {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
                 decode::show(binding, input, text.unwrap_or_default(), shown, buffers, &mut tape);
             }
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion);
+        let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion, &sigma.matches);
         let result = then(&verdict, due.map(|due| due.candidate(key)));
         drop(verdict);
         *kept = tape.reset();
         Ok(result)
     }
+}
+
+/// Most slots that the Sigma fields of a source take.
+fn sigma_slots(program: &Program) -> usize {
+    program.bindings.iter().map(|binding| binding.sigma.slots as usize).max().unwrap_or(0)
 }
 
 /// How many slots the outputs of `program` take.

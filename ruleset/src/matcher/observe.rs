@@ -5,6 +5,7 @@
 
 use super::facts::Facts;
 use crate::ir::RuleIndex;
+use crate::ir::sigma::SigmaRuleIndex;
 use crate::program::{PredicateIndex, SubjectIndex};
 
 /// Is told what happens to an event, in order.
@@ -26,6 +27,9 @@ pub(crate) trait Observer {
 
     /// All literals of a subject were looked for together, which began at `since`; often within a test.
     fn literals(&mut self, subject: SubjectIndex, since: Self::Moment);
+
+    /// A Sigma rule came into question and was evaluated, which began at `since`.
+    fn sigma(&mut self, rule: SigmaRuleIndex, holds: bool, since: Self::Moment);
 }
 
 /// Nobody looks on.
@@ -48,4 +52,7 @@ impl Observer for Unobserved {
 
     #[inline(always)]
     fn literals(&mut self, _: SubjectIndex, (): ()) {}
+
+    #[inline(always)]
+    fn sigma(&mut self, _: SigmaRuleIndex, _: bool, (): ()) {}
 }

@@ -12,15 +12,18 @@ use super::output_slots;
 use super::past::Conclusion;
 use crate::decode::data::{self, Members};
 use crate::decode::extract::Found;
+use crate::ir::sigma::SigmaRuleIndex;
 use crate::ir::{OrderField, Part, StaticField};
 use crate::program::{ALTERNATIVES, Binding, Extra, Given, Rule};
 
 /// The verdict on one record.
 pub struct Verdict<'v> {
-    facts: Facts<'v>,
-    binding: &'v Binding,
+    pub(super) facts: Facts<'v>,
+    pub(super) binding: &'v Binding,
     enveloped: bool,
     conclusion: Conclusion,
+    /// The Sigma rules that match, in load order.
+    pub(super) matches: &'v [SigmaRuleIndex],
 }
 
 /// What identity, time and place of an event are made of; texts as they stand in the record.
@@ -45,8 +48,9 @@ impl<'v> Verdict<'v> {
         binding: &'v Binding,
         enveloped: bool,
         conclusion: Conclusion,
+        matches: &'v [SigmaRuleIndex],
     ) -> Self {
-        Self { facts, binding, enveloped, conclusion }
+        Self { facts, binding, enveloped, conclusion, matches }
     }
 
     /// The rule that decided; a level-0 rule is a verdict too.

@@ -12,6 +12,7 @@
 //! | `conditions` | rule, event → whether what the rule says of this event alone holds |
 //! | `memory`, `correlate` | rule, event → whether what it says of earlier ones holds |
 //! | `search` | the walk through the tree |
+//! | `sigma` | Sigma rules, record → the rules that match |
 //! | `envelope` | a provider's record → the event that the reference would see |
 
 mod conditions;
@@ -26,6 +27,7 @@ pub mod json;
 mod memory;
 mod plugins;
 mod search;
+pub mod sigma;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ mod equalities;
 mod lists;
 mod literals;
 mod patterns;
+mod sigma;
 
 use std::sync::Arc;
 
@@ -25,8 +26,13 @@ use crate::ir::{
 pub(crate) use components::{Asked, Categories, Components, Key, NO_COMPONENT};
 pub use components::{Blocker, Component, ComponentKind, Reason};
 pub(crate) use lists::{ListCheck, Lists};
-pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals};
+pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals, Part};
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
+pub(crate) use sigma::{
+    KEYWORDS, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
+    SigmaSubjectIndex, SlotRange,
+};
+pub use sigma::{Sigma, SigmaRule};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;
@@ -65,6 +71,7 @@ pub struct Program {
     /// The static fields that anything looks at.
     pub(crate) statics: FxHashMap<StaticField, SubjectIndex>,
     pub(crate) components: Components,
+    pub(crate) sigma: Sigma,
 }
 
 impl Program {
@@ -78,6 +85,19 @@ impl Program {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The Sigma rules.
+    #[must_use]
+    pub fn sigma(&self) -> &Sigma {
+        &self.sigma
+    }
+
+    /// Names of the sources that a Sigma rule looks at.
+    pub fn sources_of(&self, rule: crate::ir::sigma::SigmaRuleIndex) -> impl Iterator<Item = &str> {
+        let looks =
+            move |binding: &&Binding| binding.mapping.sigma.fits(&self.sigma.rules[rule as usize].logsource);
+        self.bindings.iter().filter(looks).map(|binding| &*binding.mapping.source)
     }
 
     /// Names of the sources that have a mapping.
@@ -327,6 +347,7 @@ pub(crate) struct Binding {
     pub(crate) raw: View,
     /// For records that come in the reference's envelope.
     pub(crate) enveloped: Option<View>,
+    pub(crate) sigma: SigmaBinding,
 }
 
 impl Binding {

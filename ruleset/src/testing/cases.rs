@@ -81,7 +81,7 @@ impl From<Verdict> for Outcome {
     fn from(Verdict { decoder, rule, level }: Verdict) -> Self {
         // Without a rule there is no level, whatever was recorded.
         let level = rule.as_ref().and(level);
-        Self { decoder, rule, level, fault: None }
+        Self { decoder, rule, level, ..Self::default() }
     }
 }
 
@@ -315,7 +315,12 @@ mod tests {
     }
 
     fn outcome(decoder: &str, rule: &str, level: u8) -> Outcome {
-        Outcome { decoder: Some(decoder.into()), rule: Some(rule.into()), level: Some(level), fault: None }
+        Outcome {
+            decoder: Some(decoder.into()),
+            rule: Some(rule.into()),
+            level: Some(level),
+            ..Outcome::default()
+        }
     }
 
     const CASE: &str = r#"{"id":"s/1","suite":"s","location":"here","events":["a","b"],"negate":true,"scored":true,"expect":{"decoder":"json","rule":"5","level":3},"observed":[{"decoder":null,"rule":null,"level":null},{"decoder":"json","rule":"6","level":0}]}"#;

@@ -12,7 +12,6 @@ mod cases;
 mod lists;
 mod rule_tests;
 mod run;
-mod yaml;
 
 use std::fmt;
 use std::sync::Arc;
@@ -81,6 +80,13 @@ pub enum Expected {
     Rule(Option<String>),
     /// Any rule but this one, or none.
     NotRule(String),
+    /// This Sigma rule among those that match, or not among them.
+    Sigma {
+        /// Its id.
+        rule: String,
+        /// Whether it must match.
+        matches: bool,
+    },
 }
 
 /// What came of an event.
@@ -94,6 +100,8 @@ pub struct Outcome {
     pub level: Option<u8>,
     /// Why the record could not be read.
     pub fault: Option<String>,
+    /// Ids of the Sigma rules that match, beside the rule.
+    pub sigma: Vec<String>,
 }
 
 /// A check that failed.
@@ -119,11 +127,22 @@ impl Expected {
     pub fn is_met(&self, actual: &Outcome) -> bool {
         actual.fault.is_none()
             && match self {
-                Self::Exactly(expected) => expected == actual,
-                Self::AnythingBut(excluded) => excluded != actual,
+                Self::Exactly(expected) => expected.is_verdict_of(actual),
+                Self::AnythingBut(excluded) => !excluded.is_verdict_of(actual),
                 Self::Rule(rule) => *rule == actual.rule,
                 Self::NotRule(rule) => actual.rule.as_ref() != Some(rule),
+                Self::Sigma { rule, matches } => {
+                    actual.sigma.iter().any(|id| id.eq_ignore_ascii_case(rule)) == *matches
+                }
             }
+    }
+}
+
+impl Outcome {
+    /// Whether the verdict is the same; Sigma rules are not part of it.
+    fn is_verdict_of(&self, other: &Self) -> bool {
+        (&self.decoder, &self.rule, self.level) == (&other.decoder, &other.rule, other.level)
+            && self.fault == other.fault
     }
 }
 
@@ -137,7 +156,8 @@ impl fmt::Display for Outcome {
             (Some(rule), Some(level)) => write!(f, "rule {rule}, level {level}"),
             (Some(rule), None) => write!(f, "rule {rule}"),
             (None, _) => f.write_str("no rule"),
-        }
+        }?;
+        if self.sigma.is_empty() { Ok(()) } else { write!(f, ", Sigma rules {}", self.sigma.join(" ")) }
     }
 }
 
@@ -149,6 +169,8 @@ impl fmt::Display for Expected {
             Self::Rule(Some(rule)) => write!(f, "rule {rule}"),
             Self::Rule(None) => f.write_str("no rule"),
             Self::NotRule(rule) => write!(f, "no rule, or another one than {rule}"),
+            Self::Sigma { rule, matches: true } => write!(f, "Sigma rule {rule}"),
+            Self::Sigma { rule, matches: false } => write!(f, "not Sigma rule {rule}"),
         }
     }
 }

@@ -19,13 +19,15 @@ use std::sync::Arc;
 
 use threatlockdown_event::Millis;
 
-use super::yaml::{self, Node, Value};
 use super::{Check, Expected, ExtraEntries, FROZEN, Step, Test};
 use crate::diagnostic::Diagnostic;
 use crate::ir::Place;
+use crate::yaml::{self, Node, Value};
 
 /// Times below count from [`FROZEN`], others from 1970.
 const FIRST_ABSOLUTE_SECOND: i64 = 1_000_000_000;
+/// Deeper nesting than a test has.
+const MAX_DEPTH: usize = 16;
 
 /// Reads the tests of a rule file.
 ///
@@ -40,7 +42,7 @@ pub fn read_rule_tests(file: &str, text: &[u8]) -> Result<Vec<Test>, Vec<Diagnos
             let place = Place::new(&file, u32::try_from(line).unwrap_or(u32::MAX), 1);
             reader.fault(&place, "", "the text is not UTF-8", "save the file as UTF-8");
         }
-        Ok(text) => match yaml::parse(&file, text) {
+        Ok(text) => match yaml::parse(&file, text, MAX_DEPTH) {
             Err(fault) => reader.faults.push(fault),
             Ok(None) => {}
             Ok(Some(Node { value: Value::Sequence(entries), .. })) => {
@@ -63,6 +65,15 @@ struct Reader {
 enum Wanted {
     Fires,
     Misses,
+}
+
+fn is_number(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Mostly a UUID; test ids separate it by a blank.
+fn is_sigma_id(id: &str) -> bool {
+    !id.is_empty() && !id.contains(char::is_whitespace)
 }
 
 impl Reader {
@@ -111,16 +122,15 @@ impl Reader {
         let Some(rule) = rule else {
             return self.fault(&node.place, "", "`rule` is missing", "add `rule: ID`");
         };
-        let Some(id) = rule.text().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
-        else {
-            return self.expected(rule, "`rule`", "the number of a rule");
+        let Some(id) = rule.text().filter(|id| is_number(id) || is_sigma_id(id)) else {
+            return self.expected(rule, "`rule`", "the number of a rule or the id of a Sigma rule");
         };
         if fires.is_none() && misses.is_none() {
             let help = "add `fires: […]` with events on which it must fire, or `misses: […]`";
             return self.fault(&node.place, "", &format!("rule {id} has no tests here"), help);
         }
         // Written with leading zeros it is the same rule.
-        let id = id.trim_start_matches('0');
+        let id = if is_number(id) { id.trim_start_matches('0') } else { id };
         for (list, wanted) in [(fires, Wanted::Fires), (misses, Wanted::Misses)] {
             let Some(list) = list else { continue };
             let Value::Sequence(items) = &list.value else {
@@ -258,16 +268,23 @@ impl Reader {
         let mut facts = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let name = self.text(name, "the name of a fact")?;
-            let Value::Scalar(value, false) = &value.value else {
+            let Some(value) = value.text() else {
                 self.expected(value, &format!("`{name}`"), "a text");
                 return None;
             };
-            facts.push((name, value.clone()));
+            facts.push((name, value.to_owned()));
         }
         Some(facts)
     }
 
     fn verdict(&mut self, rule: &str, wanted: Wanted, gives: Option<&Node>) -> Expected {
+        if !is_number(rule) {
+            if let Some(gives) = gives {
+                let help = "remove it: other rules may match beside a Sigma rule";
+                self.fault(&gives.place, "", "`gives` is for rules with a number only", help);
+            }
+            return Expected::Sigma { rule: rule.to_owned(), matches: wanted == Wanted::Fires };
+        }
         match (wanted, gives) {
             (Wanted::Fires, None) => Expected::Rule(Some(rule.to_owned())),
             (Wanted::Fires, Some(gives)) => {
@@ -276,7 +293,7 @@ impl Reader {
                 Expected::Rule(Some(rule.to_owned()))
             }
             (Wanted::Misses, None) => Expected::NotRule(rule.to_owned()),
-            (Wanted::Misses, Some(Node { value: Value::Scalar(_, true), .. })) => Expected::Rule(None),
+            (Wanted::Misses, Some(gives)) if gives.is_null() => Expected::Rule(None),
             (Wanted::Misses, Some(gives)) => {
                 let text = self.text(gives, "`gives`").unwrap_or_default();
                 if text == rule {
@@ -335,7 +352,7 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_place() {
-        let text = "- rule: abc
+        let text = "- rule: a bc
   fires: []
 - rule: 1000
 - fires: []
@@ -350,7 +367,7 @@ mod tests {
   misses: x
 ";
         let expected = [
-            "x.tests.yaml:1:9: error: `rule` must be the number of a rule, this is a single value",
+            "x.tests.yaml:1:9: error: `rule` must be the number of a rule or the id of a Sigma rule, this is a single value",
             "x.tests.yaml:3:3: error: rule 1000 has no tests here",
             "x.tests.yaml:4:3: error: `rule` is missing",
             "x.tests.yaml:7:18: error: unknown key in a test",

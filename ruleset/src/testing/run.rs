@@ -73,6 +73,7 @@ fn outcome(program: &Program, scratch: &mut Scratch, step: &Step) -> Outcome {
         rule: verdict.rule().map(|rule| rule.id.clone()),
         level: verdict.rule().map(|rule| rule.level),
         fault: None,
+        sigma: verdict.sigma_matches().map(|(_, rule)| rule.head.id.clone()).collect(),
     });
     judged.unwrap_or_else(|fault| Outcome { fault: Some(fault.to_string()), ..Outcome::default() })
 }

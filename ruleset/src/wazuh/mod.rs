@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
+use crate::sigma::{Placeholders, SigmaText};
 pub use decoders::{INTERNAL, LoadedDecoders, is_decoder_file, load_decoders};
 use lower::{Broken, Pending};
 use source::{Faults, Source};
@@ -100,16 +101,33 @@ pub struct Texts {
     pub decoders: Vec<RuleText>,
     /// Lists.
     pub lists: Vec<ListText>,
+    /// Sigma files.
+    pub sigma: Vec<SigmaText>,
+    /// Values for the placeholders of Sigma rules.
+    pub placeholders: Placeholders,
 }
 
 impl Texts {
-    /// Takes a file that holds rules or decoders, whichever its first element says.
+    /// Takes a file that holds Sigma rules, as its name says, or rules or decoders, whichever its first element says.
     pub fn add(&mut self, file: RuleText) {
+        if is_yaml(&file.path) {
+            let RuleText { path, text, origin } = file;
+            return self.sigma.push(SigmaText { path, text, origin });
+        }
         match is_decoder_file(&file.text) {
             true => self.decoders.push(file),
             false => self.rules.push(file),
         }
     }
+}
+
+/// Whether a file's name ends as those of Sigma files do.
+#[must_use]
+pub fn is_yaml(path: &str) -> bool {
+    let ends = |ending: &str| path.len().checked_sub(ending.len()).and_then(|at| path.get(at..));
+    [".yml", ".yaml"]
+        .iter()
+        .any(|ending| ends(ending).is_some_and(|found| found.eq_ignore_ascii_case(ending)))
 }
 
 /// What became of all texts.

@@ -228,7 +228,8 @@ pub(crate) fn usual_facts(source: &str) -> Vec<(String, String)> {
         "aws.subscriber" => facts(&[("log_file", "x.json"), ("s3bucket", "any")]),
         "office365" => facts(&[("subscription", "Audit.General")]),
         "ms_graph" => facts(&[("resource", "security"), ("relationship", "alerts_v2")]),
-        "docker" | "gcp.pubsub" | "github" | "json" | "k8s.audit" | "syslog" => Vec::new(),
+        "bitbucket" | "cisco.duo" | "docker" | "gcp.pubsub" | "github" | "json" | "k8s.audit" | "okta"
+        | "onelogin" | "syslog" => Vec::new(),
         _ => facts(&[("tag", "posture")]),
     }
 }

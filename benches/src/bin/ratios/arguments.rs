@@ -4,14 +4,18 @@ use std::path::PathBuf;
 
 use crate::load;
 
-const USAGE: &str = "usage: ratios [--home DIR] [--rounds N] [--only ROW] [--alone ROW] [--markdown]\n\
-    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, load\n\
+const USAGE: &str = "usage: ratios [--home DIR] [--sigma DIR] [--peer FILE] [--rounds N] [--only ROW]\n\
+    \x20             [--alone ROW] [--markdown]\n\
+    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, sigma, rsigma, load\n\
+    --sigma names a folder in which all *.yml are Sigma rules, --peer the program built from benches/rsigma\n\
     --only measures one row, --alone runs a row's candidate without its baseline, for a profiler";
 
 /// See [`USAGE`].
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
     pub(crate) home: Option<PathBuf>,
+    pub(crate) sigma: Option<PathBuf>,
+    pub(crate) peer: Option<PathBuf>,
     pub(crate) rounds: usize,
     pub(crate) only: Option<String>,
     pub(crate) alone: Option<String>,
@@ -26,6 +30,8 @@ impl Arguments {
             let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
             match word.as_str() {
                 "--home" => arguments.home = Some(value()?.into()),
+                "--sigma" => arguments.sigma = Some(value()?.into()),
+                "--peer" => arguments.peer = Some(value()?.into()),
                 "--rounds" => {
                     arguments.rounds =
                         value()?.parse().map_err(|_| format!("--rounds needs a number\n{USAGE}"))?;
@@ -40,6 +46,11 @@ impl Arguments {
         if arguments.home.is_none() {
             arguments.home = std::env::var_os("THREATLOCKDOWN_COMPAT")
                 .map(|folder| PathBuf::from(folder).join("homes/stock"))
+                .filter(|folder| folder.is_dir());
+        }
+        if arguments.sigma.is_none() {
+            arguments.sigma = std::env::var_os("THREATLOCKDOWN_DATA")
+                .map(|folder| PathBuf::from(folder).join("sigma-rules"))
                 .filter(|folder| folder.is_dir());
         }
         Ok(arguments)

@@ -8,6 +8,7 @@
 mod arguments;
 mod chunk;
 mod load;
+mod peer;
 mod rounds;
 mod rows;
 mod stage;

@@ -5,13 +5,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use threatlockdown_benches::{copies, home};
+use threatlockdown_benches::{copies, home, sigma};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Texts, load};
 
 use crate::arguments::Arguments;
 use crate::chunk::Corpus;
 use crate::load::{self as loading, Load};
+use crate::peer::Peer;
 use crate::rounds::{self, Compared, Side};
 use crate::stage::{Evaluate, Loop, Parse};
 use crate::threads;
@@ -42,7 +43,8 @@ pub(crate) enum Bar {
 pub(crate) enum Measured {
     Ratio(Compared),
     Load(Load),
-    Skipped,
+    /// What would be needed.
+    Skipped(&'static str),
 }
 
 /// A row of the table.
@@ -54,43 +56,97 @@ pub(crate) struct Row {
     pub(crate) measured: Measured,
 }
 
-/// Name, what is compared, the bar, whether it needs an installation.
-const ROWS: &[(&str, &str, Bar, bool)] = &[
+/// What a row needs that the arguments name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// An installation's rules.
+    Home,
+    /// A folder of Sigma rules.
+    Sigma,
+    /// That, and rsigma to compare with.
+    Peer,
+}
+
+impl Needs {
+    /// What was not given.
+    fn missing(self, arguments: &Arguments) -> Option<&'static str> {
+        let (home, sigma, peer) =
+            (arguments.home.is_none(), arguments.sigma.is_none(), arguments.peer.is_none());
+        match self {
+            Self::Home if home => Some("no --home DIR"),
+            Self::Sigma | Self::Peer if sigma => Some("no --sigma DIR"),
+            Self::Peer if peer => Some("no --peer FILE"),
+            _ => None,
+        }
+    }
+}
+
+/// Name, what is compared, the bar, what it needs.
+const ROWS: &[(&str, &str, Bar, Needs)] = &[
     (
         "cloudtrail",
         "built-in rules on raw CloudTrail : tape parse of the same bytes",
         Bar::AtLeast(0.5),
-        false,
+        Needs::Nothing,
     ),
-    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), false),
-    ("mix", "built-in rules on a mix of cloud logs : tape parse of the same bytes", Bar::AtLeast(0.5), false),
-    ("tenfold", "ten times the built-in rules on CloudTrail : once, time an event", Bar::Slower(1.25), false),
+    ("worker", "the same with the worker's loop and alerts : tape parse", Bar::AtLeast(0.5), Needs::Nothing),
+    (
+        "mix",
+        "built-in rules on a mix of cloud logs : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        Needs::Nothing,
+    ),
+    (
+        "tenfold",
+        "ten times the built-in rules on CloudTrail : once, time an event",
+        Bar::Slower(1.25),
+        Needs::Nothing,
+    ),
+    (
+        "sigma",
+        "built-in and all Sigma rules on raw CloudTrail : tape parse of the same bytes",
+        Bar::AtLeast(0.5),
+        Needs::Sigma,
+    ),
+    (
+        "rsigma",
+        "built-in and all Sigma rules on raw CloudTrail : rsigma 0.26 with the Sigma rules",
+        Bar::AtLeast(5.0),
+        Needs::Peer,
+    ),
     (
         "envelope",
         "stock rules on CloudTrail in envelope form : tape parse of the same bytes",
         Bar::AtLeast(0.42),
-        true,
+        Needs::Home,
     ),
-    ("stock-mix", "stock rules on a mix of cloud logs : tape parse of the same bytes", Bar::None, true),
+    (
+        "stock-mix",
+        "stock rules on a mix of cloud logs : tape parse of the same bytes",
+        Bar::None,
+        Needs::Home,
+    ),
     (
         "syslog",
         "stock rules on sshd and syslog lines : tape parse of CloudTrail, events",
         Bar::AtLeast(0.45),
-        true,
+        Needs::Home,
     ),
-    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), false),
+    ("threads", "built-in rules on CloudTrail, two threads : one", Bar::AtLeast(1.8), Needs::Nothing),
     (
         "stock-threads",
         "stock rules on syslog lines, two threads with one memory : one",
         Bar::AtLeast(1.8),
-        true,
+        Needs::Home,
     ),
-    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), true),
+    ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), Needs::Home),
 ];
 
 /// Programs, loaded when a row needs them.
 struct Programs<'a> {
     home: Option<&'a Path>,
+    sigma: Option<&'a Path>,
     builtin: Arc<Program>,
     stock: Option<Arc<Program>>,
 }
@@ -98,7 +154,16 @@ struct Programs<'a> {
 impl<'a> Programs<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self, String> {
         let builtin = program(Texts::builtin())?;
-        Ok(Self { home: arguments.home.as_deref(), builtin, stock: None })
+        let (home, sigma) = (arguments.home.as_deref(), arguments.sigma.as_deref());
+        Ok(Self { home, sigma, builtin, stock: None })
+    }
+
+    /// The built-in rules with all Sigma rules.
+    fn sigma(&self) -> Result<Arc<Program>, String> {
+        let folder = self.sigma.ok_or("this row needs --sigma DIR")?;
+        let mut texts = Texts::builtin();
+        sigma::read(folder)?.into_iter().for_each(|file| texts.add(file));
+        program(texts)
     }
 
     fn stock(&mut self) -> Result<Arc<Program>, String> {
@@ -122,16 +187,15 @@ fn program(texts: Texts) -> Result<Arc<Program>, String> {
 pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
     let mut programs = Programs::new(arguments)?;
     let mut rows = Vec::new();
-    for (name, what, bar, needs_home) in ROWS {
+    for (name, what, bar, needs) in ROWS {
         if arguments.only.as_deref().is_some_and(|only| only != *name) {
             continue;
         }
-        let measured = match arguments.home.as_deref() {
-            None if *needs_home => Measured::Skipped,
-            home => match (*name, home) {
-                ("load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
-                _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
-            },
+        let measured = match (needs.missing(arguments), *name, arguments.home.as_deref()) {
+            (Some(missing), ..) => Measured::Skipped(missing),
+            (None, "load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
+            (None, "rsigma", _) => Measured::Ratio(against_peer(&programs, arguments)?),
+            _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
         };
         rows.push(Row { name, what, bar: *bar, measured });
     }
@@ -139,6 +203,22 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
         return Err(format!("there is no row {}", arguments.only.as_deref().unwrap_or_default()).into());
     }
     Ok(rows)
+}
+
+/// The Sigma rules beside the built-in ones, against rsigma with the same Sigma rules.
+fn against_peer(programs: &Programs<'_>, arguments: &Arguments) -> Result<Compared, String> {
+    let (Some(peer), Some(folder)) = (&arguments.peer, &arguments.sigma) else {
+        return Err("this row needs --peer FILE and --sigma DIR".to_owned());
+    };
+    let program = programs.sigma()?;
+    let mut peer = Peer::start(peer, folder)?;
+    let rules = program.sigma().rules().len();
+    if peer.rules() < rules {
+        return Err(format!("rsigma has loaded {} Sigma rules of {rules}", peer.rules()));
+    }
+    let mut evaluate = Evaluate::new(&program, Corpus::cloudtrail().sources());
+    let base = Side::new(&mut peer, Corpus::cloudtrail(), RECORDS);
+    rounds::compare(base, Side::new(&mut evaluate, Corpus::cloudtrail(), RECORDS), arguments.rounds)
 }
 
 fn row(programs: &mut Programs<'_>, name: &str, rounds: usize) -> Result<Compared, String> {
@@ -166,6 +246,7 @@ fn row(programs: &mut Programs<'_>, name: &str, rounds: usize) -> Result<Compare
             rounds::compare(base, Side::new(&mut ten, corpus, RECORDS), rounds)
         }
         "envelope" => against_parse(&programs.stock()?, Corpus::enveloped(), Corpus::enveloped(), RECORDS),
+        "sigma" => against_parse(&programs.sigma()?, Corpus::cloudtrail(), Corpus::cloudtrail(), RECORDS),
         "stock-mix" => against_parse(&programs.stock()?, Corpus::mix(), Corpus::mix(), RECORDS),
         "syslog" => against_parse(&programs.stock()?, Corpus::cloudtrail(), Corpus::syslog(), LINES),
         "threads" => threads::compare(&builtin, Corpus::cloudtrail, PARALLEL_RECORDS, rounds.min(20)),
@@ -197,6 +278,7 @@ pub(crate) fn alone(arguments: &Arguments, name: &str) -> Result<f64, String> {
         "mix" => evaluate(&builtin, Corpus::mix(), RECORDS),
         "tenfold" => evaluate(&program(copies::times(10))?, Corpus::cloudtrail(), RECORDS),
         "envelope" => evaluate(&programs.stock()?, Corpus::enveloped(), RECORDS),
+        "sigma" => evaluate(&programs.sigma()?, Corpus::cloudtrail(), RECORDS),
         "stock-mix" => evaluate(&programs.stock()?, Corpus::mix(), RECORDS),
         "syslog" => evaluate(&programs.stock()?, Corpus::syslog(), LINES),
         other => Err(format!("row {other} cannot run alone")),

@@ -23,7 +23,7 @@ pub(crate) trait Stage {
     /// Takes all of them; how long that took, without what is made ready before.
     fn run(&mut self, chunk: &Chunk) -> Result<Duration, String>;
 
-    /// Events that met a rule of level 1 and above, so far.
+    /// Events that met a rule of level 1 and above, or a Sigma rule, so far.
     fn matches(&self) -> u64 {
         0
     }
@@ -91,7 +91,8 @@ impl Evaluate {
             let input = Input { binding: *binding, record, context, received };
             let met = self.program.evaluate(&mut self.scratch, &input, |verdict| {
                 black_box(verdict.rule_index());
-                verdict.rule().is_some_and(|rule| rule.level > 0)
+                let is_met = verdict.rule().is_some_and(|rule| rule.level > 0);
+                is_met || black_box(verdict.sigma().count()) > 0
             });
             self.matches += u64::from(met.map_err(|fault| fault.to_string())?);
         }

@@ -40,7 +40,7 @@ fn cells(row: &Row) -> [String; 9] {
     let mut cells: [String; 9] = Default::default();
     (cells[0], cells[1], cells[2]) = (row.name.to_owned(), row.what.to_owned(), bar);
     match row.measured {
-        Measured::Skipped => cells[3] = "skipped: no --home DIR".to_owned(),
+        Measured::Skipped(why) => cells[3] = format!("skipped: {why}"),
         Measured::Load(load) => {
             cells[3] = format!("{:.2} s", load.median_seconds);
             cells[4] = format!("{:.2} s", load.least_seconds);

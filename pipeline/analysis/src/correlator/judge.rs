@@ -82,7 +82,7 @@ impl Judge {
             }
             let described = Described::new(verdict, &raw);
             let id = described.alert(verdict);
-            (candidate.alerted != Some(id)).then(|| writer.write(verdict, &described, &raw))
+            (candidate.alerted != Some(id)).then(|| writer.write(verdict, &described, &raw)).flatten()
         });
         // A record that cannot be read is no candidate: it became a dead letter.
         judged.ok().flatten()

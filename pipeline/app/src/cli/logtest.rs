@@ -35,9 +35,9 @@ pub(crate) struct LogtestArgs {
     /// Receipt time of the first event in seconds since 1970, and from one to the next (431ms, 1s, 2m) [default: the clock]
     #[arg(long, value_name = "START,STEP", value_parser = clock)]
     pub(crate) clock: Option<ClockArg>,
-    /// Say for each event why this rule fired or did not
-    #[arg(long, value_name = "RULE_ID", value_parser = clap::value_parser!(u32).range(0..=999_999))]
-    pub(crate) explain: Option<u32>,
+    /// Say for each event why this rule, or Sigma rule, fired or did not
+    #[arg(long, value_name = "RULE_ID")]
+    pub(crate) explain: Option<String>,
 }
 
 /// `logtest --format`.

@@ -20,7 +20,7 @@ pub(crate) enum RulesCommand {
         /// Check without the built-in rules beside them
         #[arg(long)]
         no_builtin: bool,
-        /// Write what came of it, with the components of stateful rules, as one JSON object
+        /// Write what came of it, with the components of stateful rules and the reach of Sigma rules, as one JSON object
         #[arg(long)]
         json: bool,
     },

@@ -3,7 +3,7 @@
 //! Enters: the JSON of one value. Leaves: its text, made by the parser and [`super::super::text`] as if the whole record
 //! had been parsed. Few values need it: numbers that are no small integers, lists, texts with escapes.
 
-use simd_json::{Buffers, Tape};
+use simd_json::{Buffers, Node, Tape};
 
 use super::super::text::{write_python, write_value};
 use crate::matcher::MAX_DEPTH;
@@ -24,15 +24,19 @@ impl Default for JsonTexts {
 impl JsonTexts {
     /// Appends the text of the value `json`, which was found valid: the one that rules see, or that of Python's `str`.
     pub(crate) fn write(&mut self, json: &[u8], python: bool, out: &mut String) {
+        self.with(json, |tape| match python {
+            true => write_python(tape, 0, out),
+            false => write_value(tape, 0, out),
+        });
+    }
+
+    /// Shows the tape of the value `json`, which was found valid.
+    pub(crate) fn with(&mut self, json: &[u8], then: impl FnOnce(&[Node<'_>])) {
         self.bytes.clear();
         self.bytes.extend_from_slice(json);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         if simd_json::fill_tape(&mut self.bytes, &mut self.buffers, &mut tape).is_ok() {
-            if python {
-                write_python(&tape.0, 0, out);
-            } else {
-                write_value(&tape.0, 0, out);
-            }
+            then(&tape.0);
         }
         self.tape = tape.reset();
     }

@@ -51,6 +51,11 @@ impl Leaf {
         }
     }
 
+    /// As Sigma fields have it; lists have their slots before.
+    fn raw(self) -> Found {
+        if self.kind == Kind::Scalar(Scalar::Null) { Found::Null } else { self.plain() }
+    }
+
     fn python(self) -> Found {
         match self.kind {
             Kind::Text { plain: true } | Kind::Scalar(Scalar::Integer) => self.plain(),
@@ -68,6 +73,11 @@ impl Leaf {
 #[allow(clippy::cast_possible_truncation)]
 fn bytes(start: usize, end: usize) -> Found {
     Found::Bytes { start: start as u32, end: end as u32 }
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn list(start: usize, end: usize, node: u16) -> Found {
+    Found::List { start: start as u32, end: end as u32, node }
 }
 
 impl<'a> Walk<'a> {
@@ -206,9 +216,13 @@ impl<'a> Walk<'a> {
     ) -> Option<usize> {
         let normalise = self.reading.normalise && !unwrapped;
         match self.text.byte(at) {
-            b'n' if self.reading.discard_null || normalise => Some(self.text.scalar(at)?.1),
+            b'n' if self.reading.discard_null || normalise => {
+                self.sigma(node, Found::Null);
+                Some(self.text.scalar(at)?.1)
+            }
             b'[' if normalise => {
                 let (end, count) = self.text.container(at, depth)?;
+                self.sigma_list(node, at, end);
                 if count == 1 {
                     self.value(self.text.after(at), node, None, depth + 1, true)?;
                 } else {
@@ -235,15 +249,21 @@ impl<'a> Walk<'a> {
                 let string = self.text.string(at)?;
                 (Kind::Text { plain: string.plain }, string.end + 1)
             }
-            b'{' if self.tree.has_children(node) => {
-                return if depth < MAX_DEPTH {
+            b'{' => {
+                self.sigma(node, Found::Object);
+                return if !self.tree.has_children(node) {
+                    Some(self.text.container(at, depth)?.0)
+                } else if depth < MAX_DEPTH {
                     self.object::<false>(at, node, depth + 1, unwrapped)
                 } else {
                     None
                 };
             }
-            b'{' => return Some(self.text.container(at, depth)?.0),
-            b'[' => (Kind::Array, self.text.container(at, depth)?.0),
+            b'[' => {
+                let (end, _) = self.text.container(at, depth)?;
+                self.sigma_list(node, at, end);
+                (Kind::Array, end)
+            }
             _ => {
                 let (scalar, next) = self.text.scalar(at)?;
                 (Kind::Scalar(scalar), next)
@@ -256,6 +276,7 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn leaf(&mut self, node: PathNode, key: Option<&[u8]>, leaf: Leaf) -> Option<()> {
         if !matches!(self.tree.wrap(node), Wrap::No) && self.wrapped(node, key, leaf) {
+            self.sigma(node, leaf.raw());
             return Some(());
         }
         self.fill(node, key, leaf)
@@ -276,18 +297,40 @@ impl<'a> Walk<'a> {
             }
         };
         if let Some(child) = self.tree.child(node, member) {
-            for (slot, _) in self.tree.slots(child) {
-                set(self.slots, *slot, found);
+            for (slot, derive) in self.tree.slots(child) {
+                if *derive != Derive::Sigma {
+                    set(self.slots, *slot, found);
+                }
             }
         }
         true
+    }
+
+    /// Fills the Sigma slots of a node; see [`super::super::extract`].
+    #[inline(always)]
+    fn sigma(&mut self, node: PathNode, found: Found) {
+        for (slot, derive) in self.tree.slots(node) {
+            if *derive == Derive::Sigma {
+                set(self.slots, *slot, found);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sigma_list(&mut self, node: PathNode, start: usize, end: usize) {
+        if let Some((number, slots)) = self.tree.sigma(node) {
+            let found = list(start, end, number);
+            slots.iter().for_each(|slot| set(self.slots, *slot, found));
+        }
     }
 
     #[inline(always)]
     fn fill(&mut self, node: PathNode, key: Option<&[u8]>, leaf: Leaf) -> Option<()> {
         let found = leaf.plain();
         for (slot, derive) in self.tree.slots(node) {
-            if matches!(derive, Derive::Plain) || self.derives(*derive, *slot, key, leaf)? {
+            if matches!(derive, Derive::Sigma) {
+                set(self.slots, *slot, leaf.raw());
+            } else if matches!(derive, Derive::Plain) || self.derives(*derive, *slot, key, leaf)? {
                 set(self.slots, *slot, found);
             }
         }
@@ -316,6 +359,7 @@ impl<'a> Walk<'a> {
             Derive::NotStatic(name) => !is_key(key, name),
             Derive::UserAlias => is_key(key, "user"),
             Derive::User => !is_key(key, "user") || self.dstuser_taken,
+            Derive::Sigma => false,
         })
     }
 }

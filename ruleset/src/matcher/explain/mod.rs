@@ -9,6 +9,7 @@ mod checks;
 mod event;
 mod history;
 mod paths;
+mod sigma;
 
 use rustc_hash::FxHashMap;
 use threatlockdown_event::Millis;
@@ -20,6 +21,7 @@ use event::Event;
 use history::History;
 
 pub use checks::{Checked, Holds};
+pub use sigma::{SigmaCheck, SigmaExplainer, SigmaExplanation};
 
 /// Why a rule fired on one event, or did not.
 #[derive(Debug, Clone, PartialEq, Eq)]

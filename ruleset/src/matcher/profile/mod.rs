@@ -12,6 +12,7 @@ use super::facts::Facts;
 use super::observe::Observer;
 use super::{Fault, Input, Scratch};
 use crate::ir::RuleIndex;
+use crate::ir::sigma::SigmaRuleIndex;
 use crate::program::{PredicateIndex, Program, SubjectIndex, SubjectPlace};
 
 pub use report::{FieldUse, Report, RuleCost, TestCost};
@@ -49,6 +50,8 @@ pub struct Profile {
     tests: Vec<Cost>,
     /// By subject: its literals, all in one pass.
     literals: Vec<Cost>,
+    /// By Sigma rule.
+    sigma: Vec<Cost>,
     /// How often each decoder was an event's.
     decoders: Vec<u64>,
     /// Slots that no event has filled yet.
@@ -83,6 +86,7 @@ impl Profile {
             results: vec![0; program.rules.len()],
             tests: vec![Cost::default(); program.predicates.len()],
             literals: vec![Cost::default(); subjects],
+            sigma: vec![Cost::default(); program.sigma.rules.len()],
             decoders: vec![0; program.decoders.len()],
             unseen: (0..u32::try_from(subjects).unwrap_or(u32::MAX)).filter(slot).collect(),
         }
@@ -183,6 +187,13 @@ impl Observer for Profile {
         self.literal_nanos += nanos;
         if let Some(cost) = self.literals.get_mut(subject as usize) {
             cost.add(true, nanos);
+        }
+    }
+
+    fn sigma(&mut self, rule: SigmaRuleIndex, holds: bool, since: Moment) {
+        let nanos = self.spent(since);
+        if let Some(cost) = self.sigma.get_mut(rule as usize) {
+            cost.add(holds, nanos);
         }
     }
 }

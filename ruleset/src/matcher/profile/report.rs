@@ -26,6 +26,9 @@ pub struct Report {
     pub rules_nanos: u64,
     /// Every rule.
     pub rules: Vec<RuleCost>,
+    /// What each Sigma rule cost: how often it came into question and was evaluated, and how often it matched; in the order
+    /// of the rules.
+    pub sigma: Vec<Cost>,
     /// Every test that was made; those for nothing but literals as one for each subject.
     pub tests: Vec<TestCost>,
     /// Fields that rules name and no event had.
@@ -88,6 +91,7 @@ impl Profile {
             decode_nanos: self.decode_nanos,
             rules_nanos: self.rules_nanos,
             rules: self.rules(program),
+            sigma: self.sigma.clone(),
             tests: self.tests(program, set),
             unseen: self.unseen(program),
             decoders,

@@ -111,6 +111,21 @@ impl Part {
         }
     }
 
+    /// A part of a Sigma pattern; the end is the end.
+    pub(crate) fn sigma(kind: OsMatchKind, literal: &[u8], cased: bool) -> Self {
+        Self {
+            kind,
+            folded: literal.to_ascii_lowercase(),
+            exact: cased.then(|| literal.into()),
+            line_feed: false,
+        }
+    }
+
+    /// Whether every text has it.
+    pub(crate) fn is_in_all(&self) -> bool {
+        self.folded.is_empty() && self.kind != OsMatchKind::Equals
+    }
+
     pub(crate) fn pcre2(part: Pcre2Literal, ignore_case: bool) -> Self {
         Self {
             kind: part.kind,

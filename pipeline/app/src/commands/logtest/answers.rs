@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 use threatlockdown_ruleset::matcher::Verdict;
+use threatlockdown_ruleset::program::SigmaRule;
 use threatlockdown_ruleset::write_json_string;
 
 use crate::telemetry::plain;
@@ -34,7 +35,27 @@ pub(super) fn json(verdict: &Verdict<'_>, out: &mut String) {
     header(verdict, out);
     out.push_str(",\"rule\":");
     rule(verdict, out);
+    sigma(verdict, out);
     out.push_str("}\n");
+}
+
+/// The Sigma rules that match, where there are any.
+fn sigma(verdict: &Verdict<'_>, out: &mut String) {
+    let mut first = true;
+    for (_, rule) in verdict.sigma_matches() {
+        out.push_str(if std::mem::take(&mut first) { ",\"sigma\":[" } else { "," });
+        let head = &rule.head;
+        out.push_str("{\"id\":");
+        write_json_string(&head.id, out);
+        out.push_str(",\"title\":");
+        write_json_string(&head.title, out);
+        let _ = write!(out, ",\"level\":{},\"groups\":", head.level.number());
+        list(&rule.groups, out);
+        let _ = write!(out, ",\"alert\":{}}}", head.alerts);
+    }
+    if !first {
+        out.push(']');
+    }
 }
 
 fn header(verdict: &Verdict<'_>, out: &mut String) {
@@ -152,7 +173,30 @@ pub(super) fn text(verdict: &Verdict<'_>, record: &[u8], out: &mut String) {
     } else {
         out.push_str("\n**Phase 3: No rule matched.\n");
     }
+    for (_, rule) in verdict.sigma_matches() {
+        sigma_text(rule, out);
+    }
     out.push('\n');
+}
+
+fn sigma_text(rule: &SigmaRule, out: &mut String) {
+    let list = |items: &[String]| plain(&format!("'[{}]'", items.join(", ")));
+    let SigmaRule { head, mitre, groups, .. } = rule;
+    out.push_str("\n**Sigma rule matched.\n");
+    let _ = writeln!(out, "\tid: '{}'\n\ttitle: '{}'", plain(&head.id), plain(&head.title));
+    let _ = writeln!(
+        out,
+        "\tlevel: '{}' ({})\n\tgroups: {}",
+        head.level.number(),
+        head.level.name(),
+        list(groups)
+    );
+    if !mitre.id.is_empty() {
+        let _ = writeln!(out, "\tmitre.id: {}\n\tmitre.tactic: {}", list(&mitre.id), list(&mitre.tactic));
+    }
+    if head.alerts {
+        out.push_str("**Alert to be generated.\n");
+    }
 }
 
 /// The event as text, cut where it is longer than a terminal can show.

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use serde_json::json;
-use threatlockdown_ruleset::matcher::explain::{Checked, Explanation, Holds, Stage};
+use threatlockdown_ruleset::matcher::explain::{
+    Checked, Explanation, Holds, SigmaCheck, SigmaExplanation, Stage,
+};
 
 use super::answers::shortened;
 use crate::cli::LogtestFormat;
@@ -17,6 +19,32 @@ pub(super) fn write(explanation: &Explanation, record: &[u8], format: LogtestFor
             let _ = writeln!(out, "{}", as_json(explanation));
         }
     }
+}
+
+/// Appends the answer for a Sigma rule.
+pub(super) fn write_sigma(
+    explanation: &SigmaExplanation,
+    record: &[u8],
+    format: LogtestFormat,
+    out: &mut String,
+) {
+    let SigmaExplanation { id, title, level, fired, checks, reason } = explanation;
+    if format == LogtestFormat::Json {
+        let check = |check: &SigmaCheck| json!({"depth": check.depth, "what": check.what, "saw": check.saw, "holds": check.holds});
+        let checks: Vec<_> = checks.iter().map(check).collect();
+        let object = json!({"rule": id, "title": title, "level": level, "fired": fired, "checks": checks, "reason": reason});
+        let _ = writeln!(out, "{object}");
+        return;
+    }
+    let _ = writeln!(out, "event: {}", plain(&shortened(record)));
+    let _ = writeln!(out, "Sigma rule {}, level {level}: {}", plain(id), plain(title));
+    for check in checks {
+        let indent = "  ".repeat(check.depth + 1);
+        let saw = check.saw.as_ref().map(|saw| format!(" – the event has {saw}")).unwrap_or_default();
+        let mark = mark(if check.holds { Holds::Yes } else { Holds::No });
+        let _ = writeln!(out, "{indent}{mark} {}", plain(&format!("{}{saw}", check.what)));
+    }
+    let _ = writeln!(out, "{}: {}\n", if *fired { "fired" } else { "did not fire" }, plain(reason));
 }
 
 /// Values of an event are shown on a terminal: they must not write lines of their own there.

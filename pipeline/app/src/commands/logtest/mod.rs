@@ -16,8 +16,9 @@ use anyhow::{Context as _, bail};
 use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
 use threatlockdown_event::{Context, Millis};
 use threatlockdown_ruleset::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
+use threatlockdown_ruleset::decode::mapping;
 use threatlockdown_ruleset::ir::RuleSet;
-use threatlockdown_ruleset::matcher::explain::Explainer;
+use threatlockdown_ruleset::matcher::explain::{Explainer, SigmaExplainer};
 use threatlockdown_ruleset::matcher::{BindingIndex, Input, Scratch};
 use threatlockdown_ruleset::program::Program;
 
@@ -31,7 +32,7 @@ const TEXT_SOURCE: &str = "syslog";
 
 pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
     let (program, set) = rule_set::program_and_set((&args.rules).into())?;
-    let explainer = args.explain.map(|rule| explainer(&set, rule)).transpose()?;
+    let explainer = args.explain.as_deref().map(|rule| explainer(&set, rule)).transpose()?;
     let source = args.source.clone().or_else(|| args.rules.home.is_some().then(|| TEXT_SOURCE.to_owned()));
     let mut bench = Bench::new(program, source, args.format, args.clock);
     bench.explainer = explainer;
@@ -57,9 +58,19 @@ pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
 /// Answers that may wait for the next line.
 const FLUSH_BYTES: usize = 1 << 20;
 
-fn explainer(set: &RuleSet, rule: u32) -> anyhow::Result<Explainer<'_>> {
-    match Explainer::new(set, rule) {
-        Some(explainer) => Ok(explainer),
+/// Of a rule of either language.
+enum AnyExplainer<'s> {
+    Numbered(Explainer<'s>),
+    Sigma(SigmaExplainer),
+}
+
+fn explainer<'s>(set: &'s RuleSet, rule: &str) -> anyhow::Result<AnyExplainer<'s>> {
+    let numbered = rule.parse().ok().and_then(|number| Explainer::new(set, number));
+    if let Some(explainer) = numbered {
+        return Ok(AnyExplainer::Numbered(explainer));
+    }
+    match SigmaExplainer::new(set, &mapping::builtin()?, rule) {
+        Some(explainer) => Ok(AnyExplainer::Sigma(explainer)),
         None => bail!("rule {rule} is not loaded: `threatlockdown rules list` shows those that are"),
     }
 }
@@ -80,7 +91,7 @@ struct Bench<'s> {
     /// Answers given.
     answered: i64,
     known: Vec<Known>,
-    explainer: Option<Explainer<'s>>,
+    explainer: Option<AnyExplainer<'s>>,
 }
 
 impl Bench<'_> {
@@ -107,8 +118,11 @@ impl Bench<'_> {
         let input = Input { binding: *binding, record, context, received };
         let (format, explainer) = (self.format, &mut self.explainer);
         let judged = self.program.examine(&mut self.scratch, &input, |verdict| match (explainer, format) {
-            (Some(explainer), _) => {
+            (Some(AnyExplainer::Numbered(explainer)), _) => {
                 explain::write(&explainer.explain(verdict, received), record, format, out);
+            }
+            (Some(AnyExplainer::Sigma(explainer)), _) => {
+                explain::write_sigma(&explainer.explain(verdict), record, format, out);
             }
             (None, LogtestFormat::Text) => answers::text(verdict, record, out),
             (None, LogtestFormat::Json) => answers::json(verdict, out),

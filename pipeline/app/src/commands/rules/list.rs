@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 use threatlockdown_ruleset::ir::RuleTree;
-use threatlockdown_ruleset::program::Rule;
+use threatlockdown_ruleset::program::{Rule, SigmaRule};
 
 use crate::cli::ListArgs;
 use crate::commands::rule_set;
@@ -27,6 +27,17 @@ pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
                 text.push_str(&object(rule, &parents).to_string());
             } else {
                 text.push_str(&line(rule));
+            }
+            text.push('\n');
+        }
+    }
+    for (index, rule) in (0..).zip(program.sigma().rules()) {
+        if wanted.takes_sigma(rule) {
+            if args.json {
+                let sources: Vec<&str> = program.sources_of(index).collect();
+                text.push_str(&sigma_object(rule, &sources).to_string());
+            } else {
+                text.push_str(&sigma_line(rule));
             }
             text.push('\n');
         }
@@ -62,6 +73,58 @@ impl<'a> Wanted<'a> {
             && self.file.as_ref().is_none_or(|wanted| file().contains(wanted))
             && self.search.as_ref().is_none_or(|wanted| finds(rule, wanted))
     }
+}
+
+impl Wanted<'_> {
+    fn takes_sigma(&self, rule: &SigmaRule) -> bool {
+        let file = || rule.head.place.file.to_lowercase();
+        rule.head.level.number() >= self.level
+            && self.group.is_none_or(|group| rule.groups.iter().any(|name| name == group))
+            && self.file.as_ref().is_none_or(|wanted| file().contains(wanted))
+            && self.search.as_ref().is_none_or(|wanted| finds_sigma(rule, wanted))
+    }
+}
+
+fn finds_sigma(rule: &SigmaRule, wanted: &str) -> bool {
+    let has = |text: &str| text.to_lowercase().contains(wanted);
+    let SigmaRule { head, mitre, groups, .. } = rule;
+    let lists = [&mitre.id, &mitre.technique, &mitre.tactic, &head.tags];
+    has(&head.id)
+        || has(&head.title)
+        || has(&groups.join(","))
+        || has(&head.place.file)
+        || lists.into_iter().flatten().any(|text| has(text))
+}
+
+fn sigma_line(rule: &SigmaRule) -> String {
+    let SigmaRule { head, groups, .. } = rule;
+    let (id, level, place) = (&head.id, head.level.number(), &head.place);
+    let title = head.title.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{id}  {level:>2}  {}  {title}  ({}:{})", groups.join(","), place.file, place.line)
+}
+
+fn sigma_object(rule: &SigmaRule, sources: &[&str]) -> Value {
+    let SigmaRule { head, mitre, groups, logsource, .. } = rule;
+    json!({
+        "id": head.id,
+        "level": head.level.number(),
+        "description": head.title,
+        "groups": groups,
+        "mitre": {"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique},
+        "file": head.place.file,
+        "line": head.place.line,
+        "builtin": head.builtin,
+        "sigma": {
+            "level": head.level.name(),
+            "status": head.status,
+            "tags": head.tags,
+            "logsource": {
+                "product": logsource.product, "service": logsource.service, "category": logsource.category,
+            },
+            "sources": sources,
+            "alerts": head.alerts,
+        },
+    })
 }
 
 fn finds(rule: &Rule, wanted: &str) -> bool {

@@ -5,6 +5,7 @@ mod compile;
 mod components;
 mod list;
 mod profile;
+mod sigma;
 mod test;
 
 use std::process::ExitCode;

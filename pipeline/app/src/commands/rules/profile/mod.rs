@@ -11,9 +11,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
-use threatlockdown_ruleset::matcher::profile::{Profile, Report, RuleCost};
+use threatlockdown_ruleset::matcher::profile::{Cost, Profile, Report, RuleCost};
 use threatlockdown_ruleset::matcher::{Input, Scratch};
-use threatlockdown_ruleset::program::{Program, Rule};
+use threatlockdown_ruleset::program::{Program, Rule, SigmaRule};
 use threatlockdown_topics::raw::Consumer;
 use threatlockdown_topics::raw_topic;
 
@@ -97,6 +97,14 @@ struct Sorted<'a> {
 impl<'a> Shown<'a> {
     fn rule(&self, cost: &RuleCost) -> Option<&'a Rule> {
         self.program.rules().get(cost.index)
+    }
+
+    /// The Sigma rules that came into question, most time first.
+    fn sigma(&self) -> Vec<(&'a SigmaRule, &'a Cost)> {
+        let costs = self.program.sigma().rules().iter().zip(&self.report.sigma);
+        let mut tried: Vec<_> = costs.filter(|(_, cost)| cost.tried > 0).collect();
+        tried.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.nanos));
+        tried
     }
 
     fn sorted(&self) -> Sorted<'a> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use threatlockdown_ruleset::matcher::profile::{Cost, RuleCost};
+use threatlockdown_ruleset::program::SigmaRule;
 
 use super::Shown;
 
@@ -31,6 +32,14 @@ pub(super) fn object(shown: &Shown<'_>) -> Value {
         object
     };
     let field = |field: &threatlockdown_ruleset::matcher::profile::FieldUse| json!({"field": field.field, "rules": field.rules});
+    let sigma = |(rule, cost): &(&SigmaRule, &Cost)| {
+        let mut object = figures(shown, cost);
+        object["id"] = rule.head.id.as_str().into();
+        object["level"] = rule.head.level.number().into();
+        object["file"] = (*rule.head.place.file).into();
+        object["line"] = rule.head.place.line.into();
+        object
+    };
     json!({
         "ruleset": shown.program.version(),
         "events": report.events,
@@ -46,6 +55,7 @@ pub(super) fn object(shown: &Shown<'_>) -> Value {
             "ruled_out": ids(&sorted.ruled_out),
             "unreached": ids(&sorted.unreached),
         },
+        "sigma": shown.sigma().iter().map(sigma).collect::<Vec<_>>(),
         "tests": tests.iter().map(test).collect::<Vec<_>>(),
         "unseen_fields": report.unseen.iter().map(field).collect::<Vec<_>>(),
         "decoders": report.decoders,

@@ -16,6 +16,7 @@ pub(super) fn text(shown: &Shown<'_>, top: usize) -> String {
     let sorted = shown.sorted();
     let results = format!("Rules by time: {} tried", sorted.by_time.len());
     rules(&mut out, shown, &results, &sorted.by_time, top);
+    sigma(&mut out, shown, top);
     tests(&mut out, shown, top);
     let results = format!("Rules that were results: {}", sorted.results.len());
     rules(&mut out, shown, &results, &sorted.results, top);
@@ -76,6 +77,34 @@ fn rules(out: &mut String, shown: &Shown<'_>, heading: &str, list: &[&RuleCost],
             out,
             "  {share:>7.2}  {id:>6}  {level:>2}  {tried:>10}  {held:>10}  {results:>9}  {short}"
         );
+    }
+    rest(out, list.len(), top);
+}
+
+/// The Sigma rules that came into question.
+fn sigma(out: &mut String, shown: &Shown<'_>, top: usize) {
+    let all = shown.program.sigma().rules();
+    if all.is_empty() {
+        return;
+    }
+    let list = shown.sigma();
+    let matched = list.iter().filter(|(_, cost)| cost.held > 0).count();
+    let _ = writeln!(
+        out,
+        "\nSigma rules by time: {} of {} came into question, {matched} matched",
+        list.len(),
+        all.len()
+    );
+    if list.is_empty() {
+        return;
+    }
+    let (time, tried) = ("time %", "tried");
+    let _ = writeln!(out, "  {time:>7}  {tried:>10}  {:>10}  {:>2}  rule", "matched", "lv");
+    for (rule, cost) in list.iter().take(top) {
+        let title: String = rule.head.title.chars().take(60).collect();
+        let (share, level) = (100.0 * shown.share(cost.nanos), rule.head.level.number());
+        let (tried, held, id) = (cost.tried, cost.held, &rule.head.id);
+        let _ = writeln!(out, "  {share:>7.2}  {tried:>10}  {held:>10}  {level:>2}  {id}  {title}");
     }
     rest(out, list.len(), top);
 }

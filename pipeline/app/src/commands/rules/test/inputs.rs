@@ -42,8 +42,10 @@ impl Inputs {
 
     /// The tests beside the files of the rules that are loaded.
     pub(super) fn beside(&mut self, program: &Program) {
-        let files: BTreeSet<&Arc<str>> =
-            program.rules().iter().filter(|rule| !rule.builtin).map(|rule| &rule.place.file).collect();
+        let own = program.rules().iter().filter(|rule| !rule.builtin).map(|rule| &rule.place.file);
+        let sigma = program.sigma().rules().iter().map(|rule| &rule.head);
+        let sigma = sigma.filter(|head| !head.builtin).map(|head| &head.place.file);
+        let files: BTreeSet<&Arc<str>> = own.chain(sigma).collect();
         let builtin: BTreeSet<String> = program
             .rules()
             .iter()

@@ -77,6 +77,9 @@ impl Candidate {
                 texts.decoders.iter().for_each(|file| add("decoders", &file.path, &file.text));
                 texts.rules.iter().for_each(|file| add("rules", &file.path, &file.text));
                 texts.lists.iter().for_each(|list| add("list", &list.name, &list.text));
+                texts.sigma.iter().for_each(|file| add("sigma", &file.path, &file.text));
+                let values = texts.placeholders.iter();
+                values.for_each(|(name, values)| add("placeholder", name, values.join("\n").as_bytes()));
             }
         }
         for fault in &self.material.diagnostics {
@@ -119,8 +122,10 @@ impl Candidate {
 
 /// Where tests of the user's rule files are, if there are any.
 fn beside(texts: &Texts) -> BTreeSet<PathBuf> {
-    let own = texts.rules.iter().filter(|file| file.origin != Origin::Builtin);
-    own.map(|file| Path::new(&*file.path).with_extension("tests.yaml")).collect()
+    let rules = texts.rules.iter().map(|file| (&file.path, file.origin));
+    let files = rules.chain(texts.sigma.iter().map(|file| (&file.path, file.origin)));
+    let own = files.filter(|(_, origin)| *origin != Origin::Builtin);
+    own.map(|(path, _)| Path::new(&**path).with_extension("tests.yaml")).collect()
 }
 
 fn parse(path: &Path, text: &Result<Vec<u8>, String>) -> Result<Vec<Test>, Vec<String>> {
@@ -132,7 +137,6 @@ fn parse(path: &Path, text: &Result<Vec<u8>, String>) -> Result<Vec<Test>, Vec<S
 }
 
 /// Whether it is a test of one of these rules: its id begins with the rule's.
-fn is_of(test: &Test, rules: &BTreeSet<u32>) -> bool {
-    let rule = test.id.split(' ').next().and_then(|id| id.parse().ok());
-    rule.is_some_and(|rule| rules.contains(&rule))
+fn is_of(test: &Test, rules: &BTreeSet<String>) -> bool {
+    test.id.split(' ').next().is_some_and(|rule| rules.contains(&rule.to_lowercase()))
 }

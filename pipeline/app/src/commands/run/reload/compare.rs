@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use threatlockdown_event::identity::hash;
+use threatlockdown_ruleset::ir::sigma::{SigmaCorrelation, SigmaHead, SigmaRule};
 use threatlockdown_ruleset::ir::{Place, Rule, RuleSet};
 
 use super::candidate::Candidate;
@@ -19,7 +20,8 @@ pub(super) struct Known {
     pub(super) digest: [u8; 16],
     /// Files with tests.
     pub(super) tests: BTreeMap<PathBuf, [u8; 16]>,
-    rules: BTreeMap<u32, [u8; 16]>,
+    /// By id in lower case, of either language.
+    rules: BTreeMap<String, [u8; 16]>,
 }
 
 /// How many rules differ between two sets.
@@ -52,29 +54,48 @@ impl Known {
         }
         for (rule, parents) in set.tree.rules.iter().zip(parents) {
             let said = content(rule, &parents);
-            self.rules.entry(rule.id).and_modify(|known| *known = hash(&[&*known, &said])).or_insert(said);
+            self.add(rule.id.to_string(), said);
+        }
+        for rule in &set.sigma.rules {
+            let head = SigmaHead { place: nowhere(), ..rule.head.clone() };
+            let id = rule.head.id.to_lowercase();
+            let rule = SigmaRule { head, ..rule.clone() };
+            self.add(id, hash(&[format!("{rule:?}").as_bytes()]));
+        }
+        for correlation in &set.sigma.correlations {
+            let head = SigmaHead { place: nowhere(), ..correlation.head.clone() };
+            let id = correlation.head.id.to_lowercase();
+            let correlation = SigmaCorrelation { head, ..correlation.clone() };
+            self.add(id, hash(&[format!("{correlation:?}").as_bytes()]));
         }
         self
     }
 
+    fn add(&mut self, id: String, said: [u8; 16]) {
+        self.rules.entry(id).and_modify(|known| *known = hash(&[&*known, &said])).or_insert(said);
+    }
+
     /// The rules that are not in `before` or say something else there.
-    pub(super) fn news(&self, before: &Self) -> BTreeSet<u32> {
-        let is_new = |(id, said): &(&u32, &[u8; 16])| before.rules.get(*id) != Some(said);
-        self.rules.iter().filter(is_new).map(|(id, _)| *id).collect()
+    pub(super) fn news(&self, before: &Self) -> BTreeSet<String> {
+        let is_new = |(id, said): &(&String, &[u8; 16])| before.rules.get(*id) != Some(said);
+        self.rules.iter().filter(is_new).map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn change_from(&self, before: &Self) -> Change {
         let news = self.news(before);
-        let added = news.iter().filter(|id| !before.rules.contains_key(id)).count();
-        let removed = before.rules.keys().filter(|id| !self.rules.contains_key(id)).count();
+        let added = news.iter().filter(|id| !before.rules.contains_key(*id)).count();
+        let removed = before.rules.keys().filter(|id| !self.rules.contains_key(*id)).count();
         Change { added, changed: news.len() - added, removed }
     }
 }
 
+fn nowhere() -> Place {
+    Place { file: Arc::from(""), line: 0, column: 0 }
+}
+
 /// What a rule says, wherever it stands.
 fn content(rule: &Rule, parents: &BTreeSet<u32>) -> [u8; 16] {
-    let nowhere = Place { file: Arc::from(""), line: 0, column: 0 };
-    let rule = Rule { place: nowhere, ..rule.clone() };
+    let rule = Rule { place: nowhere(), ..rule.clone() };
     hash(&[format!("{rule:?} {parents:?}").as_bytes()])
 }
 
@@ -111,7 +132,7 @@ mod tests {
         assert_eq!(change(&known(&group(&[second.clone(), rule(100_302, 80200, "c")]))), (1, 0, 1));
         let edited = known(&group(&[rule(100_300, 80200, "A"), second]));
         assert_eq!(change(&edited), (0, 1, 0));
-        assert_eq!(edited.news(&before), BTreeSet::from([100_300]));
+        assert_eq!(edited.news(&before), BTreeSet::from(["100300".to_owned()]));
         // Below another rule it sees other events.
         assert_eq!(change(&known(&group(&[first, rule(100_301, 100_300, "b")]))), (0, 1, 0));
     }

@@ -9,6 +9,12 @@ use std::sync::Arc;
 use saphyr::{LoadableYamlNode, Yaml};
 use thiserror::Error;
 
+mod reader;
+mod sigma;
+
+use reader::Reader;
+pub use sigma::{RecordKind, SigmaMapping, Wording};
+
 /// A mapping that cannot be used.
 #[derive(Debug, Error)]
 pub enum MappingError {
@@ -130,25 +136,31 @@ pub struct Mapping {
     pub region: Option<String>,
     /// See [`EnvelopeForm`].
     pub envelope_form: Option<EnvelopeForm>,
+    /// See [`SigmaMapping`].
+    pub sigma: SigmaMapping,
 }
 
 const BUILTIN: &[(&str, &str)] = &[
-    ("aws.cloudtrail.yaml", include_str!("../../mappings/aws.cloudtrail.yaml")),
-    ("aws.eventbridge.yaml", include_str!("../../mappings/aws.eventbridge.yaml")),
-    ("aws.guardduty.yaml", include_str!("../../mappings/aws.guardduty.yaml")),
-    ("aws.subscriber.yaml", include_str!("../../mappings/aws.subscriber.yaml")),
-    ("azure.activity.yaml", include_str!("../../mappings/azure.activity.yaml")),
-    ("azure.graph.yaml", include_str!("../../mappings/azure.graph.yaml")),
-    ("azure.log_analytics.yaml", include_str!("../../mappings/azure.log_analytics.yaml")),
-    ("azure.storage.yaml", include_str!("../../mappings/azure.storage.yaml")),
-    ("docker.yaml", include_str!("../../mappings/docker.yaml")),
-    ("gcp.pubsub.yaml", include_str!("../../mappings/gcp.pubsub.yaml")),
-    ("github.yaml", include_str!("../../mappings/github.yaml")),
-    ("json.yaml", include_str!("../../mappings/json.yaml")),
-    ("k8s.audit.yaml", include_str!("../../mappings/k8s.audit.yaml")),
-    ("ms_graph.yaml", include_str!("../../mappings/ms_graph.yaml")),
-    ("office365.yaml", include_str!("../../mappings/office365.yaml")),
-    ("syslog.yaml", include_str!("../../mappings/syslog.yaml")),
+    ("aws.cloudtrail.yaml", include_str!("../../../mappings/aws.cloudtrail.yaml")),
+    ("aws.eventbridge.yaml", include_str!("../../../mappings/aws.eventbridge.yaml")),
+    ("aws.guardduty.yaml", include_str!("../../../mappings/aws.guardduty.yaml")),
+    ("aws.subscriber.yaml", include_str!("../../../mappings/aws.subscriber.yaml")),
+    ("azure.activity.yaml", include_str!("../../../mappings/azure.activity.yaml")),
+    ("azure.graph.yaml", include_str!("../../../mappings/azure.graph.yaml")),
+    ("azure.log_analytics.yaml", include_str!("../../../mappings/azure.log_analytics.yaml")),
+    ("azure.storage.yaml", include_str!("../../../mappings/azure.storage.yaml")),
+    ("bitbucket.yaml", include_str!("../../../mappings/bitbucket.yaml")),
+    ("cisco.duo.yaml", include_str!("../../../mappings/cisco.duo.yaml")),
+    ("docker.yaml", include_str!("../../../mappings/docker.yaml")),
+    ("gcp.pubsub.yaml", include_str!("../../../mappings/gcp.pubsub.yaml")),
+    ("github.yaml", include_str!("../../../mappings/github.yaml")),
+    ("json.yaml", include_str!("../../../mappings/json.yaml")),
+    ("k8s.audit.yaml", include_str!("../../../mappings/k8s.audit.yaml")),
+    ("ms_graph.yaml", include_str!("../../../mappings/ms_graph.yaml")),
+    ("office365.yaml", include_str!("../../../mappings/office365.yaml")),
+    ("okta.yaml", include_str!("../../../mappings/okta.yaml")),
+    ("onelogin.yaml", include_str!("../../../mappings/onelogin.yaml")),
+    ("syslog.yaml", include_str!("../../../mappings/syslog.yaml")),
 ];
 
 /// The mappings that ship with the product.
@@ -208,105 +220,8 @@ impl Mapping {
             provider: reader.nested("cloud", "provider")?,
             region: reader.nested("cloud", "region")?,
             envelope_form: reader.envelope_form()?,
+            sigma: SigmaMapping::read(&reader)?,
         })
-    }
-}
-
-struct Reader<'a> {
-    file: &'a str,
-    document: &'a Yaml<'a>,
-}
-
-impl Reader<'_> {
-    fn fault(&self, key: &'static str, expected: &'static str) -> MappingError {
-        MappingError::Key { file: self.file.to_owned(), key, expected }
-    }
-
-    fn text(&self, key: &'static str) -> Result<Option<String>, MappingError> {
-        match self.document.as_mapping_get(key) {
-            None => Ok(None),
-            Some(value) if value.is_null() => Ok(None),
-            Some(value) => {
-                value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| self.fault(key, "a text"))
-            }
-        }
-    }
-
-    fn nested(&self, key: &'static str, inner: &str) -> Result<Option<String>, MappingError> {
-        let Some(value) = self.document.as_mapping_get(key).and_then(|value| value.as_mapping_get(inner))
-        else {
-            return Ok(None);
-        };
-        value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| self.fault(key, "a mapping of texts"))
-    }
-
-    fn list(&self, key: &'static str) -> Result<Vec<String>, MappingError> {
-        let Some(value) = self.document.as_mapping_get(key) else { return Ok(Vec::new()) };
-        let items = value.as_vec().ok_or_else(|| self.fault(key, "a list"))?;
-        items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| self.fault(key, "a list of texts")))
-            .collect()
-    }
-
-    fn one_or_more(&self, key: &'static str) -> Result<Vec<String>, MappingError> {
-        match self.document.as_mapping_get(key) {
-            Some(value) if value.as_vec().is_some() => self.list(key),
-            _ => Ok(self.text(key)?.into_iter().collect()),
-        }
-    }
-
-    fn flag(&self, key: &'static str) -> Result<bool, MappingError> {
-        let Some(value) = self.document.as_mapping_get(key) else { return Ok(false) };
-        value.as_bool().ok_or_else(|| self.fault(key, "`true` or `false`"))
-    }
-
-    fn normalise(&self, name: &str) -> Result<Normalise, MappingError> {
-        let known = Normalise::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
-        known.ok_or_else(|| {
-            self.fault("normalise", "`none`, `aws_bucket`, `aws_event`, `aws_subscriber` or `azure_graph`")
-        })
-    }
-
-    fn wrapper(&self) -> Result<Option<Wrapper>, MappingError> {
-        let key = "wrapper";
-        let (member, service, identity) =
-            (self.nested(key, "member")?, self.nested(key, "service")?, self.nested(key, "identity")?);
-        let identifies = match identity.as_deref() {
-            None | Some("record") => false,
-            Some("wrapper") => true,
-            Some(_) => {
-                return Err(self.fault(key, "a mapping with `identity: record` or `identity: wrapper`"));
-            }
-        };
-        match member {
-            Some(member) => Ok(Some(Wrapper { member, service, identifies })),
-            None if self.document.as_mapping_get(key).is_none() => Ok(None),
-            None => Err(self.fault(key, "a mapping with `member`")),
-        }
-    }
-
-    fn pairs(&self, key: &'static str) -> Result<Vec<(String, String)>, MappingError> {
-        let Some(value) = self.document.as_mapping_get(key) else { return Ok(Vec::new()) };
-        let entries = value.as_mapping().ok_or_else(|| self.fault(key, "a mapping"))?;
-        entries
-            .iter()
-            .map(|(name, value)| match (name.as_str(), value.as_str()) {
-                (Some(name), Some(value)) => Ok((name.to_owned(), value.to_owned())),
-                _ => Err(self.fault(key, "a mapping of texts")),
-            })
-            .collect()
-    }
-
-    fn envelope_form(&self) -> Result<Option<EnvelopeForm>, MappingError> {
-        let key = "envelope_form";
-        let (member, value, below) =
-            (self.nested(key, "member")?, self.nested(key, "value")?, self.nested(key, "below")?);
-        match (member, value, below) {
-            (None, None, None) => Ok(None),
-            (Some(member), Some(value), Some(below)) => Ok(Some(EnvelopeForm { member, value, below })),
-            _ => Err(self.fault(key, "a mapping with `member`, `value` and `below`")),
-        }
     }
 }
 
