@@ -16,6 +16,7 @@ mod active;
 pub mod alert;
 pub mod committer;
 pub mod correlator;
+mod gate;
 pub mod metrics;
 pub mod outcome;
 pub mod worker;

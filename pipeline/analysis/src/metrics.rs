@@ -2,12 +2,15 @@
 //!
 //! Enters: counts per batch, never per event. Leaves: metrics on the registry that the application passes in.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use threatlockdown_event::Reason;
+use threatlockdown_event::{Millis, Reason};
 
 /// The log source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,6 +33,13 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// A suppression.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SuppressionLabel {
+    /// Its id.
+    pub suppression: String,
+}
+
 /// Handles of the stage's metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -41,6 +51,12 @@ pub struct Metrics {
     pub alerts: Family<LevelLabel, Counter>,
     /// Alerts that were known already: an event read twice.
     pub repeated: Counter,
+    /// Alerts that were not written because of a suppression.
+    pub suppressed: Family<SuppressionLabel, Counter>,
+    /// When the event of the last of them happened, in seconds since 1970.
+    pub suppressed_last: Family<SuppressionLabel, Gauge>,
+    /// Runs of throttles that were forgotten before they were over.
+    pub throttle_evictions: Counter,
     /// Candidates committed.
     pub candidates: Counter,
     /// Candidates that came after their time, and were counted in the order of the log.
@@ -68,6 +84,21 @@ impl Metrics {
             "alerts_repeated",
             "alerts of events that were read twice",
             metrics.repeated.clone(),
+        );
+        registry.register(
+            "suppressed",
+            "alerts that were not written because of a suppression",
+            metrics.suppressed.clone(),
+        );
+        registry.register(
+            "suppressed_last_event_timestamp_seconds",
+            "when the event of the last alert of a suppression happened",
+            metrics.suppressed_last.clone(),
+        );
+        registry.register(
+            "throttle_evictions",
+            "counts of throttles that were forgotten early for want of room",
+            metrics.throttle_evictions.clone(),
         );
         registry.register(
             "candidates",
@@ -118,6 +149,15 @@ impl Metrics {
         }
     }
 
+    /// So many alerts were not written, of which the youngest event happened then.
+    pub(crate) fn suppress(&self, suppression: &str, count: u64, last: Millis) {
+        let label = SuppressionLabel { suppression: suppression.to_owned() };
+        self.suppressed.get_or_create(&label).inc_by(count);
+        let seconds = last.0.div_euclid(1000);
+        let gauge = self.suppressed_last.get_or_create(&label);
+        gauge.inner().fetch_max(seconds, Ordering::Relaxed);
+    }
+
     /// For commands that export nothing.
     #[must_use]
     pub fn unregistered() -> Self {
@@ -126,6 +166,9 @@ impl Metrics {
             bytes: Family::default(),
             alerts: Family::default(),
             repeated: Counter::default(),
+            suppressed: Family::default(),
+            suppressed_last: Family::default(),
+            throttle_evictions: Counter::default(),
             candidates: Counter::default(),
             late_candidates: Counter::default(),
             judged_candidates: Counter::default(),

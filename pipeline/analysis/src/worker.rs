@@ -11,15 +11,17 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use threatlockdown_event::{DeadLetter, Millis, Reason, Record, Unit};
+use threatlockdown_event::{Alert, DeadLetter, Millis, Reason, Record, Unit};
 use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
 use threatlockdown_ruleset::program::{BindingIndex, Program, Rule};
+use threatlockdown_ruleset::suppress::Ask;
 use threatlockdown_topics::raw::{Consumer, Delivered};
-use threatlockdown_topics::{Candidate, Lane, Marker};
+use threatlockdown_topics::{Candidate, Held, Lane, Marker};
 
 use crate::active::ActiveProgram;
 use crate::alert::{AlertWriter, Described, Raw};
+use crate::gate::{Gate, Passage};
 use crate::metrics::{Metrics, ReasonLabel, SourceLabel};
 use crate::outcome::Outcome;
 
@@ -94,7 +96,9 @@ pub struct Worker {
     program: Arc<Program>,
     scratch: Scratch,
     writer: AlertWriter,
+    gate: Gate,
     memory: Arc<Memory>,
+    host: Arc<str>,
     min_level: u8,
     composites: Composites,
     lateness: Arc<HashMap<String, Duration>>,
@@ -110,6 +114,8 @@ impl Worker {
             program: Arc::clone(program),
             scratch: Scratch::sharing(program, Arc::clone(&options.memory)),
             writer: AlertWriter::new(program, &options.host),
+            gate: Gate::new(program, &options.host, metrics),
+            host: Arc::clone(&options.host),
             memory: Arc::clone(&options.memory),
             min_level: options.min_level.max(1),
             composites: options.composites,
@@ -123,6 +129,7 @@ impl Worker {
     pub fn adopt(&mut self, program: &Arc<Program>) {
         self.scratch = Scratch::sharing(program, Arc::clone(&self.memory));
         self.writer = self.writer.adopt(program);
+        self.gate = Gate::new(program, &self.host, &self.metrics);
         self.version = program.version().into();
         self.program = Arc::clone(program);
     }
@@ -140,16 +147,18 @@ impl Worker {
             ..Outcome::empty(Arc::clone(&unit.stream), unit.sequence)
         };
         let mut clock = Clock::default();
+        let counts = !self.program.components().is_empty() || self.program.suppressions().count();
         let binding = self.program.binding(&unit.context.source);
         let count = unit.records.len();
         for (index, record) in unit.records.iter().enumerate() {
-            clock.wanted = index + 1 == count && !self.program.components().is_empty();
+            clock.wanted = index + 1 == count && counts;
             self.judge(&unit, record, binding, &mut clock, &mut outcome);
         }
         outcome.markers.extend(clock.newest.map(|newest| self.progress(&unit, newest)));
         let label = SourceLabel { source: unit.context.source.to_string() };
         self.metrics.events.get_or_create(&label).inc_by(outcome.events);
         self.metrics.bytes.get_or_create(&label).inc_by(outcome.bytes);
+        self.gate.count(&self.program);
         outcome
     }
 
@@ -176,7 +185,8 @@ impl Worker {
         let (writer, min_level) = (&mut self.writer, self.min_level);
         let (composites, version) = (self.composites, &self.version);
         let alerts = &mut outcome.alerts;
-        let result = self.program.evaluate_apart(&mut self.scratch, &input, |verdict, apart| {
+        let (program, gate) = (&*self.program, &mut self.gate);
+        let result = program.evaluate_apart(&mut self.scratch, &input, |verdict, apart| {
             if clock.wanted {
                 clock.newest = clock.newest.max(Some(verdict.time()));
             }
@@ -188,23 +198,37 @@ impl Worker {
             }
             let described = Described::new(verdict, &raw);
             let at_once = apart.as_ref().is_none_or(|apart| composites == Composites::Add && !apart.awaited);
-            let alert = if of_rule && at_once { writer.write(verdict, &described, &raw) } else { None };
-            let alerted = alert.as_ref().map(|alert| alert.id);
-            alerts.extend(alert);
-            alerts.extend(sigma.filter_map(|rule| writer.write_sigma(rule, verdict, &described, &raw)));
-            let apart = apart?;
-            clock.newest = clock.newest.max(Some(apart.time));
+            let is_decided = of_rule && at_once;
+            let alerted = is_decided.then(|| described.alert(verdict));
+            let mut held = Vec::new();
+            if is_decided {
+                let passage = gate.rule(program, verdict);
+                pass(passage, || writer.write(verdict, &described, &raw), alerts, &mut held);
+            }
+            for rule in sigma {
+                let passage = gate.sigma(program, verdict, rule);
+                pass(passage, || writer.write_sigma(rule, verdict, &described, &raw), alerts, &mut held);
+            }
+            if apart.is_none() && held.is_empty() {
+                return None;
+            }
+            let time = apart.as_ref().map_or_else(|| verdict.time(), |apart| apart.time);
+            clock.newest = clock.newest.max(Some(time));
+            let (component, key) = apart
+                .map_or((Candidate::NO_COMPONENT, Vec::new()), |apart| (apart.component, apart.key.to_vec()));
+            let record = if component == Candidate::NO_COMPONENT { Vec::new() } else { raw.bytes.to_vec() };
             Some(Candidate {
-                component: apart.component,
-                key: apart.key.to_vec(),
-                time: apart.time,
+                component,
+                key,
+                time,
                 event: described.event,
                 context: Arc::clone(&unit.context),
                 version: Arc::clone(version),
                 received: raw.received,
                 place: raw.place,
                 alerted,
-                record: raw.bytes.to_vec(),
+                record,
+                held,
             })
         });
         outcome.bytes += raw.bytes.len() as u64;
@@ -235,6 +259,22 @@ impl Worker {
             sha256: None,
         };
         (reason, letter.to_json())
+    }
+}
+
+/// Makes an alert, where there will be one, and puts it where it belongs.
+fn pass(
+    passage: Passage,
+    write: impl FnOnce() -> Option<Alert>,
+    alerts: &mut Vec<Alert>,
+    held: &mut Vec<Held>,
+) {
+    match passage {
+        Passage::HeldBack => {}
+        Passage::Write => alerts.extend(write()),
+        Passage::Throttled(Ask { suppression, key, allow, quiet }) => {
+            held.extend(write().map(|alert| Held { suppression, key, allow, quiet, alert }));
+        }
     }
 }
 

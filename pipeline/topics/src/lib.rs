@@ -37,7 +37,7 @@ pub mod segment;
 mod sliding;
 pub mod store;
 
-pub use commit_log::{Candidate, Commit, CommitLog, CommitLogOptions, Lane, LogEnd, LogReader, Marker};
+pub use commit_log::{Candidate, Commit, CommitLog, CommitLogOptions, Held, Lane, LogEnd, LogReader, Marker};
 pub use journal::{Appended, Entry, JOURNAL_STREAM, Journal, JournalOptions, JournalReader};
 pub use keep::Kept;
 pub use raw::{Closed, Consumer, Delivered, Permit, Publisher, raw_topic};

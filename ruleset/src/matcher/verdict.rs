@@ -134,6 +134,12 @@ impl<'v> Verdict<'v> {
         self.facts.beside.location
     }
 
+    /// The log source.
+    #[must_use]
+    pub fn source(&self) -> &'v str {
+        &self.facts.input.context.source
+    }
+
     /// Name of the cloud provider.
     #[must_use]
     pub fn provider(&self) -> Option<&'v str> {

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
 use crate::sigma::{Placeholders, SigmaText};
+use crate::suppress::{SuppressionText, is_suppressions};
 pub use decoders::{INTERNAL, LoadedDecoders, is_decoder_file, load_decoders};
 use lower::{Broken, Pending};
 use source::{Faults, Source};
@@ -105,11 +106,17 @@ pub struct Texts {
     pub sigma: Vec<SigmaText>,
     /// Values for the placeholders of Sigma rules.
     pub placeholders: Placeholders,
+    /// Files of suppressions.
+    pub suppressions: Vec<SuppressionText>,
 }
 
 impl Texts {
-    /// Takes a file that holds Sigma rules, as its name says, or rules or decoders, whichever its first element says.
+    /// Takes a file that holds suppressions or Sigma rules, as its name says, or rules or decoders, whichever its first element says.
     pub fn add(&mut self, file: RuleText) {
+        if is_suppressions(&file.path) {
+            let RuleText { path, text, .. } = file;
+            return self.suppressions.push(SuppressionText { path, text });
+        }
         if is_yaml(&file.path) {
             let RuleText { path, text, origin } = file;
             return self.sigma.push(SigmaText { path, text, origin });

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use threatlockdown_ruleset::correlate::Memory;
+use threatlockdown_ruleset::suppress::ThrottleState;
 use threatlockdown_topics::LogPosition;
 
 use super::Correlator;
@@ -24,6 +25,7 @@ pub struct SnapshotError(String);
 struct Head {
     version: u32,
     state: State,
+    throttle: ThrottleState,
 }
 
 impl Correlator {
@@ -32,7 +34,11 @@ impl Correlator {
     /// # Errors
     /// When it cannot be written down.
     pub fn snapshot(&self, position: LogPosition) -> Result<Vec<u8>, SnapshotError> {
-        let head = Head { version: SNAPSHOT_VERSION, state: self.sequencer.state(position) };
+        let head = Head {
+            version: SNAPSHOT_VERSION,
+            state: self.sequencer.state(position),
+            throttle: self.judge.throttle(),
+        };
         let head = serde_json::to_vec(&head).map_err(|error| SnapshotError(error.to_string()))?;
         let mut bytes = u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
         bytes.extend_from_slice(&head);
@@ -56,6 +62,7 @@ impl Correlator {
         }
         restore_memory(&self.memory, memory).map_err(SnapshotError)?;
         self.sequencer.restore(&head.state);
+        self.judge.restore_throttle(&head.throttle);
         Ok((head.state.read_from, head.state.position))
     }
 

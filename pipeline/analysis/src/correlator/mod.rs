@@ -67,7 +67,13 @@ impl Correlator {
         let memory = Arc::clone(&options.memory);
         Self {
             sequencer: Sequencer::new(options.buffer_bytes, options.folder.clone()),
-            judge: Judge::new(&active.current(), Arc::clone(&memory), &options.host, options.min_level),
+            judge: Judge::new(
+                &active.current(),
+                Arc::clone(&memory),
+                &options.host,
+                options.min_level,
+                metrics,
+            ),
             memory,
             active: Arc::clone(active),
             generation,
@@ -88,9 +94,7 @@ impl Correlator {
         self.sequencer.apply(span, commit, |due| {
             metrics.judged_candidates.inc();
             metrics.late_candidates.inc_by(u64::from(due.is_late));
-            if let Some(found) = judge.judge(&due.candidate) {
-                alert(found);
-            }
+            judge.judge(due.candidate, alert);
         })?;
         if self.sequencer.waiting() == 0 {
             self.judge.forget_earlier();

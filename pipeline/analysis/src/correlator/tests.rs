@@ -27,6 +27,7 @@ pub(super) fn candidate(time: i64, event: u8) -> Candidate {
         place: 0,
         alerted: None,
         record: b"record".to_vec(),
+        held: Vec::new(),
     }
 }
 

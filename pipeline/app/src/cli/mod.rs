@@ -13,7 +13,7 @@ use threatlockdown_analysis::Composites;
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::rules::{
-    CompileArgs, ListArgs, ProfileArgs, ProfileFormat, RulesCommand, TestArgs, ViewArg,
+    CompileArgs, ListArgs, ProfileArgs, ProfileFormat, RulesCommand, SuppressionsArgs, TestArgs, ViewArg,
 };
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
+use threatlockdown_event::Millis;
 use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::suppress;
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
 
 use super::home::{self, MAX_FILE_BYTES, Pipes, is_named_like_rules, place, unreadable};
@@ -131,10 +133,15 @@ impl Material {
     pub(super) fn load(self) -> Loaded {
         let Self { source, mut diagnostics, .. } = self;
         let loaded = match source {
-            Source::Compiled(path, bytes) => return compiled::load(&path, bytes),
+            Source::Compiled(path, bytes) => {
+                let mut loaded = compiled::load(&path, bytes);
+                loaded.diagnostics.extend(suppress::expiry(&loaded.set, Millis::now()));
+                return loaded;
+            }
             Source::Texts(texts) => load(texts),
         };
         diagnostics.extend(loaded.diagnostics);
+        diagnostics.extend(suppress::expiry(&loaded.set, Millis::now()));
         let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
         Loaded { program: loaded.program.filter(|_| !failed), set: loaded.set, diagnostics }
     }

@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
-use threatlockdown_event::{AlertId, Context, EventId, Millis};
+use threatlockdown_event::{Alert, AlertId, Context, EventId, Millis};
 
 use crate::codec::{DecodeError, Decoder, put_bytes, put_count, put_u32, put_u64};
 
 const SECTION_VERSION: u8 = 1;
 /// Bytes that a candidate takes at least.
-const LEAST_BYTES: usize = 57;
+const LEAST_BYTES: usize = 61;
+/// Bytes that an alert that waits takes at least.
+const LEAST_HELD_BYTES: usize = 53;
 
 /// An event whose verdict depends on earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +35,38 @@ pub struct Candidate {
     pub received: Millis,
     /// Its place at the origin.
     pub place: u64,
-    /// The alert that was written already.
+    /// The alert that has been decided on already.
     pub alerted: Option<AlertId>,
-    /// Byte for byte.
+    /// Byte for byte; empty where nothing but the alerts that wait is to be decided.
     pub record: Vec<u8>,
+    /// Alerts that are written if their throttles let them pass.
+    pub held: Vec<Held>,
+}
+
+/// An alert that is written if its throttle lets it pass, when it is its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Name of the suppression.
+    pub suppression: Arc<str>,
+    /// Alerts with the same key are counted together.
+    pub key: [u8; 16],
+    /// So many pass …
+    pub allow: u32,
+    /// … in so many milliseconds.
+    pub quiet: i64,
+    /// As it would be written.
+    pub alert: Alert,
 }
 
 impl Candidate {
+    /// As component: the event has nothing to do with earlier ones, only its alerts have.
+    pub const NO_COMPONENT: u32 = u32::MAX;
+
     /// What it takes in memory, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.key.len() + self.record.len()
+        let held = self.held.iter().map(|held| size_of::<Held>() + held.alert.json.len());
+        size_of::<Self>() + self.key.len() + self.record.len() + held.sum::<usize>()
     }
 }
 
@@ -76,6 +99,8 @@ pub fn encode_candidates(candidates: &[Candidate], out: &mut Vec<u8>) {
         put_u64(out, candidate.place);
         put_alerted(out, candidate.alerted);
         put_bytes(out, &candidate.record);
+        put_count(out, candidate.held.len());
+        candidate.held.iter().for_each(|held| put_held(out, held));
     }
 }
 
@@ -98,6 +123,7 @@ pub(crate) fn decode_section(decoder: &mut Decoder<'_>) -> Result<Vec<Candidate>
             place: item.u64()?,
             alerted: take_alerted(item)?,
             record: item.bytes()?.to_vec(),
+            held: item.list(LEAST_HELD_BYTES, take_held)?,
         })
     })
 }
@@ -131,6 +157,26 @@ fn take_alerted(item: &mut Decoder<'_>) -> Result<Option<AlertId>, DecodeError> 
         1 => Ok(Some(AlertId(item.array()?))),
         other => Err(DecodeError::Version(other)),
     }
+}
+
+fn put_held(out: &mut Vec<u8>, held: &Held) {
+    put_bytes(out, held.suppression.as_bytes());
+    out.extend_from_slice(&held.key);
+    put_u32(out, held.allow);
+    put_u64(out, held.quiet.cast_unsigned());
+    out.extend_from_slice(&held.alert.id.0);
+    out.push(held.alert.level);
+    put_bytes(out, &held.alert.json);
+}
+
+fn take_held(item: &mut Decoder<'_>) -> Result<Held, DecodeError> {
+    Ok(Held {
+        suppression: item.shared_text()?,
+        key: item.array()?,
+        allow: item.u32()?,
+        quiet: item.i64()?,
+        alert: Alert { id: AlertId(item.array()?), level: item.u8()?, json: item.bytes()?.to_vec() },
+    })
 }
 
 fn put_context(out: &mut Vec<u8>, context: &Context) {

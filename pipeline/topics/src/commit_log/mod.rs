@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use threatlockdown_event::{Alert, AlertId, EventId, Millis};
 
-pub use self::candidate::{Candidate, decode_candidates, encode_candidates};
+pub use self::candidate::{Candidate, Held, decode_candidates, encode_candidates};
 use self::form::{Parts, Wanted, decode, encode};
 pub use self::marker::{Lane, Marker};
 use crate::segment::{

@@ -272,6 +272,7 @@ prop_compose! {
         event: [u8; 16],
         alerted: Option<[u8; 16]>,
         record: Vec<u8>,
+        held in prop::collection::vec((any_alert(), any::<[u8; 16]>(), any::<(u32, i64)>()), 0..3),
         texts: (String, Option<String>, Vec<(String, String)>),
         version in "[ab]",
     ) -> Candidate {
@@ -297,6 +298,10 @@ prop_compose! {
             place,
             alerted: alerted.map(AlertId),
             record,
+            held: held
+                .into_iter()
+                .map(|(alert, key, (allow, quiet))| Held { suppression: "s".into(), key, allow, quiet, alert })
+                .collect(),
         }
     }
 }

@@ -31,6 +31,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, StageHandle, spawn_workers};
 use threatlockdown_connectors::http::{self, IngestState};
+use threatlockdown_event::Millis;
 use threatlockdown_topics::{
     CommitLog, CommitLogOptions, Journal, JournalOptions, JournalReader, Publisher, Store, raw_topic,
 };
@@ -68,6 +69,7 @@ pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let stop = StopRequest::default();
     let active = ActiveProgram::new(Arc::clone(&program));
     let (mut stages, mut metrics) = start(&config, &active, args.once)?;
+    super::suppressions::announce(&program, Millis::now());
     let status = reload::Status::new(program.version(), program.rules().len());
     status.show(&mut metrics);
     let (publisher, deliveries) = (stages.publisher.clone(), stages.deliveries.clone());

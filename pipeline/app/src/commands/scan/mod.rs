@@ -12,16 +12,22 @@ mod inputs;
 mod output;
 mod progress;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use threatlockdown_analysis::metrics::SourceLabel;
+use serde_json::{Map, Value};
+use threatlockdown_analysis::metrics::{SourceLabel, SuppressionLabel};
 use threatlockdown_analysis::{
-    ActiveProgram, Committer, Correlator, CorrelatorOptions, Metrics, WorkerOptions, spawn_workers,
+    ActiveProgram, Committer, Composites, Correlator, CorrelatorOptions, Metrics, WorkerOptions,
+    spawn_workers,
 };
+use threatlockdown_event::Millis;
+use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::raw_topic;
 
 pub(in crate::commands) use self::inputs::{Inputs, Reading};
@@ -46,13 +52,21 @@ pub(crate) fn execute(args: &ScanArgs) -> anyhow::Result<ExitCode> {
     let load_time = begin.elapsed();
     let inputs = Inputs::find(&args.paths, args.source.as_deref())?;
     let active = ActiveProgram::new(Arc::clone(&program));
+    let how = How { level: args.level, composites: args.composites.into() };
     let metrics = Metrics::unregistered();
-    let output = Output::open(args.dead_letters.as_deref(), correlator(args, &active, &metrics))?;
+    let output = Output::open(args.dead_letters.as_deref(), correlator(how, &active, &metrics))?;
     let threads = args.threads.map_or_else(cores, usize::from);
     let begin = Instant::now();
-    let figures = judge(args, inputs, output, &active, &metrics, threads)?;
+    let figures = judge(how, inputs, output, &active, &metrics, threads)?;
     let seconds = begin.elapsed();
     finish(args, &figures, load_time, seconds, threads)
+}
+
+/// What is an alert.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    level: u8,
+    composites: Composites,
 }
 
 struct Figures {
@@ -60,11 +74,13 @@ struct Figures {
     delivered: Delivered,
     /// Records that were decoded and judged.
     events: u64,
+    /// By suppression.
+    held_back: BTreeMap<String, HeldBack>,
 }
 
 /// Runs the stages to the end of the inputs.
 fn judge(
-    args: &ScanArgs,
+    how: How,
     inputs: Inputs,
     output: Output,
     active: &Arc<ActiveProgram>,
@@ -74,10 +90,10 @@ fn judge(
     let (publisher, consumers) = raw_topic(threads, IN_FLIGHT_BYTES);
     let (outcomes, committed) = sync_channel(threads * OUTCOMES_PER_WORKER);
     let options = WorkerOptions {
-        min_level: args.level,
+        min_level: how.level,
         host: host_name(),
         memory: rule_set::memory(),
-        composites: args.composites.into(),
+        composites: how.composites,
         ..WorkerOptions::default()
     };
     let workers =
@@ -98,13 +114,63 @@ fn judge(
     let judged =
         |source: &String| metrics.events.get_or_create(&SourceLabel { source: source.clone() }).get();
     let events = reading.sources.iter().map(judged).sum();
-    Ok(Figures { reading, delivered, events })
+    let entries = active.current();
+    let entries = entries.suppressions().entries().iter();
+    let held_back = entries.map(|entry| (entry.head.id.clone(), HeldBack::of(&entry.head.id, metrics)));
+    Ok(Figures { reading, delivered, events, held_back: held_back.collect() })
+}
+
+/// What one suppression held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::commands) struct HeldBack {
+    pub(in crate::commands) count: u64,
+    /// When the event of the last alert happened.
+    pub(in crate::commands) last: Option<Millis>,
+}
+
+impl HeldBack {
+    fn of(suppression: &str, metrics: &Metrics) -> Self {
+        let label = SuppressionLabel { suppression: suppression.to_owned() };
+        let count = metrics.suppressed.get_or_create(&label).get();
+        let last = (count > 0).then(|| metrics.suppressed_last.get_or_create(&label).get());
+        Self { count, last: last.map(|seconds| Millis(seconds.saturating_mul(1000))) }
+    }
+}
+
+/// What all suppressions hold back of some files.
+pub(in crate::commands) struct AllHeldBack {
+    found: BTreeMap<String, HeldBack>,
+    pub(in crate::commands) files: u64,
+    /// What could not be read.
+    pub(in crate::commands) failed: Vec<String>,
+}
+
+impl AllHeldBack {
+    pub(in crate::commands) fn of(&self, suppression: &str) -> HeldBack {
+        self.found.get(suppression).copied().unwrap_or_default()
+    }
+}
+
+/// Scans the paths for what suppressions hold back; alerts go nowhere.
+pub(in crate::commands) fn count_held_back(
+    paths: &[PathBuf],
+    source: Option<&str>,
+    level: u8,
+    program: &Arc<Program>,
+) -> anyhow::Result<AllHeldBack> {
+    let inputs = Inputs::find(paths, source)?;
+    let (active, metrics) = (ActiveProgram::new(Arc::clone(program)), Metrics::unregistered());
+    let how = How { level, composites: Composites::Add };
+    let output = Output::to_nowhere(correlator(how, &active, &metrics))?;
+    let Figures { reading, held_back: found, .. } = judge(how, inputs, output, &active, &metrics, cores())?;
+    let failed = reading.failed.iter().map(ToString::to_string).collect();
+    Ok(AllHeldBack { found, files: reading.files, failed })
 }
 
 /// Counts at the end, when everything is there: whatever the order of the files, it is that of time.
-fn correlator(args: &ScanArgs, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Correlator {
+fn correlator(how: How, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Correlator {
     let options = CorrelatorOptions {
-        min_level: args.level,
+        min_level: how.level,
         host: host_name(),
         memory: rule_set::memory(),
         buffer_bytes: WAITING_BYTES,
@@ -121,7 +187,7 @@ fn finish(
     time: Duration,
     threads: usize,
 ) -> anyhow::Result<ExitCode> {
-    let Figures { reading, delivered, events } = figures;
+    let Figures { reading, delivered, events, held_back } = figures;
     for failed in &reading.failed {
         report(&format!("warning: {}", plain(&failed.to_string())));
     }
@@ -135,6 +201,11 @@ fn finish(
                 "bytes": reading.bytes,
                 "alerts": delivered.alerts,
                 "dead_letters": delivered.dead_letters,
+                "suppressed": held_back.values().map(|held_back| held_back.count).sum::<u64>(),
+                "suppressions": held_back
+                    .iter()
+                    .map(|(id, held_back)| (id.clone(), held_back.count.into()))
+                    .collect::<Map<String, Value>>(),
                 "load_seconds": load_time.as_secs_f64(),
                 "seconds": time.as_secs_f64(),
                 "threads": threads,
