@@ -246,7 +246,7 @@ fn each_sigma_rule_has_an_alert_of_its_own_beside_that_of_the_verdict() {
     let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
     let worker = |min_level| {
-        let options = WorkerOptions { min_level, host: "host-1".into(), memory: Arc::default() };
+        let options = WorkerOptions { min_level, host: "host-1".into(), ..WorkerOptions::default() };
         Worker::new(&program, &options, &Metrics::unregistered())
     };
     let outcome = worker(3).analyze(unit("aws.cloudtrail", &[FAILED_LOGIN, FAILED_LOGIN]));
