@@ -79,7 +79,7 @@ fn commands_list_them_and_count_what_they_would_hold_back() {
     site.write("rules/a.xml", super::RULES);
     let two = "suppressions:\n  - {id: two, rules: 100300, where: {number: ['2', '3']}, reason: known, author: me, permanent: true}\n  \
         - {id: few, groups: run_test, allow: 1, quiet: 1h, reason: enough}\n  \
-        - {id: old, rules: 7, reason: was, until: 2026-01-01T00:00:00Z}\n";
+        - {id: old, rules: 70, reason: was, until: 2026-01-01T00:00:00Z}\n";
     site.write("rules/own.suppressions.yaml", two);
     let events: String = (1..=5).map(|number| event(number, "blocked")).collect();
     let log = site.write("app.log", events);
@@ -106,7 +106,7 @@ fn commands_list_them_and_count_what_they_would_hold_back() {
         "{}",
         text.stdout
     );
-    for warning in ["no rule 7 is loaded", "`old` expired at 2026-01-01"] {
+    for warning in ["no rule 70 is loaded", "`old` expired at 2026-01-01"] {
         assert!(text.stderr.contains(warning), "{}", text.stderr);
     }
     let scan =
