@@ -103,7 +103,7 @@ fn stages(criterion: &mut Criterion) {
     }
 
     group.bench_function("worker", |bencher| {
-        let options = WorkerOptions { min_level: 3, host: "bench".into(), memory: Arc::default() };
+        let options = WorkerOptions { min_level: 3, host: "bench".into(), ..WorkerOptions::default() };
         let mut worker = Worker::new(&program, &options, &Metrics::unregistered());
         let unit = unit(&corpus);
         bencher.iter(|| black_box(worker.analyze(unit.clone()).alerts.len()));

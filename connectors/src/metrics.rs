@@ -1,6 +1,6 @@
 //! What each source counts. Plain numbers: the binary exports them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use threatlockdown_event::Unit;
 
@@ -23,6 +23,8 @@ pub struct SourceStats {
     pub refused: AtomicU64,
     /// Time of the last publication, in milliseconds since the epoch.
     pub last_event_millis: AtomicU64,
+    /// What was there at the start has been read.
+    pub is_caught_up: AtomicBool,
 }
 
 impl SourceStats {

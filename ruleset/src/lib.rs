@@ -36,6 +36,7 @@ pub mod naive;
 pub mod program;
 pub mod sigma;
 pub mod sigma_sources;
+pub mod suppress;
 pub mod testing;
 pub mod wazuh;
 mod yaml;

@@ -15,6 +15,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{Place, RuleSet};
 use crate::program::Program;
 use crate::sigma;
+use crate::suppress;
 use crate::wazuh::{self, ListText, Origin, RuleText, Texts};
 
 const RULES: &[(&str, &str)] = &[
@@ -62,21 +63,29 @@ pub fn load(mut texts: Texts) -> Loaded {
     texts.rules.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
     texts.decoders.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
     texts.sigma.sort_by(|a, b| (bare_name(&a.path), &a.path).cmp(&(bare_name(&b.path), &b.path)));
+    texts.suppressions.sort_by(|a, b| (bare_name(&a.path), &a.path).cmp(&(bare_name(&b.path), &b.path)));
     let version = version(&texts);
     let wazuh::LoadedSet { mut set, mut diagnostics } = wazuh::load_set(&texts);
     let sigma = sigma::load(&texts.sigma, &texts.placeholders);
     set.sigma = sigma.set;
     diagnostics.extend(sigma.diagnostics);
+    let suppressions = suppress::load(&texts.suppressions);
+    set.suppressions = suppressions.suppressions;
+    diagnostics.extend(suppressions.diagnostics);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let program =
         if failed { None } else { build(&set, version).map_err(|faults| diagnostics.extend(faults)).ok() };
+    if let Some(program) = &program {
+        diagnostics.extend(suppress::unknown_names(&set.suppressions, program));
+    }
     let files = texts
         .decoders
         .iter()
         .map(|file| &*file.path)
         .chain(texts.lists.iter().map(|list| &*list.path))
         .chain(texts.rules.iter().map(|file| &*file.path))
-        .chain(texts.sigma.iter().map(|file| &*file.path));
+        .chain(texts.sigma.iter().map(|file| &*file.path))
+        .chain(texts.suppressions.iter().map(|file| &*file.path));
     let mut order: FxHashMap<&str, usize> = FxHashMap::default();
     for (at, file) in files.enumerate() {
         order.entry(file).or_insert(at);
@@ -155,6 +164,8 @@ fn version(texts: &Texts) -> String {
     let files = texts.decoders.iter().chain(&texts.rules);
     let lists = texts.lists.iter().flat_map(|list| [list.name.as_bytes(), list.text.as_slice()]);
     let sigma = texts.sigma.iter().flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]);
+    let suppressions = texts.suppressions.iter();
+    let suppressions = suppressions.flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]);
     let values = texts.placeholders.iter().flat_map(|(name, values)| {
         [b"placeholder", name.as_bytes()].into_iter().chain(values.iter().map(String::as_bytes))
     });
@@ -162,6 +173,7 @@ fn version(texts: &Texts) -> String {
         .flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()])
         .chain(lists)
         .chain(sigma)
+        .chain(suppressions)
         .chain(values)
         .collect();
     hash(&parts).iter().take(8).map(|byte| format!("{byte:02x}")).collect()

@@ -24,6 +24,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use threatlockdown_event::identity::hash;
@@ -205,6 +206,7 @@ impl FileSource {
             if self.turn(Instant::now())? {
                 continue;
             }
+            self.shared.feed.stats.is_caught_up.store(true, Ordering::Relaxed);
             if self.shared.once
                 && self.files.iter().all(|file| file.at_end || file.presence != Presence::Present)
             {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use threatlockdown_event::{Alert, AlertId, EventId, Millis, Record, Unit};
-use threatlockdown_ruleset::ir::sigma::SigmaHead;
+use threatlockdown_event::{Alert, AlertId, Context, EventId, Millis, Record, Unit};
+use threatlockdown_ruleset::ir::sigma::{SigmaHead, SigmaRuleIndex};
 use threatlockdown_ruleset::matcher::{Identity, Verdict};
 use threatlockdown_ruleset::program::{Program, Rule, SigmaRule};
 
@@ -30,6 +30,57 @@ pub struct AlertWriter {
     version: String,
 }
 
+/// A record with what is known beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// Byte for byte.
+    pub bytes: &'a [u8],
+    /// What the connector knows.
+    pub context: &'a Context,
+    /// When it was read.
+    pub received: Millis,
+    /// Its place at the origin.
+    pub place: u64,
+}
+
+impl<'a> Raw<'a> {
+    /// A record of a unit.
+    #[must_use]
+    pub fn of(unit: &'a Unit, record: &Record) -> Self {
+        Self {
+            bytes: unit.bytes(record),
+            context: &unit.context,
+            received: unit.ingested,
+            place: record.origin,
+        }
+    }
+}
+
+/// What alerts and candidates of an event tell, made in one walk over the record.
+#[derive(Debug)]
+pub struct Described {
+    text: String,
+    identity: Identity,
+    /// Identity of the event.
+    pub event: EventId,
+}
+
+impl Described {
+    /// Of an event.
+    #[must_use]
+    pub fn new(verdict: &Verdict<'_>, raw: &Raw<'_>) -> Self {
+        let (text, identity) = verdict.describe();
+        let event = event_id(&identity, raw);
+        Self { text, identity, event }
+    }
+
+    /// Identity of the alert that the verdict gives.
+    #[must_use]
+    pub fn alert(&self, verdict: &Verdict<'_>) -> AlertId {
+        AlertId::new(&self.event, verdict.rule().map_or("", |rule| rule.id.as_str()))
+    }
+}
+
 /// JSON members of `rule` that do not change, cut where the description and the counter go.
 struct RuleText {
     id: String,
@@ -45,11 +96,10 @@ struct RuleText {
 /// What the alerts of one event have in common.
 struct Shared<'s, 'v> {
     verdict: &'s Verdict<'v>,
-    unit: &'s Unit,
-    record: &'s Record,
-    identity: Identity,
-    event: EventId,
-    time: Option<Millis>,
+    described: &'s Described,
+    raw: &'s Raw<'s>,
+    host: &'s str,
+    version: &'s str,
 }
 
 impl AlertWriter {
@@ -81,57 +131,43 @@ impl AlertWriter {
         }
     }
 
-    /// The alerts for a verdict, into `alerts`: that of its rule if `alerts_rule`, and one for each Sigma rule from
-    /// `min_level` on.
-    pub fn write(
+    /// The alert for a verdict that has a rule.
+    pub fn write(&mut self, verdict: &Verdict<'_>, described: &Described, raw: &Raw<'_>) -> Option<Alert> {
+        let Self { rules, host, version, .. } = self;
+        let rule = rules.get_mut(verdict.rule_index()?)?;
+        let text = &described.text;
+        Some(Shared { verdict, described, raw, host, version }.alert(rule, text, true))
+    }
+
+    /// The alert for a Sigma rule that matches, by its place among all Sigma rules.
+    pub fn write_sigma(
         &mut self,
+        (index, rule): (SigmaRuleIndex, &SigmaRule),
         verdict: &Verdict<'_>,
-        unit: &Unit,
-        record: &Record,
-        (alerts_rule, min_level): (bool, u8),
-        alerts: &mut Vec<Alert>,
-    ) {
-        let mut sigma = verdict.sigma().filter(|(_, rule)| rule.head.level.number() >= min_level).peekable();
-        if !alerts_rule && sigma.peek().is_none() {
-            return;
-        }
-        let (description, identity) = verdict.describe();
-        let event = event_id(&identity, unit, record);
-        let time = event_time(&identity, unit.ingested);
-        let shared = Shared { verdict, unit, record, identity, event, time };
-        let Self { rules, sigma: sigma_rules, host, version } = self;
-        if alerts_rule && let Some(rule) = verdict.rule_index().and_then(|index| rules.get_mut(index)) {
-            alerts.push(shared.alert(rule, &description, true, host, version));
-        }
-        for (index, rule) in sigma {
-            if let Some(text) = sigma_rules.get_mut(index as usize) {
-                alerts.push(shared.alert(text, &rule.head.title, false, host, version));
-            }
-        }
+        described: &Described,
+        raw: &Raw<'_>,
+    ) -> Option<Alert> {
+        let Self { sigma, host, version, .. } = self;
+        let text = sigma.get_mut(index as usize)?;
+        Some(Shared { verdict, described, raw, host, version }.alert(text, &rule.head.title, false))
     }
 }
 
 impl Shared<'_, '_> {
     /// `with_past`: the alert tells of the earlier events that its rule looked at.
-    fn alert(
-        &self,
-        rule: &mut RuleText,
-        description: &str,
-        with_past: bool,
-        host: &str,
-        version: &str,
-    ) -> Alert {
-        let Self { verdict, unit, record, identity, event, time } = self;
+    fn alert(&self, rule: &mut RuleText, description: &str, with_past: bool) -> Alert {
+        let Self { verdict, described: Described { identity, event, .. }, raw, host, version } = self;
         let id = AlertId::new(event, &rule.id);
-        let mut out = String::with_capacity(1024 + record.len as usize * 2);
+        let time = event_time(identity, raw.received);
+        let mut out = String::with_capacity(1024 + raw.bytes.len() * 2);
         out.push_str("{\"timestamp\":\"");
-        out.push_str(&time.unwrap_or(unit.ingested).alert_timestamp());
+        out.push_str(&time.unwrap_or(raw.received).alert_timestamp());
         out.push_str("\",\"rule\":{");
         rule.write(description, &mut out);
         let _ = write!(out, ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}");
         let _ = write!(out, ",\"id\":\"{id}\"");
         if rule.with_log {
-            write_log(verdict, unit.bytes(record), &mut out);
+            write_log(verdict, raw.bytes, &mut out);
         }
         write_predecoder(verdict, &mut out);
         write_decoder(verdict, &mut out);
@@ -141,7 +177,7 @@ impl Shared<'_, '_> {
         write_data(verdict, &mut out);
         out.push_str(",\"location\":");
         write_string(verdict.location(), &mut out);
-        write_event(event, *time, unit, record, &mut out);
+        write_event(event, time, raw, &mut out);
         write_cloud(verdict, identity, &mut out);
         if let Some(sigma) = &rule.sigma {
             let _ = write!(out, ",\"sigma\":{sigma}");
@@ -244,13 +280,13 @@ fn sigma_object(head: &SigmaHead) -> Value {
 }
 
 /// From the provider's key where there is one, else from the origin.
-fn event_id(identity: &Identity, unit: &Unit, record: &Record) -> EventId {
-    let source = &unit.context.source;
+fn event_id(identity: &Identity, raw: &Raw<'_>) -> EventId {
+    let source = &raw.context.source;
     match &identity.key {
         Some(key) => {
             EventId::from_key(source, identity.account.as_deref().unwrap_or_default(), key.as_bytes())
         }
-        None => EventId::from_origin(source, &unit.context.origin_id, record.origin, unit.bytes(record)),
+        None => EventId::from_origin(source, &raw.context.origin_id, raw.place, raw.bytes),
     }
 }
 
@@ -325,16 +361,16 @@ fn write_data(verdict: &Verdict<'_>, out: &mut String) {
     }
 }
 
-fn write_event(event: &EventId, time: Option<Millis>, unit: &Unit, record: &Record, out: &mut String) {
+fn write_event(event: &EventId, time: Option<Millis>, raw: &Raw<'_>, out: &mut String) {
     let _ = write!(out, ",\"event\":{{\"id\":\"{event}\",\"source\":");
-    write_string(&unit.context.source, out);
+    write_string(&raw.context.source, out);
     if let Some(time) = time {
         let _ = write!(out, ",\"time\":\"{}\"", time.rfc3339());
     }
-    let _ = write!(out, ",\"ingested\":\"{}\",\"connector\":", unit.ingested.rfc3339());
-    write_string(&unit.context.connector, out);
+    let _ = write!(out, ",\"ingested\":\"{}\",\"connector\":", raw.received.rfc3339());
+    write_string(&raw.context.connector, out);
     out.push_str(",\"origin\":");
-    write_string(&format!("{}:{}", unit.context.origin, record.origin), out);
+    write_string(&format!("{}:{}", raw.context.origin, raw.place), out);
     out.push('}');
 }
 

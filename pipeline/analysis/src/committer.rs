@@ -1,11 +1,11 @@
 //! Puts outcomes back into the order of their streams and commits them.
 //!
-//! Enters: outcomes of all workers, in any order. Leaves: commits to a [`Target`], each atomic: the alerts and dead
-//! letters of whole units together with the checkpoints that they allow. A checkpoint never moves past a unit that is
+//! Enters: outcomes of all workers, in any order, and of the stateful stage. Leaves: commits to a [`Target`], each atomic:
+//! the alerts, dead letters and candidates of whole units together with the checkpoints that they allow. A checkpoint never moves past a unit that is
 //! not in a commit. A commit that fails (a full disk) is tried again until it succeeds: meanwhile memory budgets fill
 //! and sources stop reading, so nothing is lost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use threatlockdown_event::{AlertId, Millis, Reason};
-use threatlockdown_topics::commit_log::Commit;
+use threatlockdown_event::{AlertId, EventId, Millis, Reason};
+use threatlockdown_topics::commit_log::{Candidate, Commit, Lane, Marker};
 use tracing::{error, info};
 
 use crate::metrics::{LevelLabel, Metrics, ReasonLabel};
@@ -44,6 +44,11 @@ pub enum TargetError {
 pub trait Target: Send {
     /// Whether an alert with this id has been committed before.
     fn is_known(&self, _id: &AlertId) -> bool {
+        false
+    }
+
+    /// Whether a candidate of this event has been committed before.
+    fn is_counted(&self, _event: &EventId) -> bool {
         false
     }
 
@@ -146,7 +151,8 @@ impl Batch {
 fn size(outcome: &Outcome) -> usize {
     let alerts: usize = outcome.alerts.iter().map(|alert| alert.json.len()).sum();
     let dead_letters: usize = outcome.dead_letters.iter().map(|(_, line)| line.len()).sum();
-    alerts + dead_letters
+    let candidates: usize = outcome.candidates.iter().map(Candidate::bytes).sum();
+    alerts + dead_letters + candidates
 }
 
 impl<T: Target + 'static> Committer<T> {
@@ -258,7 +264,9 @@ impl<T: Target + 'static> Committer<T> {
         let mut commit = Commit::default();
         let mut reasons = Vec::new();
         let mut last: HashMap<Arc<str>, Vec<u8>> = HashMap::new();
-        let mut seen: std::collections::HashSet<AlertId> = std::collections::HashSet::new();
+        let mut seen: HashSet<AlertId> = HashSet::new();
+        let mut counted: HashSet<EventId> = HashSet::new();
+        let mut progress: HashMap<Lane, Millis> = HashMap::new();
         for outcome in &mut batch.outcomes {
             for alert in outcome.alerts.drain(..) {
                 if self.target.is_known(&alert.id) || (self.target.dedupes() && !seen.insert(alert.id)) {
@@ -271,10 +279,28 @@ impl<T: Target + 'static> Committer<T> {
                 reasons.push(reason);
                 commit.dead_letters.push(line);
             }
+            for candidate in outcome.candidates.drain(..) {
+                let is_known = self.target.is_counted(&candidate.event);
+                if !is_known && (!self.target.dedupes() || counted.insert(candidate.event)) {
+                    commit.candidates.push(candidate);
+                }
+            }
+            for marker in outcome.markers.drain(..) {
+                match marker {
+                    // One for each lane is enough.
+                    Marker::Progress { lane, until } => {
+                        let known = progress.entry(lane).or_insert(until);
+                        *known = until.max(*known);
+                    }
+                    other => commit.markers.push(other),
+                }
+            }
             if let Some(checkpoint) = outcome.checkpoint.take() {
                 last.insert(Arc::clone(&outcome.stream), checkpoint);
             }
         }
+        let progress = progress.into_iter().map(|(lane, until)| Marker::Progress { lane, until });
+        commit.markers.extend(progress);
         for (stream, checkpoint) in &last {
             // An empty checkpoint retires the stream; nothing more will come of it.
             if checkpoint.is_empty()
@@ -293,6 +319,7 @@ impl<T: Target + 'static> Committer<T> {
         for alert in &commit.alerts {
             self.metrics.alerts.get_or_create(&LevelLabel { level: u32::from(alert.level) }).inc();
         }
+        self.metrics.candidates.inc_by(commit.candidates.len() as u64);
         for reason in reasons {
             self.metrics.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
         }

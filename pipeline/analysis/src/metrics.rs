@@ -2,12 +2,15 @@
 //!
 //! Enters: counts per batch, never per event. Leaves: metrics on the registry that the application passes in.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use threatlockdown_event::Reason;
+use threatlockdown_event::{Millis, Reason};
 
 /// The log source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,6 +33,13 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// A suppression.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SuppressionLabel {
+    /// Its id.
+    pub suppression: String,
+}
+
 /// Handles of the stage's metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -41,6 +51,18 @@ pub struct Metrics {
     pub alerts: Family<LevelLabel, Counter>,
     /// Alerts that were known already: an event read twice.
     pub repeated: Counter,
+    /// Alerts that were not written because of a suppression.
+    pub suppressed: Family<SuppressionLabel, Counter>,
+    /// When the event of the last of them happened, in seconds since 1970.
+    pub suppressed_last: Family<SuppressionLabel, Gauge>,
+    /// Runs of throttles that were forgotten before they were over.
+    pub throttle_evictions: Counter,
+    /// Candidates committed.
+    pub candidates: Counter,
+    /// Candidates that came after their time, and were counted in the order of the log.
+    pub late_candidates: Counter,
+    /// Candidates that the stateful stage has judged.
+    pub judged_candidates: Counter,
     /// Records that their source's decoder could not read.
     pub decode_errors: Family<ReasonLabel, Counter>,
     /// Dead letters committed, those of the connectors included.
@@ -62,6 +84,36 @@ impl Metrics {
             "alerts_repeated",
             "alerts of events that were read twice",
             metrics.repeated.clone(),
+        );
+        registry.register(
+            "suppressed",
+            "alerts that were not written because of a suppression",
+            metrics.suppressed.clone(),
+        );
+        registry.register(
+            "suppressed_last_event_timestamp_seconds",
+            "when the event of the last alert of a suppression happened",
+            metrics.suppressed_last.clone(),
+        );
+        registry.register(
+            "throttle_evictions",
+            "counts of throttles that were forgotten early for want of room",
+            metrics.throttle_evictions.clone(),
+        );
+        registry.register(
+            "candidates",
+            "events that are judged with regard to earlier ones",
+            metrics.candidates.clone(),
+        );
+        registry.register(
+            "candidates_late",
+            "candidates behind the watermark, counted in the order of the log",
+            metrics.late_candidates.clone(),
+        );
+        registry.register(
+            "candidates_judged",
+            "candidates that the stateful stage has judged",
+            metrics.judged_candidates.clone(),
         );
         registry.register(
             "decode_errors",
@@ -97,6 +149,15 @@ impl Metrics {
         }
     }
 
+    /// So many alerts were not written, of which the youngest event happened then.
+    pub(crate) fn suppress(&self, suppression: &str, count: u64, last: Millis) {
+        let label = SuppressionLabel { suppression: suppression.to_owned() };
+        self.suppressed.get_or_create(&label).inc_by(count);
+        let seconds = last.0.div_euclid(1000);
+        let gauge = self.suppressed_last.get_or_create(&label);
+        gauge.inner().fetch_max(seconds, Ordering::Relaxed);
+    }
+
     /// For commands that export nothing.
     #[must_use]
     pub fn unregistered() -> Self {
@@ -105,6 +166,12 @@ impl Metrics {
             bytes: Family::default(),
             alerts: Family::default(),
             repeated: Counter::default(),
+            suppressed: Family::default(),
+            suppressed_last: Family::default(),
+            throttle_evictions: Counter::default(),
+            candidates: Counter::default(),
+            late_candidates: Counter::default(),
+            judged_candidates: Counter::default(),
             decode_errors: Family::default(),
             dead_letters: Family::default(),
             batch_latency: Histogram::new(exponential_buckets(0.001, 2.0, 16)),

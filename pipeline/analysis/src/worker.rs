@@ -1,32 +1,54 @@
 //! The loop that everything else exists for: take a unit, judge its records, pass on what came of it.
 //!
 //! Enters: units of the raw topic. Leaves: one [`Outcome`] per unit, always, so that the stream's order can be kept.
-//! One OS thread per worker with its own scratch; the program is shared and never changes under a worker.
+//! One OS thread per worker with its own scratch; the program is shared and never changes under a worker. A worker knows
+//! nothing of earlier events: what depends on them it sets apart as a candidate for the stateful stage
+//! ([`crate::correlator`]), so that neither the number of workers nor their pace decides what is counted first.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use threatlockdown_event::{DeadLetter, Reason, Record, Unit};
+use threatlockdown_event::{Alert, DeadLetter, Millis, Reason, Record, Unit};
 use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
 use threatlockdown_ruleset::program::{BindingIndex, Program, Rule};
+use threatlockdown_ruleset::suppress::Ask;
 use threatlockdown_topics::raw::{Consumer, Delivered};
+use threatlockdown_topics::{Candidate, Held, Lane, Marker};
 
 use crate::active::ActiveProgram;
-use crate::alert::AlertWriter;
+use crate::alert::{AlertWriter, Described, Raw};
+use crate::gate::{Gate, Passage};
 use crate::metrics::{Metrics, ReasonLabel, SourceLabel};
 use crate::outcome::Outcome;
 
+/// What becomes of the verdict without regard to earlier events, where regarding them may give another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Composites {
+    /// Its alert is written at once, and that of the composite rule comes beside it. Where earlier events could take it
+    /// back, it is awaited all the same.
+    #[default]
+    Add,
+    /// It is awaited, and its place is taken, as in the reference.
+    Replace,
+}
+
 /// How workers behave.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkerOptions {
     /// Verdicts below this level are no alerts; level 0 never is.
     pub min_level: u8,
     /// Name of this host, which alerts show as agent and manager.
     pub host: Arc<str>,
-    /// What is remembered between events, shared by all workers.
+    /// What decoders remember of events that come in several lines, shared by all workers.
     pub memory: Arc<Memory>,
+    /// See [`Composites`].
+    pub composites: Composites,
+    /// By log source, how much later than younger ones an event may come and still be counted in its place.
+    pub lateness: Arc<HashMap<String, Duration>>,
 }
 
 /// Starts one worker per consumer. They end when the topic is closed and drained, or when nobody takes outcomes.
@@ -61,13 +83,26 @@ pub fn spawn_workers(
     consumers.into_iter().enumerate().map(spawn).collect()
 }
 
+/// How far time has come within a unit.
+#[derive(Default)]
+struct Clock {
+    /// The time of the next record is to be read, candidate or not.
+    wanted: bool,
+    newest: Option<Millis>,
+}
+
 /// One worker's state, for use without threads as well.
 pub struct Worker {
     program: Arc<Program>,
     scratch: Scratch,
     writer: AlertWriter,
+    gate: Gate,
     memory: Arc<Memory>,
+    host: Arc<str>,
     min_level: u8,
+    composites: Composites,
+    lateness: Arc<HashMap<String, Duration>>,
+    version: Arc<str>,
     metrics: Metrics,
 }
 
@@ -79,60 +114,129 @@ impl Worker {
             program: Arc::clone(program),
             scratch: Scratch::sharing(program, Arc::clone(&options.memory)),
             writer: AlertWriter::new(program, &options.host),
+            gate: Gate::new(program, &options.host, metrics),
+            host: Arc::clone(&options.host),
             memory: Arc::clone(&options.memory),
             min_level: options.min_level.max(1),
+            composites: options.composites,
+            lateness: Arc::clone(&options.lateness),
+            version: program.version().into(),
             metrics: metrics.clone(),
         }
     }
 
-    /// Goes on with another program. What is remembered between events stays, as far as the new rules demand the same,
-    /// and rules that are in both go on counting.
+    /// Goes on with another program; rules that are in both go on counting.
     pub fn adopt(&mut self, program: &Arc<Program>) {
         self.scratch = Scratch::sharing(program, Arc::clone(&self.memory));
         self.writer = self.writer.adopt(program);
+        self.gate = Gate::new(program, &self.host, &self.metrics);
+        self.version = program.version().into();
         self.program = Arc::clone(program);
     }
 
     /// Judges all records of a unit.
     pub fn analyze(&mut self, mut unit: Unit) -> Outcome {
         let mut outcome = Outcome {
-            stream: Arc::clone(&unit.stream),
-            sequence: unit.sequence,
             checkpoint: unit.checkpoint.take(),
             ingested: unit.ingested,
-            alerts: Vec::new(),
             dead_letters: unit
                 .dead_letters
                 .drain(..)
                 .map(|letter| (letter.reason, letter.to_json()))
                 .collect(),
-            events: 0,
-            bytes: 0,
-            permit: None,
+            ..Outcome::empty(Arc::clone(&unit.stream), unit.sequence)
         };
+        let mut clock = Clock::default();
+        let counts = !self.program.components().is_empty() || self.program.suppressions().count();
         let binding = self.program.binding(&unit.context.source);
-        for record in &unit.records {
-            self.judge(&unit, record, binding, &mut outcome);
+        let count = unit.records.len();
+        for (index, record) in unit.records.iter().enumerate() {
+            clock.wanted = index + 1 == count && counts;
+            self.judge(&unit, record, binding, &mut clock, &mut outcome);
         }
+        outcome.markers.extend(clock.newest.map(|newest| self.progress(&unit, newest)));
         let label = SourceLabel { source: unit.context.source.to_string() };
         self.metrics.events.get_or_create(&label).inc_by(outcome.events);
         self.metrics.bytes.get_or_create(&label).inc_by(outcome.bytes);
+        self.gate.count(&self.program);
         outcome
     }
 
-    fn judge(&mut self, unit: &Unit, record: &Record, binding: BindingIndex, outcome: &mut Outcome) {
-        let bytes = unit.bytes(record);
-        let input = Input { binding, record: bytes, context: &unit.context, received: unit.ingested };
+    /// How far time has come with this unit. Candidates and the last record tell enough: a time that is too early only
+    /// makes the stateful stage wait, and reading the times of all records would cost more than judging most of them.
+    fn progress(&self, unit: &Unit, newest: Millis) -> Marker {
+        let source = &unit.context.source;
+        let lateness = self.lateness.get(&**source).copied().unwrap_or_default();
+        let lateness = i64::try_from(lateness.as_millis()).unwrap_or(i64::MAX);
+        let lane = Lane { stream: Arc::clone(&unit.stream), source: Arc::clone(source) };
+        Marker::Progress { lane, until: Millis(newest.0.saturating_sub(lateness)) }
+    }
+
+    fn judge(
+        &mut self,
+        unit: &Unit,
+        record: &Record,
+        binding: BindingIndex,
+        clock: &mut Clock,
+        outcome: &mut Outcome,
+    ) {
+        let raw = Raw::of(unit, record);
+        let input = Input { binding, record: raw.bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
+        let (composites, version) = (self.composites, &self.version);
         let alerts = &mut outcome.alerts;
-        let judged = self.program.evaluate(&mut self.scratch, &input, |verdict| {
-            let alerts_rule =
-                verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
-            writer.write(verdict, unit, record, (alerts_rule, min_level), alerts);
+        let (program, gate) = (&*self.program, &mut self.gate);
+        let result = program.evaluate_apart(&mut self.scratch, &input, |verdict, apart| {
+            if clock.wanted {
+                clock.newest = clock.newest.max(Some(verdict.time()));
+            }
+            let of_rule = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
+            let mut sigma =
+                verdict.sigma().filter(|(_, rule)| rule.head.level.number() >= min_level).peekable();
+            if !of_rule && apart.is_none() && sigma.peek().is_none() {
+                return None;
+            }
+            let described = Described::new(verdict, &raw);
+            let at_once = apart.as_ref().is_none_or(|apart| composites == Composites::Add && !apart.awaited);
+            let is_decided = of_rule && at_once;
+            let alerted = is_decided.then(|| described.alert(verdict));
+            let mut held = Vec::new();
+            if is_decided {
+                let passage = gate.rule(program, verdict);
+                pass(passage, || writer.write(verdict, &described, &raw), alerts, &mut held);
+            }
+            for rule in sigma {
+                let passage = gate.sigma(program, verdict, rule);
+                pass(passage, || writer.write_sigma(rule, verdict, &described, &raw), alerts, &mut held);
+            }
+            if apart.is_none() && held.is_empty() {
+                return None;
+            }
+            let time = apart.as_ref().map_or_else(|| verdict.time(), |apart| apart.time);
+            clock.newest = clock.newest.max(Some(time));
+            let (component, key) = apart
+                .map_or((Candidate::NO_COMPONENT, Vec::new()), |apart| (apart.component, apart.key.to_vec()));
+            let record = if component == Candidate::NO_COMPONENT { Vec::new() } else { raw.bytes.to_vec() };
+            Some(Candidate {
+                component,
+                key,
+                time,
+                event: described.event,
+                context: Arc::clone(&unit.context),
+                version: Arc::clone(version),
+                received: raw.received,
+                place: raw.place,
+                alerted,
+                record,
+                held,
+            })
         });
-        outcome.bytes += bytes.len() as u64;
-        match judged {
-            Ok(()) => outcome.events += 1,
+        outcome.bytes += raw.bytes.len() as u64;
+        match result {
+            Ok(candidate) => {
+                outcome.events += 1;
+                outcome.candidates.extend(candidate);
+            }
             Err(fault) => outcome.dead_letters.push(self.dead_letter(unit, record, &fault)),
         }
     }
@@ -158,7 +262,23 @@ impl Worker {
     }
 }
 
+/// Makes an alert, where there will be one, and puts it where it belongs.
+fn pass(
+    passage: Passage,
+    write: impl FnOnce() -> Option<Alert>,
+    alerts: &mut Vec<Alert>,
+    held: &mut Vec<Held>,
+) {
+    match passage {
+        Passage::HeldBack => {}
+        Passage::Write => alerts.extend(write()),
+        Passage::Throttled(Ask { suppression, key, allow, quiet }) => {
+            held.extend(write().map(|alert| Held { suppression, key, allow, quiet, alert }));
+        }
+    }
+}
+
 /// Level 0 never is; otherwise the rule's own word counts before its level.
-fn is_alert(rule: &Rule, min_level: u8) -> bool {
+pub(crate) fn is_alert(rule: &Rule, min_level: u8) -> bool {
     rule.level > 0 && !rule.options.no_log && (rule.options.log_alert || rule.level >= min_level)
 }

@@ -54,7 +54,7 @@ fn worker(rules: &str) -> Worker {
     let loaded = load(Texts::builtin_and(vec![rules]));
     let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
-    let options = WorkerOptions { min_level: 3, host: "host-1".into(), memory: Arc::default() };
+    let options = WorkerOptions { min_level: 3, host: "host-1".into(), ..WorkerOptions::default() };
     Worker::new(&program, &options, &Metrics::unregistered())
 }
 
@@ -140,19 +140,13 @@ impl Target for Recorder {
 
 fn outcome(stream: &str, sequence: u64, alert: u8) -> Outcome {
     Outcome {
-        stream: stream.into(),
-        sequence,
         checkpoint: Some(sequence.to_string().into_bytes()),
-        ingested: Millis(0),
         alerts: vec![Alert {
             id: AlertId([alert; 16]),
             level: 3,
             json: format!("{{\"n\":{alert}}}").into_bytes(),
         }],
-        dead_letters: Vec::new(),
-        events: 1,
-        bytes: 1,
-        permit: None,
+        ..Outcome::empty(stream.into(), sequence)
     }
 }
 
@@ -252,7 +246,7 @@ fn each_sigma_rule_has_an_alert_of_its_own_beside_that_of_the_verdict() {
     let faults: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
     let program = loaded.program.unwrap_or_else(|| panic!("{}", faults.join("\n")));
     let worker = |min_level| {
-        let options = WorkerOptions { min_level, host: "host-1".into(), memory: Arc::default() };
+        let options = WorkerOptions { min_level, host: "host-1".into(), ..WorkerOptions::default() };
         Worker::new(&program, &options, &Metrics::unregistered())
     };
     let outcome = worker(3).analyze(unit("aws.cloudtrail", &[FAILED_LOGIN, FAILED_LOGIN]));

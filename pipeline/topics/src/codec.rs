@@ -106,6 +106,15 @@ impl<'a> Decoder<'a> {
         Ok(items)
     }
 
+    /// A list whose items are handed on one by one.
+    pub(crate) fn each(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let count = self.u32()?;
+        (0..count).try_for_each(|_| item(self))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -31,13 +31,15 @@
 mod codec;
 pub mod commit_log;
 pub mod journal;
+pub mod keep;
 pub mod raw;
 pub mod segment;
 mod sliding;
 pub mod store;
 
-pub use commit_log::{Commit, CommitLog, CommitLogOptions, LogEnd, LogReader};
+pub use commit_log::{Candidate, Commit, CommitLog, CommitLogOptions, Held, Lane, LogEnd, LogReader, Marker};
 pub use journal::{Appended, Entry, JOURNAL_STREAM, Journal, JournalOptions, JournalReader};
+pub use keep::Kept;
 pub use raw::{Closed, Consumer, Delivered, Permit, Publisher, raw_topic};
 pub use segment::{LogError, LogPosition};
 pub use store::{Cursor, Store, StoreError};

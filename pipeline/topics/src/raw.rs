@@ -9,7 +9,7 @@
 //! The units of one stream have to be published one after the other (by one thread, or under one lock): the committer
 //! waits for the next sequence of a stream, and the units behind it hold their bytes meanwhile.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::size_of;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -32,8 +32,10 @@ pub fn raw_topic(partitions: usize, budget_bytes: usize) -> (Publisher, Vec<Cons
         state: Mutex::new(State {
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             in_flight: 0,
+            open: BTreeMap::new(),
             next_ticket: 0,
             serving: 0,
+            blocked: 0,
             closed: false,
         }),
         room: Condvar::new(),
@@ -76,12 +78,14 @@ impl Publisher {
             {
                 break partition;
             }
+            state.blocked += 1;
             state = wait(&self.topic.room, state);
         };
         state.serving += 1;
         state.in_flight += cost;
+        state.open.insert(ticket, Arc::clone(&unit.stream));
         state.partitions[partition].bytes += cost;
-        state.partitions[partition].units.push_back((unit, cost));
+        state.partitions[partition].units.push_back(Queued { unit, cost, ticket });
         drop(state);
         self.topic.arrived[partition].notify_one();
         self.topic.room.notify_all();
@@ -98,6 +102,31 @@ impl Publisher {
     #[must_use]
     pub fn bytes_in_flight(&self) -> usize {
         self.topic.lock().in_flight
+    }
+
+    /// How often a publisher had to wait for room. While this grows, a stream that is silent may only be behind.
+    #[must_use]
+    pub fn times_blocked(&self) -> u64 {
+        self.topic.lock().blocked
+    }
+
+    /// Whether a unit of the stream is published and not yet committed.
+    #[must_use]
+    pub fn holds(&self, stream: &str) -> bool {
+        self.topic.lock().open.values().any(|open| **open == *stream)
+    }
+
+    /// What is published by now, for [`Publisher::is_settled`].
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.topic.lock().next_ticket
+    }
+
+    /// Whether all that was published before the mark is committed, or was given up.
+    #[must_use]
+    pub fn is_settled(&self, mark: u64) -> bool {
+        let state = self.topic.lock();
+        state.serving >= mark && state.open.first_key_value().is_none_or(|(&oldest, _)| oldest >= mark)
     }
 
     /// Takes no more units: blocked publishers get [`Closed`], consumers still get what is queued.
@@ -119,12 +148,13 @@ impl Consumer {
         let mut state = self.topic.lock();
         loop {
             let partition = &mut state.partitions[self.partition];
-            if let Some((unit, cost)) = partition.units.pop_front() {
+            if let Some(Queued { unit, cost, ticket }) = partition.units.pop_front() {
                 partition.bytes -= cost;
                 drop(state);
                 // The partition has a free place, although the budget has no more room.
                 self.topic.room.notify_all();
-                return Some(Delivered { unit, permit: Permit { topic: Arc::clone(&self.topic), cost } });
+                let permit = Permit { topic: Arc::clone(&self.topic), cost, ticket };
+                return Some(Delivered { unit, permit });
             }
             if state.closed {
                 return None;
@@ -140,7 +170,10 @@ impl Drop for Consumer {
         let partition = &mut state.partitions[self.partition];
         let left = std::mem::take(&mut partition.units);
         partition.bytes = 0;
-        state.in_flight -= left.iter().map(|(_, cost)| cost).sum::<usize>();
+        for queued in &left {
+            state.in_flight -= queued.cost;
+            state.open.remove(&queued.ticket);
+        }
         // At once, so that nothing more is put into this partition.
         state.closed = true;
         drop(state);
@@ -160,11 +193,15 @@ pub struct Delivered {
 pub struct Permit {
     topic: Arc<Topic>,
     cost: usize,
+    ticket: u64,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.topic.lock().in_flight -= self.cost;
+        let mut state = self.topic.lock();
+        state.in_flight -= self.cost;
+        state.open.remove(&self.ticket);
+        drop(state);
         self.topic.room.notify_all();
     }
 }
@@ -181,15 +218,26 @@ struct Topic {
 struct State {
     partitions: Vec<Partition>,
     in_flight: usize,
+    /// Streams of the units in flight, by ticket.
+    open: BTreeMap<u64, Arc<str>>,
     next_ticket: u64,
     serving: u64,
+    /// How often a publisher had to wait.
+    blocked: u64,
     closed: bool,
 }
 
 #[derive(Default)]
 struct Partition {
-    units: VecDeque<(Unit, usize)>,
+    units: VecDeque<Queued>,
     bytes: usize,
+}
+
+/// A unit that no consumer has taken yet.
+struct Queued {
+    unit: Unit,
+    cost: usize,
+    ticket: u64,
 }
 
 impl Topic {
@@ -415,5 +463,23 @@ mod tests {
         while publisher.topic.lock().next_ticket < tickets {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn what_is_in_flight_is_known_by_stream_and_by_mark() {
+        let (publisher, consumers) = raw_topic(1, 10_000);
+        assert!(publisher.is_settled(publisher.mark()));
+        publisher.publish(unit(0, 10)).unwrap();
+        let mark = publisher.mark();
+        publisher.publish(unit(1, 10)).unwrap();
+        assert!(publisher.holds("test/here") && !publisher.holds("other"));
+        assert!(!publisher.is_settled(mark));
+        let (first, second) = (consumers[0].next().unwrap(), consumers[0].next().unwrap());
+        drop(first);
+        assert!(publisher.is_settled(mark) && !publisher.is_settled(publisher.mark()));
+        assert!(publisher.holds("test/here"), "the second is not committed");
+        drop(second);
+        assert!(!publisher.holds("test/here") && publisher.is_settled(publisher.mark()));
+        assert_eq!(publisher.times_blocked(), 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::ir::{DecoderTree, RuleSet, RuleTree, Test};
 const MAX_PATHS: u64 = 4_000_000;
 
 pub(super) fn check(set: &RuleSet) -> Result<(), &'static str> {
-    let RuleSet { tree, decoders, lists, sigma } = set;
+    let RuleSet { tree, decoders, lists, sigma, suppressions: _ } = set;
     let rules = tree.rules.len();
     let known_rule = |rule: u32| (rule as usize) < rules;
     let tests = tree.rules.iter().flat_map(|rule| rule.conditions.iter().chain(&rule.lists));

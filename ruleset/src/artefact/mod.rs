@@ -152,12 +152,13 @@ fn hex(bytes: [u8; 8]) -> String {
 
 /// Names the intermediate form that this build has.
 fn layout() -> [u8; 8] {
-    const FORM: [&str; 6] = [
+    const FORM: [&str; 7] = [
         include_str!("../ir/mod.rs"),
         include_str!("../ir/subject.rs"),
         include_str!("../ir/state.rs"),
         include_str!("../ir/decoder.rs"),
         include_str!("../ir/sigma.rs"),
+        include_str!("../ir/suppression.rs"),
         include_str!("../ir/expression_form.rs"),
     ];
     let mut hasher = blake3::Hasher::new();

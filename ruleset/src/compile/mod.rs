@@ -26,6 +26,7 @@ use crate::ir::{
 };
 use crate::program::{Children, KeySubject, Lists, Node, Program, Rule, SubjectIndex};
 use crate::sigma_sources::in_words_of;
+use crate::suppress::Suppressions;
 
 /// Deepest chain of parents that is accepted: the search descends one call per level.
 const MAX_DEPTH: usize = 256;
@@ -124,7 +125,8 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         })
         .collect();
     let sigma = in_words_of(&set.sigma, &mappings);
-    let (sigma, bound) = sigma::compile(&sigma, &mappings, &decoders, &attack, &mut faults);
+    let (sigma, bound) =
+        sigma::compile(&sigma, &set.suppressions, &mappings, &decoders, &attack, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -136,6 +138,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             bind::bind(mapping, &subjects, &outputs, sigma, decoder)
         })
         .collect();
+    let suppressions = Suppressions::new(&set.suppressions, &rules, sigma.rules());
     Ok(Program {
         version,
         rules,
@@ -153,8 +156,9 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         accumulated,
         lists: Lists::new(&set.lists),
         statics,
-        sigma,
         components,
+        sigma,
+        suppressions,
     })
 }
 

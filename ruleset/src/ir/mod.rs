@@ -10,6 +10,7 @@ pub mod expression_form;
 pub mod sigma;
 mod state;
 mod subject;
+pub mod suppression;
 
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub struct RuleSet {
     pub lists: Vec<List>,
     /// Sigma rules and correlations.
     pub sigma: sigma::SigmaSet,
+    /// Which alerts are held back, in the order in which they are asked.
+    pub suppressions: Vec<suppression::Suppression>,
 }
 
 /// A list of keys with values; keys are unique, compared byte by byte.

@@ -301,8 +301,8 @@ impl Program {
         }
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
         observer.decoded(&facts);
-        let walk =
-            Walk { facts, marks, past: Past::new(memory, lists, stamps, apart), observer: &mut *observer };
+        let past = Past::new(memory, lists, stamps, apart);
+        let walk = Walk { facts, marks, past, observer: &mut *observer };
         let (conclusion, due) = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
         fields.place_sigma(self, &binding.sigma.captured);
         let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };

@@ -7,9 +7,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use simd_json::{Buffers, Node, Tape};
+use threatlockdown_event::Millis;
 
 use super::decode::{self, Room};
-use super::facts::{Facts, TextRoom};
+use super::facts::{Facts, Stamps, TextRoom};
 use super::past::Conclusion;
 use super::{MAX_DEPTH, output_slots};
 use crate::decode::data::{self, Members};
@@ -164,10 +165,22 @@ impl<'v> Verdict<'v> {
         self.facts.beside.location
     }
 
+    /// The log source.
+    #[must_use]
+    pub fn source(&self) -> &'v str {
+        &self.facts.input.context.source
+    }
+
     /// Name of the cloud provider.
     #[must_use]
     pub fn provider(&self) -> Option<&'v str> {
         self.binding.mapping.provider.as_deref()
+    }
+
+    /// When the event happened, by the memory's clock.
+    #[must_use]
+    pub fn time(&self) -> Millis {
+        self.facts.time(&mut Stamps::default())
     }
 
     /// The description with its references resolved, and what the event is identified by: one walk over the record.

@@ -22,6 +22,7 @@ use crate::expr::Matcher;
 use crate::ir::{
     BuiltinCheck, Category, DecoderIndex, NodeIndex, RuleIndex, StaticField, Template, TimeOfDay, Weekdays,
 };
+use crate::suppress::Suppressions;
 
 pub(crate) use components::{Asked, Categories, Components, Key, NO_COMPONENT};
 pub use components::{Blocker, Component, ComponentKind, Reason};
@@ -70,8 +71,9 @@ pub struct Program {
     pub(crate) lists: Lists,
     /// The static fields that anything looks at.
     pub(crate) statics: FxHashMap<StaticField, SubjectIndex>,
-    pub(crate) sigma: Sigma,
     pub(crate) components: Components,
+    pub(crate) sigma: Sigma,
+    pub(crate) suppressions: Suppressions,
 }
 
 impl Program {
@@ -98,6 +100,12 @@ impl Program {
         let looks =
             move |binding: &&Binding| binding.mapping.sigma.fits(&self.sigma.rules[rule as usize].logsource);
         self.bindings.iter().filter(looks).map(|binding| &*binding.mapping.source)
+    }
+
+    /// Which alerts are held back.
+    #[must_use]
+    pub fn suppressions(&self) -> &Suppressions {
+        &self.suppressions
     }
 
     /// Names of the sources that have a mapping.

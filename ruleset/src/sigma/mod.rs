@@ -27,7 +27,7 @@ mod head;
 mod link;
 mod logsource;
 mod modifier;
-mod network;
+pub(crate) mod network;
 mod pattern;
 mod resolve;
 mod scalar;

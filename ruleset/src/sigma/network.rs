@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::ir::Network;
 
 /// The network that a text names; an IPv4 address mapped into IPv6 is IPv4.
-pub(super) fn parse(text: &str) -> Option<(Network, bool)> {
+pub(crate) fn parse(text: &str) -> Option<(Network, bool)> {
     let (address, length) =
         text.split_once('/').map_or((text, None), |(address, rest)| (address, Some(rest)));
     match address.parse().ok()? {

@@ -8,6 +8,7 @@ mod quickstart;
 mod reload;
 mod replaced;
 mod restart;
+mod suppressions;
 
 use serde_json::Value;
 

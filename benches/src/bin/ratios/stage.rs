@@ -121,7 +121,7 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new(program: &Arc<Program>, source: &str) -> Self {
-        let options = WorkerOptions { min_level: 3, host: "bench".into(), memory: Arc::default() };
+        let options = WorkerOptions { min_level: 3, host: "bench".into(), ..WorkerOptions::default() };
         let worker = Worker::new(program, &options, &Metrics::unregistered());
         Self { worker, context: context(source).into(), alerts: 0 }
     }

@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use threatlockdown_analysis::Composites;
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::rules::{
-    CompileArgs, ListArgs, ProfileArgs, ProfileFormat, RulesCommand, TestArgs, ViewArg,
+    CompileArgs, ListArgs, ProfileArgs, ProfileFormat, RulesCommand, SuppressionsArgs, TestArgs, ViewArg,
 };
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 
@@ -167,6 +168,9 @@ pub(crate) struct ScanArgs {
     /// Lowest rule level that is an alert
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16), help_heading = "Output")]
     pub(crate) level: u8,
+    /// What becomes of the alert of an event that also completes a count: the composite rule's comes beside it, or instead
+    #[arg(long, value_name = "WORD", default_value = "add", help_heading = "Output")]
+    pub(crate) composites: CompositesArg,
     /// Figures as the last line of stderr
     #[arg(long, value_name = "FORM", help_heading = "Output")]
     pub(crate) stats: Option<Stats>,
@@ -176,6 +180,22 @@ pub(crate) struct ScanArgs {
     /// Analysis threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Process")]
     pub(crate) threads: Option<u16>,
+}
+
+/// Value of `--composites`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompositesArg {
+    Add,
+    Replace,
+}
+
+impl From<CompositesArg> for Composites {
+    fn from(arg: CompositesArg) -> Self {
+        match arg {
+            CompositesArg::Add => Self::Add,
+            CompositesArg::Replace => Self::Replace,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]

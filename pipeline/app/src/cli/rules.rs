@@ -20,12 +20,14 @@ pub(crate) enum RulesCommand {
         /// Check without the built-in rules beside them
         #[arg(long)]
         no_builtin: bool,
-        /// Write what came of it, with the components of stateful rules, as one JSON object
+        /// Write what came of it, with the components of stateful rules and the reach of Sigma rules, as one JSON object
         #[arg(long)]
         json: bool,
     },
     /// List the rules that are loaded
     List(ListArgs),
+    /// List what holds alerts back, why and until when, and how much of some files' alerts
+    Suppressions(SuppressionsArgs),
     /// Run tests of rules: what events they fire on, and what they must let pass
     Test(TestArgs),
     /// Show what each rule costs and gives on the events of some files
@@ -138,6 +140,34 @@ pub(crate) struct ProfileArgs {
     /// Tables for people, or one JSON object
     #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Output")]
     pub(crate) format: ProfileFormat,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Suppressions are read from *.suppressions.yaml among the rules (docs/suppressions.md).
+With FILES it also shows how many of their alerts each would hold back; these are
+read as `scan` reads them.
+
+Exit codes: 0 when the list is shown, 2 on an error.
+
+Examples:
+  threatlockdown rules suppressions --rules my_rules/
+  threatlockdown rules suppressions list --rules my_rules/ --json logs/")]
+pub(crate) struct SuppressionsArgs {
+    /// `list`, which is what is done anyway, and then files, folders, or `-` for stdin, whose alerts are counted
+    #[arg(value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Log source of all inputs [default: from each file's path and content]
+    #[arg(long, value_name = "NAME", value_parser = source_name, help_heading = "Input")]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    /// Lowest rule level that is an alert
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16), help_heading = "Input")]
+    pub(crate) level: u8,
+    /// One JSON object a suppression
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
 }
 
 /// `rules profile --format`.

@@ -9,6 +9,7 @@ mod rule_set;
 mod rules;
 mod run;
 mod scan;
+mod suppressions;
 
 use std::io::Write as _;
 use std::process::ExitCode;

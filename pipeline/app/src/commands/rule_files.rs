@@ -1,13 +1,14 @@
 //! The rule files that a user names: files and folders become texts.
 //!
 //! Enters: paths. Leaves: the texts of the files, those of folders by their bare names, with everything that cannot be read
-//! as a fault. Of folders, and of those in them, what counts is `*.xml`, and `*.yml` or `*.yaml` that hold Sigma rules;
+//! as a fault. Of folders, and of those in them, what counts is `*.xml`, and `*.yml` or `*.yaml` that hold Sigma rules or suppressions;
 //! tests of rules (`x.tests.yaml`) and other YAML are told apart by name and by content.
 
 use std::io::Error;
 use std::path::{Path, PathBuf};
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
+use threatlockdown_ruleset::suppress::is_suppressions;
 use threatlockdown_ruleset::{Origin, RuleText, sigma, wazuh};
 
 use super::counted;
@@ -67,7 +68,9 @@ impl RuleFiles {
         for file in files {
             // What only lies in a folder is no pipe that somebody fills.
             self.file(&file, Pipes::Refused);
-            let is_stranger = |text: &RuleText| wazuh::is_yaml(&text.path) && !sigma::is_sigma(&text.text);
+            let is_stranger = |text: &RuleText| {
+                wazuh::is_yaml(&text.path) && !is_suppressions(&text.path) && !sigma::is_sigma(&text.text)
+            };
             if self.texts.len() > texts && self.texts.last().is_some_and(is_stranger) {
                 self.texts.pop();
                 strangers.push(file);

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
+use threatlockdown_event::Millis;
 use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::suppress;
 use threatlockdown_ruleset::{Texts, load};
 
 use super::home::{self, Pipes};
@@ -132,10 +134,15 @@ impl Material {
     pub(super) fn load(self) -> Loaded {
         let Self { source, mut diagnostics, .. } = self;
         let loaded = match source {
-            Source::Compiled(path, bytes) => return compiled::load(&path, bytes),
+            Source::Compiled(path, bytes) => {
+                let mut loaded = compiled::load(&path, bytes);
+                loaded.diagnostics.extend(suppress::expiry(&loaded.set, Millis::now()));
+                return loaded;
+            }
             Source::Texts(texts) => load(texts),
         };
         diagnostics.extend(loaded.diagnostics);
+        diagnostics.extend(suppress::expiry(&loaded.set, Millis::now()));
         let failed = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
         Loaded { program: loaded.program.filter(|_| !failed), set: loaded.set, diagnostics }
     }
@@ -168,9 +175,14 @@ impl Loaded {
     }
 }
 
-/// What the workers of this process remember between events, as the reference's daemon does.
+/// What is remembered between events, as the reference's daemon does.
 pub(super) fn memory() -> Arc<Memory> {
-    Memory::new(MemoryOptions { host: super::host_name(), ..MemoryOptions::default() })
+    Memory::new(memory_options(0))
+}
+
+/// The same, to be made later; `_max_bytes` bounds it.
+pub(super) fn memory_options(_max_bytes: u64) -> MemoryOptions {
+    MemoryOptions { host: super::host_name(), ..MemoryOptions::default() }
 }
 
 /// `2 errors, 1 warning`.

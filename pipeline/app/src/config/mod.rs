@@ -12,6 +12,7 @@ mod interpolate;
 mod quantity;
 mod read;
 mod secret;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -29,6 +30,7 @@ use self::interpolate::Lookup;
 pub(crate) use self::quantity::{parse_duration, show_size};
 pub(crate) use self::read::parse_address;
 pub(crate) use self::secret::Secret;
+pub(crate) use self::state::State;
 pub(crate) use self::validate::{is_source_name, validate};
 
 /// Name of the sink that every run has for what could not be processed; its cursor is stored under it.
@@ -51,6 +53,7 @@ pub(crate) struct Config {
     /// Empty = not configured: `run` then writes `alerts.jsonl` in the data directory.
     pub(crate) sinks: Vec<Sink>,
     pub(crate) limits: Limits,
+    pub(crate) state: State,
     /// How long a graceful shutdown may take.
     pub(crate) shutdown_deadline: Duration,
 }
@@ -195,6 +198,7 @@ impl Default for Config {
             sources: Vec::new(),
             sinks: Vec::new(),
             limits: Limits::default(),
+            state: State::default(),
             shutdown_deadline: Duration::from_secs(30),
         }
     }

@@ -13,6 +13,7 @@ use super::fields::{
     Faults, Fields, boolean, choice, duration, list, number, pairs, secrets, size, text, texts,
 };
 use super::quantity::parse_duration;
+use super::state;
 use super::tree::Node;
 use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
@@ -31,8 +32,20 @@ const MAX_EVENT_BYTES: u64 = 256 * MIB;
 /// A request goes into the journal as one entry, which takes no more than 128 MiB.
 const MAX_BODY_BYTES: u64 = 100 * MIB;
 
-const TOP: [&str; 10] =
-    ["data_dir", "workers", "listen", "log", "rules", "alerts", "sources", "sinks", "limits", "shutdown"];
+const TOP: [&str; 12] = [
+    "data_dir",
+    "workers",
+    "listen",
+    "log",
+    "rules",
+    "alerts",
+    "composites",
+    "sources",
+    "sinks",
+    "limits",
+    "state",
+    "shutdown",
+];
 
 /// The whole document.
 pub(crate) fn config(root: &Node, faults: &mut Faults) -> Config {
@@ -55,6 +68,12 @@ pub(crate) fn config(root: &Node, faults: &mut Faults) -> Config {
     }
     if let Some(node) = top.get("alerts") {
         config.min_level = min_level(node, faults).unwrap_or(config.min_level);
+    }
+    if let Some(composites) = top.get("composites").and_then(|node| state::composites(node, faults)) {
+        config.state.composites = composites;
+    }
+    if let Some(node) = top.get("state") {
+        config.state = state::state(node, config.state, faults);
     }
     if let Some(node) = top.get("sources") {
         let items = list(node, "sources", faults).iter();

@@ -5,27 +5,35 @@
 //! after a kill a unit is either done with all its alerts or not done at all, and then it is read again.
 //!
 //! An alert whose id was appended in the last 24 hours is left out: that makes a unit that is read again under another
-//! checkpoint (a rotated file found at its new name, an object listed twice) harmless.
+//! checkpoint (a rotated file found at its new name, an object listed twice) harmless. The same holds for candidates by
+//! the ids of their events: what is read twice counts once.
+
+mod candidate;
+mod form;
+mod marker;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use threatlockdown_event::{Alert, AlertId, Millis};
+use threatlockdown_event::{Alert, AlertId, EventId, Millis};
 
-use crate::codec::{DecodeError, Decoder, put_bytes, put_count, put_u64};
+pub use self::candidate::{Candidate, Held, decode_candidates, encode_candidates};
+use self::form::{Parts, Wanted, decode, encode};
+pub use self::marker::{Lane, Marker};
 use crate::segment::{
     LogError, LogPosition, Opener, SegmentReader, SegmentedLog, Settings, Tail, open_file, start_frame,
 };
 use crate::sliding::Sliding;
-use crate::store::{RECENT_ALERTS, Store, StoreError};
+use crate::store::{RECENT_ALERTS, RECENT_CANDIDATES, Store, StoreError};
 
 const KIND: u8 = b'c';
-const VERSION: u8 = 1;
 
 /// Most alert ids that are remembered.
 const RECENT_ALERT_IDS: usize = 1_000_000;
+/// Most events of candidates that are remembered.
+const RECENT_CANDIDATE_IDS: usize = 1_000_000;
 
 /// A frame buffer larger than this is not kept for the next commit.
 const KEPT_BUFFER: usize = 8 * 1024 * 1024;
@@ -39,6 +47,10 @@ pub struct Commit {
     pub alerts: Vec<Alert>,
     /// Dead letters, each one JSON object without a line end.
     pub dead_letters: Vec<Vec<u8>>,
+    /// How far time has come.
+    pub markers: Vec<Marker>,
+    /// Events for the stateful stage.
+    pub candidates: Vec<Candidate>,
 }
 
 /// Settings of the commit log.
@@ -59,6 +71,7 @@ pub struct CommitLog {
     log: SegmentedLog,
     store: Arc<Store>,
     recent: Sliding<()>,
+    recent_candidates: Sliding<()>,
     /// Up to here the store's file knows the commits.
     snapshot: LogPosition,
     frame: Vec<u8>,
@@ -94,14 +107,17 @@ impl CommitLog {
         })?;
         let recent = Sliding::load(RECENT_ALERT_IDS, &store.rows(RECENT_ALERTS)?)
             .map_err(|error| store.corrupt("recent alerts", error))?;
+        let recent_candidates = Sliding::load(RECENT_CANDIDATE_IDS, &store.rows(RECENT_CANDIDATES)?)
+            .map_err(|error| store.corrupt("recent candidates", error))?;
         let start = log.tail().start();
         let snapshot = durable.unwrap_or(start).max(start);
-        let mut log = Self { log, store, recent, snapshot, frame: Vec::new() };
+        let mut log = Self { log, store, recent, recent_candidates, snapshot, frame: Vec::new() };
         log.replay()?;
         Ok(log)
     }
 
-    /// Appends a commit, without the alerts that [`CommitLog::is_recent`] knows. It is durable on return.
+    /// Appends a commit, without the alerts that [`CommitLog::is_recent`] knows and without the candidates that
+    /// [`CommitLog::is_counted`] knows; the caller leaves out those that stand twice in it. It is durable on return.
     ///
     /// # Errors
     /// When the disk refuses. The log is then as it was, and the same commit can be tried again.
@@ -109,12 +125,15 @@ impl CommitLog {
         let mut seen = HashSet::with_capacity(commit.alerts.len());
         let is_new = |alert: &&Alert| self.recent.get(&alert.id.0).is_none() && seen.insert(alert.id);
         let alerts: Vec<&Alert> = commit.alerts.iter().filter(is_new).collect();
-        if commit.checkpoints.is_empty() && alerts.is_empty() && commit.dead_letters.is_empty() {
+        let Commit { checkpoints, dead_letters, markers, candidates, .. } = commit;
+        let is_empty = checkpoints.is_empty() && alerts.is_empty() && dead_letters.is_empty();
+        if is_empty && markers.is_empty() && candidates.is_empty() {
             return Ok(self.end());
         }
         let now = Millis::now();
         start_frame(&mut self.frame);
-        encode(&mut self.frame, now, &commit.checkpoints, &alerts, &commit.dead_letters);
+        let parts = Parts { written: now, checkpoints, alerts: &alerts, dead_letters, markers, candidates };
+        encode(&mut self.frame, &parts);
         let position = self.log.append(&mut self.frame)?;
         if self.frame.capacity() > KEPT_BUFFER {
             self.frame = Vec::new();
@@ -122,6 +141,9 @@ impl CommitLog {
         self.store.apply(commit.checkpoints.clone());
         for alert in alerts {
             self.recent.insert(alert.id.0, now, ());
+        }
+        for candidate in candidates {
+            self.recent_candidates.insert(candidate.event.0, now, ());
         }
         Ok(position)
     }
@@ -136,9 +158,14 @@ impl CommitLog {
         if end == self.snapshot {
             return Ok(());
         }
-        self.recent.expire(Millis::now());
-        self.store.snapshot(end, &self.recent.change())?;
+        let now = Millis::now();
+        self.recent.expire(now);
+        self.recent_candidates.expire(now);
+        let changes =
+            [(RECENT_ALERTS, self.recent.change()), (RECENT_CANDIDATES, self.recent_candidates.change())];
+        self.store.snapshot(end, &changes)?;
         self.recent.mark_saved();
+        self.recent_candidates.mark_saved();
         self.snapshot = end;
         Ok(())
     }
@@ -149,13 +176,26 @@ impl CommitLog {
         self.recent.get(&id.0).is_some()
     }
 
-    /// A reader from a position on, or from the oldest commit that is kept.
+    /// Whether a candidate of this event was appended in the last 24 hours (of the last million).
     #[must_use]
-    pub fn reader(&self, from: Option<LogPosition>) -> LogReader {
-        LogReader { reader: self.log.reader(from) }
+    pub fn is_counted(&self, event: &EventId) -> bool {
+        self.recent_candidates.get(&event.0).is_some()
     }
 
-    /// Deletes the segments that neither the slowest sink (`keep_from`) nor the next start needs.
+    /// A reader for a sink, which sees no markers and no candidates, from a position on, or from the oldest commit that is
+    /// kept.
+    #[must_use]
+    pub fn reader(&self, from: Option<LogPosition>) -> LogReader {
+        LogReader { reader: self.log.reader(from), wanted: Wanted::Delivery }
+    }
+
+    /// A reader for the stateful stage, which sees markers and candidates alone.
+    #[must_use]
+    pub fn state_reader(&self, from: Option<LogPosition>) -> LogReader {
+        LogReader { reader: self.log.reader(from), wanted: Wanted::State }
+    }
+
+    /// Deletes the segments that neither the slowest reader (`keep_from`) nor the next start needs.
     pub fn expire(&mut self, keep_from: LogPosition) {
         let keep = keep_from.segment.min(self.snapshot.segment);
         if let Err(error) = self.log.tail().delete_below(keep, self.log.directory()) {
@@ -171,11 +211,14 @@ impl CommitLog {
 
     fn replay(&mut self) -> Result<(), LogError> {
         let mut reader = self.log.reader(Some(self.snapshot));
-        while let Some(frame) = reader.next(Duration::ZERO, decode)? {
+        while let Some(frame) = reader.next(Duration::ZERO, |payload| decode(payload, Wanted::All))? {
             let (written, commit) = frame.value;
             self.store.apply(commit.checkpoints);
             for alert in &commit.alerts {
                 self.recent.insert(alert.id.0, written, ());
+            }
+            for candidate in &commit.candidates {
+                self.recent_candidates.insert(candidate.event.0, written, ());
             }
         }
         Ok(())
@@ -185,6 +228,7 @@ impl CommitLog {
 /// Reads commits, in order, each as soon as it is durable.
 pub struct LogReader {
     reader: SegmentReader,
+    wanted: Wanted,
 }
 
 impl LogReader {
@@ -193,7 +237,8 @@ impl LogReader {
     /// # Errors
     /// When the log cannot be read or is corrupt. The position stays where it is: nothing is skipped.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<(LogPosition, Commit)>, LogError> {
-        let frame = self.reader.next(timeout, decode)?;
+        let wanted = self.wanted;
+        let frame = self.reader.next(timeout, |payload| decode(payload, wanted))?;
         Ok(frame.map(|frame| (frame.end, frame.value.1)))
     }
 
@@ -233,45 +278,6 @@ impl LogEnd {
     pub fn bytes_after(&self, position: LogPosition) -> u64 {
         self.tail.bytes_after(position)
     }
-}
-
-fn encode(
-    out: &mut Vec<u8>,
-    written: Millis,
-    checkpoints: &[(Arc<str>, Vec<u8>)],
-    alerts: &[&Alert],
-    dead_letters: &[Vec<u8>],
-) {
-    out.push(VERSION);
-    put_u64(out, written.0.cast_unsigned());
-    put_count(out, checkpoints.len());
-    for (stream, value) in checkpoints {
-        put_bytes(out, stream.as_bytes());
-        put_bytes(out, value);
-    }
-    put_count(out, alerts.len());
-    for alert in alerts {
-        out.extend_from_slice(&alert.id.0);
-        out.push(alert.level);
-        put_bytes(out, &alert.json);
-    }
-    put_count(out, dead_letters.len());
-    for letter in dead_letters {
-        put_bytes(out, letter);
-    }
-}
-
-fn decode(payload: &[u8]) -> Result<(Millis, Commit), DecodeError> {
-    let mut decoder = Decoder::new(payload);
-    decoder.version(VERSION)?;
-    let written = Millis(decoder.i64()?);
-    let checkpoints = decoder.list(8, |item| Ok((item.shared_text()?, item.bytes()?.to_vec())))?;
-    let alerts = decoder.list(21, |item| {
-        Ok(Alert { id: AlertId(item.array()?), level: item.u8()?, json: item.bytes()?.to_vec() })
-    })?;
-    let dead_letters = decoder.list(4, |item| Ok(item.bytes()?.to_vec()))?;
-    decoder.finish()?;
-    Ok((written, Commit { checkpoints, alerts, dead_letters }))
 }
 
 #[cfg(test)]

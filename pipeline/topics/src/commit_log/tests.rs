@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
+use threatlockdown_event::Context;
 
 use super::*;
 use crate::segment::tests::Disk;
@@ -24,6 +25,7 @@ fn commit(number: u8) -> Commit {
         ],
         alerts: vec![alert(number)],
         dead_letters: if number.is_multiple_of(4) { vec![b"{}".to_vec()] } else { Vec::new() },
+        ..Commit::default()
     }
 }
 
@@ -248,41 +250,116 @@ prop_compose! {
     }
 }
 
+fn any_marker() -> impl Strategy<Value = Marker> {
+    let lane = |(stream, source): (String, String)| Lane { stream: stream.into(), source: source.into() };
+    prop_oneof![
+        (any::<(String, String)>(), any::<i64>())
+            .prop_map(move |(of, until)| Marker::Progress { lane: lane(of), until: Millis(until) }),
+        (any::<(String, String)>(), any::<u64>(), any::<u64>()).prop_map(move |(of, segment, offset)| {
+            Marker::Idle { lane: lane(of), seen: LogPosition { segment, offset } }
+        }),
+        Just(Marker::Hold),
+        Just(Marker::Resume),
+        Just(Marker::End),
+        Just(Marker::Stop),
+    ]
+}
+
+prop_compose! {
+    fn any_candidate()(
+        numbers: (u32, i64, i64, u64),
+        key: Vec<u8>,
+        event: [u8; 16],
+        alerted: Option<[u8; 16]>,
+        record: Vec<u8>,
+        held in prop::collection::vec((any_alert(), any::<[u8; 16]>(), any::<(u32, i64)>()), 0..3),
+        texts: (String, Option<String>, Vec<(String, String)>),
+        version in "[ab]",
+    ) -> Candidate {
+        let (component, time, received, place) = numbers;
+        let (source, account, envelope) = texts;
+        let source: Arc<str> = source.into();
+        Candidate {
+            component,
+            key,
+            time: Millis(time),
+            event: EventId(event),
+            context: Arc::new(Context {
+                source: Arc::clone(&source),
+                connector: "c".into(),
+                location: Arc::clone(&source),
+                account: account.map(Into::into),
+                envelope,
+                origin: source,
+                origin_id: event,
+            }),
+            version: version.into(),
+            received: Millis(received),
+            place,
+            alerted: alerted.map(AlertId),
+            record,
+            held: held
+                .into_iter()
+                .map(|(alert, key, (allow, quiet))| Held { suppression: "s".into(), key, allow, quiet, alert })
+                .collect(),
+        }
+    }
+}
+
 prop_compose! {
     fn any_commit()(
         checkpoints in prop::collection::vec((any::<String>(), any::<Vec<u8>>()), 0..5),
         alerts in prop::collection::vec(any_alert(), 0..5),
         dead_letters: Vec<Vec<u8>>,
+        markers in prop::collection::vec(any_marker(), 0..5),
+        candidates in prop::collection::vec(any_candidate(), 0..5),
     ) -> Commit {
         let checkpoints = checkpoints.into_iter().map(|(stream, value)| (Arc::from(stream), value)).collect();
-        Commit { checkpoints, alerts, dead_letters }
+        Commit { checkpoints, alerts, dead_letters, markers, candidates }
     }
 }
 
 fn encoded(commit: &Commit) -> Vec<u8> {
     let mut out = Vec::new();
     let alerts: Vec<&Alert> = commit.alerts.iter().collect();
-    encode(&mut out, Millis(-5), &commit.checkpoints, &alerts, &commit.dead_letters);
+    let Commit { checkpoints, dead_letters, markers, candidates, .. } = commit;
+    let written = Millis(-5);
+    encode(&mut out, &Parts { written, checkpoints, alerts: &alerts, dead_letters, markers, candidates });
     out
 }
 
 proptest! {
     #[test]
     fn commits_decode_to_what_they_were(commit in any_commit()) {
-        prop_assert_eq!(decode(&encoded(&commit)).unwrap(), (Millis(-5), commit));
+        let bytes = encoded(&commit);
+        prop_assert_eq!(decode(&bytes, Wanted::All).unwrap(), (Millis(-5), commit.clone()));
+        let Commit { checkpoints, alerts, dead_letters, markers, candidates } = commit;
+        let delivery = Commit { checkpoints, alerts, dead_letters, ..Commit::default() };
+        prop_assert_eq!(decode(&bytes, Wanted::Delivery).unwrap().1, delivery);
+        let state = Commit { markers, candidates, ..Commit::default() };
+        prop_assert_eq!(decode(&bytes, Wanted::State).unwrap().1, state);
     }
 
     #[test]
     fn any_bytes_are_refused_without_a_panic(mut bytes: Vec<u8>, commit in any_commit(), at: usize, value: u8) {
-        let _ = decode(&bytes);
+        let _ = decode(&bytes, Wanted::All);
         if let Some(first) = bytes.first_mut() {
-            *first = VERSION;
+            *first = form::VERSION;
         }
-        let _ = decode(&bytes);
+        let _ = decode(&bytes, Wanted::All);
         let mut changed = encoded(&commit);
         let at = at % changed.len();
         changed[at] = value;
-        let _ = decode(&changed);
-        prop_assert!(decode(&encoded(&commit)[..at]).is_err());
+        let _ = decode(&changed, Wanted::All);
+        prop_assert!(decode(&encoded(&commit)[..at], Wanted::All).is_err());
     }
+}
+
+/// A log that was written before there was a stateful stage.
+#[test]
+fn commits_of_version_1_are_read() {
+    let mut bytes = encoded(&commit(4));
+    bytes[0] = 1;
+    bytes.truncate(bytes.len() - 8);
+    assert_eq!(decode(&bytes, Wanted::All).unwrap(), (Millis(-5), commit(4)));
 }

@@ -28,6 +28,8 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 pub(crate) type Rows = TableDefinition<'static, u64, &'static [u8]>;
 /// Ids of recent alerts.
 pub(crate) const RECENT_ALERTS: Rows = TableDefinition::new("recent_alerts");
+/// Ids of recent candidates' events.
+pub(crate) const RECENT_CANDIDATES: Rows = TableDefinition::new("recent_candidates");
 /// Idempotency keys of recent requests.
 pub(crate) const REQUEST_KEYS: Rows = TableDefinition::new("request_keys");
 
@@ -215,7 +217,11 @@ impl Store {
     }
 
     /// Writes what changed since the last snapshot, in one transaction. To be called by the one who calls `apply`.
-    pub(crate) fn snapshot(&self, position: LogPosition, recent: &Change) -> Result<(), StoreError> {
+    pub(crate) fn snapshot(
+        &self,
+        position: LogPosition,
+        recent: &[(Rows, Change)],
+    ) -> Result<(), StoreError> {
         let changed: Vec<(Arc<str>, Option<Vec<u8>>)> = {
             let streams = self.streams();
             let value = |stream: &Arc<str>| (Arc::clone(stream), streams.committed.get(stream).cloned());
@@ -232,7 +238,9 @@ impl Store {
                     None => checkpoints.remove(stream.as_ref())?,
                 };
             }
-            write_rows(txn, RECENT_ALERTS, recent)?;
+            for (table, change) in recent {
+                write_rows(txn, *table, change)?;
+            }
             txn.open_table(META)?.insert(SNAPSHOT, encoded.as_slice())?;
             Ok(())
         })?;

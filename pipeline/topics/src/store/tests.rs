@@ -1,7 +1,6 @@
 //! What survives, what is refused, and who may hold a data directory.
 
 use super::*;
-use crate::sliding::Change;
 
 fn position(segment: u64, offset: u64) -> LogPosition {
     LogPosition { segment, offset }
@@ -48,9 +47,9 @@ fn checkpoints_are_visible_at_once_and_durable_with_the_snapshot() {
         set(&store, "s3/a", b"1");
         set(&store, "s3/b", b"2");
         set(&store, "file/a", b"3");
-        store.snapshot(position(1, 100), &Change::default()).unwrap();
+        store.snapshot(position(1, 100), &[]).unwrap();
         set(&store, "s3/a", b"");
-        store.snapshot(position(1, 200), &Change::default()).unwrap();
+        store.snapshot(position(1, 200), &[]).unwrap();
         set(&store, "file/a", b"4");
         assert_eq!(store.checkpoint("file/a"), Some(b"4".to_vec()));
         assert_eq!(store.checkpoint("s3/a"), None);

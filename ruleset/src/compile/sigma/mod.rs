@@ -16,9 +16,11 @@ use crate::decode::tree::Decoders;
 use crate::diagnostic::Diagnostic;
 use crate::ir::OrderField;
 use crate::ir::sigma::{CorrelationKind, Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet};
+use crate::ir::suppression::Suppression;
 use crate::program::{
     KEYWORDS, Mitre, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
 };
+use crate::suppress::RuleTraits;
 
 /// Deepest nesting of an expression that is accepted: it is evaluated one call per level.
 const MAX_DEPTH: usize = 128;
@@ -31,6 +33,7 @@ pub(super) type SigmaField = (String, u32);
 /// The Sigma rules of a program, and per mapping what it has to do with them and the paths of their fields.
 pub(super) fn compile(
     set: &SigmaSet,
+    suppressions: &[Suppression],
     mappings: &[Mapping],
     decoders: &Decoders,
     attack: &Techniques,
@@ -47,6 +50,7 @@ pub(super) fn compile(
     for correlation in &set.correlations {
         correlated_fields(correlation, &mut interner, &mut rules);
     }
+    suppressed_fields(suppressions, &mut interner, &mut rules);
     let covers: Vec<Option<Cover>> =
         rules.iter().map(|lowered| cover(&lowered.rule.expr, &interner)).collect();
     let names: Vec<String> = interner.names().map(str::to_owned).collect();
@@ -204,6 +208,26 @@ fn correlated_fields(correlation: &SigmaCorrelation, interner: &mut Interner, ru
         let more = subjects.iter().filter(|subject| !lowered.fields.contains(subject));
         let more: Vec<SigmaSubjectIndex> = more.copied().collect();
         lowered.fields.extend(more);
+    }
+}
+
+/// Fields that suppressions ask of the alerts of rules are read with those of the rules.
+fn suppressed_fields(suppressions: &[Suppression], interner: &mut Interner, rules: &mut [Lowered]) {
+    for suppression in suppressions {
+        let per = suppression.allowance.iter().flat_map(|allowance| &allowance.per);
+        let names = suppression.conditions.iter().map(|demand| &demand.field).chain(per);
+        let names: Vec<&String> = names.collect();
+        for Lowered { rule, fields } in &mut *rules {
+            if !suppression.is_about(&RuleTraits::from(&*rule)) {
+                continue;
+            }
+            for name in &names {
+                let subject = interner.subject(name);
+                if !fields.contains(&subject) {
+                    fields.push(subject);
+                }
+            }
+        }
     }
 }
 

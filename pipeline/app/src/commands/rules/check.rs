@@ -29,8 +29,8 @@ pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result
             "rules": own,
             "builtin_rules": builtin,
             "warnings": diagnostics.len(),
-            "sigma": sigma::object(&set.sigma, &reach),
             "components": components::objects(&program),
+            "sigma": sigma::object(&set.sigma, &reach),
         });
         writeln!(std::io::stdout().lock(), "{object}")?;
         return Ok(ExitCode::SUCCESS);

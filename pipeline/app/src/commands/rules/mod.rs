@@ -6,6 +6,7 @@ mod components;
 mod list;
 mod profile;
 mod sigma;
+mod suppressions;
 mod test;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
             check::execute(selection, *json)
         }
         RulesCommand::List(args) => list::execute(args),
+        RulesCommand::Suppressions(args) => suppressions::execute(args),
         RulesCommand::Test(args) => test::execute(args),
         RulesCommand::Profile(args) => profile::execute(args),
         RulesCommand::Compile(args) => compile::execute(args),

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! sources ─▶ raw topic ─▶ workers ─▶ committer ─▶ commit log ─▶ one delivery for each sink
-//!    ▲           (memory, bounded)                     │ checkpoints
-//!    └──────────────────────────────────────────── store
+//!    ▲           (memory, bounded)      ▲             │ │ candidates
+//!    │                                  └─ correlator ┼─┘
+//!    └─────────────────────────────────────── store ◀─┘ checkpoints
 //! ```
 //!
 //! Enters: flags and configuration. Leaves: alerts in the sinks, until a signal or, with `--once`, the end of the
@@ -17,6 +18,7 @@ mod settings;
 mod shutdown;
 mod sinks;
 mod sources;
+mod stateful;
 mod target;
 
 use std::net::TcpListener;
@@ -27,17 +29,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, WorkerOptions, spawn_workers};
+use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, StageHandle, spawn_workers};
 use threatlockdown_connectors::http::{self, IngestState};
+use threatlockdown_event::Millis;
 use threatlockdown_topics::{
     CommitLog, CommitLogOptions, Journal, JournalOptions, JournalReader, Publisher, Store, raw_topic,
 };
 
 use self::sinks::Deliveries;
 use self::sources::Sources;
+use self::stateful::Control;
 use self::target::LogTarget;
-use super::rule_set;
-use super::{host_name, report};
+use super::report;
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -66,6 +69,7 @@ pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let stop = StopRequest::default();
     let active = ActiveProgram::new(Arc::clone(&program));
     let (mut stages, mut metrics) = start(&config, &active, args.once)?;
+    super::suppressions::announce(&program, Millis::now());
     let status = reload::Status::new(program.version(), program.rules().len());
     status.show(&mut metrics);
     let (publisher, deliveries) = (stages.publisher.clone(), stages.deliveries.clone());
@@ -106,7 +110,15 @@ struct Stages {
     workers: Vec<JoinHandle<()>>,
     committer: JoinHandle<LogTarget>,
     committer_handle: CommitterHandle,
+    stateful: Stateful,
     deliveries: Deliveries,
+}
+
+/// The stateful stage.
+struct Stateful {
+    thread: JoinHandle<bool>,
+    handle: StageHandle,
+    control: Control,
 }
 
 /// Takes the port before anything else is touched: that it is in use is the most common mistake.
@@ -128,8 +140,27 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     probes::sinks(&mut metrics, &deliveries);
 
     let journal = open_journal(config, &store)?;
+    let analysis = threatlockdown_analysis::Metrics::new(metrics.registry());
+    let count = config.worker_count();
+    let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
+    let (publisher, consumers) = raw_topic(count, budget);
+    probes::topic(&mut metrics, &publisher);
+    let (outcomes, committed) = sync_channel(count * OUTCOMES_PER_WORKER);
+    let control = Control::hold(&outcomes);
+    let (handle, thread, catching_up) = stateful::start(&stateful::Start {
+        config,
+        once,
+        log: &log,
+        store: &store,
+        publisher: &publisher,
+        active,
+        outcomes: &outcomes,
+        metrics: &analysis,
+    })?;
+    probes::state(&mut metrics, &handle);
     let target = LogTarget {
         log,
+        stateful: handle.clone(),
         store: Arc::clone(&store),
         journal: journal.as_ref().map(|(journal, _)| Arc::clone(journal)),
         deliveries: deliveries.clone(),
@@ -137,19 +168,11 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     if let Some((journal, _)) = &journal {
         probes::journal(&mut metrics, journal);
     }
-    let analysis = threatlockdown_analysis::Metrics::new(metrics.registry());
-    let count = config.worker_count();
-    let (outcomes, committed) = sync_channel(count * OUTCOMES_PER_WORKER);
     let (committer_handle, committer) =
         Committer::new(target, &analysis).spawn(committed).context("cannot start the committer")?;
     probes::committer(&mut metrics, committer_handle.clone());
 
-    let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
-    let (publisher, consumers) = raw_topic(count, budget);
-    probes::topic(&mut metrics, &publisher);
-    let memory = rule_set::memory();
-    probes::memory(&mut metrics, &memory);
-    let options = WorkerOptions { min_level: config.min_level, host: host_name(), memory };
+    let options = stateful::worker_options(config);
     let workers =
         spawn_workers(consumers, active, &options, &outcomes, &analysis).context("cannot start workers")?;
 
@@ -157,7 +180,9 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
     let sources = Sources::start(&start, journal)?;
     probes::sources(&mut metrics, &sources.counted);
-    Ok((Stages { sources, publisher, workers, committer, committer_handle, deliveries }, metrics))
+    catching_up.set(sources.files.clone()).ok();
+    let stateful = Stateful { thread, handle, control };
+    Ok((Stages { sources, publisher, workers, committer, committer_handle, stateful, deliveries }, metrics))
 }
 
 /// The journal, where there is an HTTP source or something was left by one. The commit log has to be open already.
@@ -226,6 +251,9 @@ impl Stages {
         }
         if self.committer.is_finished() {
             bail!("the committer died");
+        }
+        if self.stateful.thread.is_finished() {
+            bail!("the stateful stage died");
         }
         self.sources.all_ended()
     }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use threatlockdown_analysis::CommitterHandle;
+use threatlockdown_analysis::{CommitterHandle, StageHandle};
 use threatlockdown_connectors::SourceStats;
 use threatlockdown_event::Millis;
-use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_topics::{Journal, Publisher};
 
 use super::sinks::{Deliveries, State};
@@ -34,12 +33,19 @@ pub(super) fn committer(metrics: &mut Metrics, committer: CommitterHandle) {
     });
 }
 
-/// What rules had to forget before its time.
-pub(super) fn memory(metrics: &mut Metrics, memory: &Arc<Memory>) {
-    let memory = Arc::clone(memory);
-    let read = move || vec![Reading { labels: Vec::new(), value: as_value(memory.evicted()) }];
+/// What rules remember, and what waits to be counted.
+pub(super) fn state(metrics: &mut Metrics, stage: &StageHandle) {
+    let handle = stage.clone();
+    let read = move || vec![Reading { labels: Vec::new(), value: as_value(handle.memory().evicted()) }];
     let (name, help) = ("memory_evicted", "Events, texts and keys that rules forgot for want of room");
     metrics.probe(Probe { name, help, kind: ProbeKind::Counter, read: Box::new(read) });
+    let handle = stage.clone();
+    metrics.gauge("candidates_waiting", "Candidates that wait for the watermark", move || {
+        as_value(handle.waiting())
+    });
+    let handle = stage.clone();
+    let help = "By how much the watermark is behind the youngest candidate that waits";
+    metrics.gauge("watermark_lag_seconds", help, move || handle.lag().as_secs_f64());
 }
 
 /// What push sources were sent and is not committed.

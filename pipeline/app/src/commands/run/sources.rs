@@ -26,6 +26,8 @@ pub(super) struct Sources {
     stop: Stop,
     /// For metrics.
     pub(super) counted: Vec<Counted>,
+    /// Those that may have something to catch up with.
+    pub(super) files: Vec<Arc<SourceStats>>,
     /// The receiving half of the HTTP source.
     pub(super) ingest: Option<IngestState>,
 }
@@ -62,8 +64,8 @@ impl Sources {
         start: &Start<'_>,
         journal: Option<(Arc<Journal>, JournalReader)>,
     ) -> anyhow::Result<Self> {
-        let (running, counted) = (Vec::new(), Vec::new());
-        let mut sources = Self { running, stop: Stop::default(), counted, ingest: None };
+        let (running, counted, files) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sources = Self { running, stop: Stop::default(), counted, files, ingest: None };
         for source in &start.config.sources {
             sources
                 .start_reader(start, source)
@@ -86,6 +88,7 @@ impl Sources {
                     timing: Timing::default(),
                     own: own_files(start.config),
                 };
+                self.files.push(Arc::clone(&feed.stats));
                 let checkpoints = start.store.checkpoints(&FileSource::stream_prefix(&source.name));
                 let reader = FileSource::new(config, feed, checkpoints, self.stop.clone())?;
                 self.spawn(&source.name, true, move || Ok(reader.run()?))
@@ -192,7 +195,8 @@ fn own_files(config: &Config) -> OwnFiles {
         SinkKind::File { path, .. } => Some(path.clone()),
         SinkKind::Stdout { .. } => None,
     });
-    let state = ["lock", "state.redb", "deadletter.jsonl"].map(|name| config.data_dir.join(name));
+    let state =
+        ["lock", "state.redb", "memory.snapshot", "deadletter.jsonl"].map(|name| config.data_dir.join(name));
     OwnFiles {
         files: sinks.chain(state).collect(),
         folders: ["commit", "journal"].map(|name| config.data_dir.join(name)).to_vec(),

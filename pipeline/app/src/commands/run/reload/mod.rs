@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threatlockdown_analysis::ActiveProgram;
+use threatlockdown_event::Millis;
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::program::Program;
 
@@ -33,6 +34,7 @@ pub(super) use self::status::Status;
 use self::status::{Attempt, Outcome};
 use self::watch::Baseline;
 use crate::commands::rule_set::{Named, Selection};
+use crate::commands::suppressions;
 use crate::config::{Config, Rules};
 use crate::ops::Health;
 
@@ -183,6 +185,7 @@ impl Reloader {
                 let from = self.parts.active.current().version().to_owned();
                 let (to, rules) = (ready.program.version().to_owned(), ready.program.rules().len());
                 let change = ready.known.change_from(&self.in_force);
+                suppressions::announce(&ready.program, Millis::now());
                 self.parts.active.replace(ready.program);
                 (self.in_force, self.refused) = (ready.known, None);
                 self.parts.health.set_rules(None);

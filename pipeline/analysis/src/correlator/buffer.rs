@@ -1,0 +1,306 @@
+//! Candidates that wait for the watermark, in the order in which they will be counted.
+//!
+//! Enters: candidates in the order of the log. Leaves: the same by event time, ties broken by event id, then by arrival.
+//! What is more than fits in memory goes to a file that has no name, as sorted runs; taking the next one looks at the
+//! first of each run. So a backfill of any size is sorted in bounded memory.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use threatlockdown_event::Millis;
+use threatlockdown_topics::commit_log::{decode_candidates, encode_candidates};
+use threatlockdown_topics::{Candidate, LogPosition};
+
+/// Bytes of candidates that are read back at a time, for each run.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// Order of counting.
+type Key = (Millis, [u8; 16], u64);
+
+/// What waits.
+pub(super) struct Buffer {
+    heap: BinaryHeap<Reverse<Waiting>>,
+    heap_bytes: usize,
+    most_bytes: usize,
+    /// Folder of the file, where it is needed.
+    folder: PathBuf,
+    spill: Option<Spill>,
+    next: u64,
+    /// How many wait of each commit, by the position before it.
+    of_commits: BTreeMap<LogPosition, u64>,
+    len: usize,
+    newest: Option<Millis>,
+}
+
+struct Waiting {
+    key: Key,
+    from: LogPosition,
+    candidate: Candidate,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+/// Sorted runs in one file.
+struct Spill {
+    file: File,
+    end: u64,
+    runs: Vec<Run>,
+}
+
+/// One of them: what is read back of it, and where the rest begins.
+struct Run {
+    front: VecDeque<Waiting>,
+    at: u64,
+    end: u64,
+}
+
+impl Buffer {
+    /// `most_bytes` in memory, the rest in a file in `folder`.
+    pub(super) fn new(most_bytes: usize, folder: PathBuf) -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            heap_bytes: 0,
+            most_bytes,
+            folder,
+            spill: None,
+            next: 0,
+            of_commits: BTreeMap::new(),
+            len: 0,
+            newest: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Time of the youngest that waits.
+    pub(super) fn newest(&self) -> Option<Millis> {
+        self.newest
+    }
+
+    /// Before the oldest commit of which one waits.
+    pub(super) fn oldest_commit(&self) -> Option<LogPosition> {
+        self.of_commits.first_key_value().map(|(&position, _)| position)
+    }
+
+    /// Takes a candidate of the commit that begins at `from`.
+    pub(super) fn push(&mut self, from: LogPosition, candidate: Candidate) -> io::Result<()> {
+        let key = (candidate.time, candidate.event.0, self.next);
+        self.next += 1;
+        self.len += 1;
+        self.heap_bytes += candidate.bytes();
+        self.newest = self.newest.max(Some(candidate.time));
+        *self.of_commits.entry(from).or_default() += 1;
+        self.heap.push(Reverse(Waiting { key, from, candidate }));
+        if self.heap_bytes > self.most_bytes { self.spill() } else { Ok(()) }
+    }
+
+    /// The next one, if it is older than `before`.
+    pub(super) fn pop(&mut self, before: Millis) -> io::Result<Option<Candidate>> {
+        let in_heap = self.heap.peek().map(|waiting| waiting.0.key);
+        let in_runs = self.spill.as_ref().and_then(Spill::first);
+        let from_run = match (in_heap, in_runs) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => None,
+            (None, Some((_, run))) => Some(run),
+            (Some(heap), Some((key, run))) => (key < heap).then_some(run),
+        };
+        let first = from_run.and(in_runs.map(|(key, _)| key)).or(in_heap);
+        if first.is_none_or(|(time, ..)| time >= before) {
+            return Ok(None);
+        }
+        let taken = match (from_run, &mut self.spill) {
+            (Some(run), Some(spill)) => spill.take(run)?,
+            _ => self.heap.pop().map(|waiting| {
+                self.heap_bytes -= waiting.0.candidate.bytes();
+                waiting.0
+            }),
+        };
+        let Some(taken) = taken else { return Ok(None) };
+        self.forget(taken.from);
+        Ok(Some(taken.candidate))
+    }
+
+    fn forget(&mut self, from: LogPosition) {
+        self.len -= 1;
+        if let Some(left) = self.of_commits.get_mut(&from) {
+            *left -= 1;
+            if *left == 0 {
+                self.of_commits.remove(&from);
+            }
+        }
+        if self.len == 0 {
+            self.newest = None;
+            self.spill = None;
+        }
+    }
+
+    /// Moves what is in memory to the file, as one sorted run.
+    fn spill(&mut self) -> io::Result<()> {
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => {
+                none.insert(Spill { file: tempfile::tempfile_in(&self.folder)?, end: 0, runs: Vec::new() })
+            }
+        };
+        let mut sorted = std::mem::take(&mut self.heap).into_sorted_vec();
+        // Reversed entries sort from the last to the first.
+        sorted.reverse();
+        self.heap_bytes = 0;
+        spill.write(sorted.into_iter().map(|waiting| waiting.0))
+    }
+}
+
+impl Spill {
+    /// The run that has the next one, and its key.
+    fn first(&self) -> Option<(Key, usize)> {
+        let fronts = self.runs.iter().enumerate();
+        fronts.filter_map(|(index, run)| run.front.front().map(|first| (first.key, index))).min()
+    }
+
+    fn take(&mut self, run: usize) -> io::Result<Option<Waiting>> {
+        let taken = self.runs[run].front.pop_front();
+        self.refill(run)?;
+        Ok(taken)
+    }
+
+    fn write(&mut self, sorted: impl Iterator<Item = Waiting>) -> io::Result<()> {
+        let begin = self.end;
+        let mut block = Vec::new();
+        let mut bytes = 0;
+        for waiting in sorted {
+            bytes += waiting.candidate.bytes();
+            block.push(waiting);
+            if bytes >= BLOCK_BYTES {
+                self.write_block(std::mem::take(&mut block))?;
+                bytes = 0;
+            }
+        }
+        self.write_block(block)?;
+        self.runs.push(Run { front: VecDeque::new(), at: begin, end: self.end });
+        self.refill(self.runs.len() - 1)
+    }
+
+    /// Length, then number and commit of each, then the candidates.
+    fn write_block(&mut self, block: Vec<Waiting>) -> io::Result<()> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        let mut out = vec![0; 8];
+        let count = u32::try_from(block.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&count.to_le_bytes());
+        for waiting in &block {
+            for number in [waiting.key.2, waiting.from.segment, waiting.from.offset] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        let candidates: Vec<Candidate> = block.into_iter().map(|waiting| waiting.candidate).collect();
+        encode_candidates(&candidates, &mut out);
+        let length = (out.len() - 8) as u64;
+        out[..8].copy_from_slice(&length.to_le_bytes());
+        self.file.write_all_at(&out, self.end)?;
+        self.end += out.len() as u64;
+        Ok(())
+    }
+
+    fn refill(&mut self, run: usize) -> io::Result<()> {
+        let run = &mut self.runs[run];
+        if !run.front.is_empty() || run.at >= run.end {
+            return Ok(());
+        }
+        let mut head = [0; 8];
+        self.file.read_exact_at(&mut head, run.at)?;
+        let mut block = vec![0; usize::try_from(u64::from_le_bytes(head)).unwrap_or_default()];
+        self.file.read_exact_at(&mut block, run.at + 8)?;
+        run.front = read_block(&block).ok_or(io::ErrorKind::InvalidData)?;
+        run.at += 8 + block.len() as u64;
+        Ok(())
+    }
+}
+
+fn read_block(block: &[u8]) -> Option<VecDeque<Waiting>> {
+    let (count, mut rest) = block.split_first_chunk::<4>()?;
+    let count = u32::from_le_bytes(*count) as usize;
+    let mut number = || {
+        let (number, left) = rest.split_first_chunk::<8>()?;
+        rest = left;
+        Some(u64::from_le_bytes(*number))
+    };
+    let mut places = Vec::with_capacity(count.min(block.len() / 24));
+    for _ in 0..count {
+        places.push((number()?, LogPosition { segment: number()?, offset: number()? }));
+    }
+    let waiting = |(candidate, (sequence, from)): (Candidate, (u64, LogPosition))| Waiting {
+        key: (candidate.time, candidate.event.0, sequence),
+        from,
+        candidate,
+    };
+    Some(decode_candidates(rest)?.into_iter().zip(places).map(waiting).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlator::tests::candidate;
+
+    /// A generator of numbers that look random.
+    fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
+        move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed >> 33
+        }
+    }
+
+    #[test]
+    fn what_comes_out_is_sorted_with_and_without_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for most_bytes in [200, 20_000, usize::MAX] {
+            let mut random = numbers(7);
+            let mut buffer = Buffer::new(most_bytes, dir.path().to_path_buf());
+            let mut expected = Vec::new();
+            let mut found = Vec::new();
+            for turn in 0..2_000_u64 {
+                let (time, event) = (random() % 500, (random() % 200) as u8);
+                let from = LogPosition { segment: 1, offset: turn };
+                buffer.push(from, candidate(time as i64, event)).unwrap();
+                expected.push((Millis(time as i64), event, turn));
+                assert!(buffer.oldest_commit().unwrap() <= from);
+            }
+            assert_eq!(buffer.spill.is_some(), most_bytes < usize::MAX);
+            expected.sort_unstable();
+            for before in [100, 250, 600] {
+                while let Some(taken) = buffer.pop(Millis(before)).unwrap() {
+                    assert!(taken.time < Millis(before));
+                    found.push((taken.time, taken.event.0[0]));
+                }
+            }
+            let expected: Vec<_> = expected.iter().map(|(time, event, _)| (*time, *event)).collect();
+            assert_eq!(found, expected, "{most_bytes}");
+            assert_eq!((buffer.len(), buffer.oldest_commit(), buffer.newest()), (0, None, None));
+            assert!(buffer.spill.is_none(), "the file goes when it is read");
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! Files of suppressions: `*.suppressions.yaml`.
+//!
+//! Enters: the text, `suppressions:` with a list of entries. Leaves: the entries without faults, and every fault with its
+//! place and what to do. Whether the rules that they name are there is asked later ([`super::check`]).
+//!
+//! ```yaml
+//! suppressions:
+//!   - id: nightly-scan
+//!     rules: [5710, 5712, 80200-80299]
+//!     where: {srcip: 192.0.2.0/24, dstuser: [backup, "svc-*"]}
+//!     reason: the scanner of the platform team logs in every night
+//!     author: platform@example.org
+//!     until: 2027-01-31T00:00:00Z
+//!   - id: chatty-login-failures
+//!     groups: [authentication_failed]
+//!     allow: 5
+//!     quiet: 1h
+//!     per: [srcip]
+//!     reason: one page for each address and hour is enough
+//! ```
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use threatlockdown_event::Millis;
+
+use super::value::literal;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::ir::Place;
+use crate::ir::suppression::{Allowance, FieldDemand, GroupRef, RuleName, RuleRef, Suppression, ValueTest};
+use crate::sigma::network;
+use crate::yaml::{self, Node, Style, Value};
+
+/// Deeper nesting than an entry has.
+const MAX_DEPTH: usize = 8;
+/// Longer texts are no names.
+const MAX_NAME: usize = 128;
+const MAX_LEVEL: u8 = 16;
+/// In `quiet`: ten years.
+const MAX_QUIET: i64 = 10 * 366 * 24 * 60 * 60 * 1000;
+
+/// A file of suppressions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuppressionText {
+    /// Its path, as messages shall show it.
+    pub path: Arc<str>,
+    /// Its bytes.
+    pub text: Vec<u8>,
+}
+
+/// What became of the files.
+#[derive(Debug, Default)]
+pub struct LoadedSuppressions {
+    /// Those without faults, in the order of the files.
+    pub suppressions: Vec<Suppression>,
+    /// All faults.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Whether a file's name says that it holds suppressions.
+#[must_use]
+pub fn is_suppressions(path: &str) -> bool {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path).to_ascii_lowercase();
+    [".suppressions.yaml", ".suppressions.yml"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// Reads files of suppressions, in the order given.
+#[must_use]
+pub fn load(files: &[SuppressionText]) -> LoadedSuppressions {
+    let mut loaded = LoadedSuppressions::default();
+    let mut places: FxHashMap<String, Place> = FxHashMap::default();
+    for file in files {
+        let mut reader = Reader { faults: Vec::new() };
+        for suppression in reader.file(file) {
+            if let Some(first) = places.get(&suppression.id) {
+                let message = format!("`{}` stands at {}:{} already", suppression.id, first.file, first.line);
+                reader.fault(
+                    &suppression.place,
+                    &suppression.id,
+                    &message,
+                    "give each entry an `id` of its own",
+                );
+                continue;
+            }
+            places.insert(suppression.id.clone(), suppression.place.clone());
+            loaded.suppressions.push(suppression);
+        }
+        loaded.diagnostics.extend(reader.faults);
+    }
+    loaded
+}
+
+struct Reader {
+    faults: Vec<Diagnostic>,
+}
+
+/// The keys of an entry.
+const KEYS: [&str; 12] = [
+    "id",
+    "rules",
+    "groups",
+    "level",
+    "where",
+    "reason",
+    "author",
+    "until",
+    "permanent",
+    "allow",
+    "quiet",
+    "per",
+];
+
+impl Reader {
+    fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
+        self.faults.push(Diagnostic::error(place.clone(), text, message, help));
+    }
+
+    fn errors(&self) -> usize {
+        self.faults.iter().filter(|fault| fault.severity == Severity::Error).count()
+    }
+
+    fn expected(&mut self, node: &Node, what: &str, form: &str) {
+        let message = format!("{what} must be {form}, this is {}", node.kind());
+        self.fault(&node.place, node.text().unwrap_or_default(), &message, &format!("write {form}"));
+    }
+
+    /// The values of a mapping in the order of `keys`; unknown and repeated keys are faults.
+    fn members<'n, const N: usize>(
+        &mut self,
+        node: &'n Node,
+        keys: [&str; N],
+        what: &str,
+    ) -> Option<[Option<&'n Node>; N]> {
+        let Value::Mapping(pairs) = &node.value else {
+            self.expected(node, what, &format!("a mapping with `{}`", keys[0]));
+            return None;
+        };
+        let mut found = [None; N];
+        for (key, value) in pairs {
+            let name = key.text().unwrap_or_default();
+            match keys.iter().position(|known| *known == name) {
+                Some(at) if found[at].is_none() => found[at] = Some(value),
+                Some(_) => {
+                    self.fault(&key.place, name, &format!("`{name}` stands here twice"), "remove one");
+                }
+                None => {
+                    let help = format!("{what} may have {}", keys.join(", "));
+                    self.fault(&key.place, name, &format!("unknown key in {what}"), &help);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    fn file(&mut self, file: &SuppressionText) -> Vec<Suppression> {
+        let text = match std::str::from_utf8(&file.text) {
+            Ok(text) => text,
+            Err(error) => {
+                let before = file.text.get(..error.valid_up_to()).unwrap_or_default();
+                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let place = Place::new(&file.path, u32::try_from(line).unwrap_or(u32::MAX), 1);
+                self.fault(&place, "", "the text is not UTF-8", "save the file as UTF-8");
+                return Vec::new();
+            }
+        };
+        let root = match yaml::parse(&file.path, text, MAX_DEPTH) {
+            Ok(Some(root)) if !root.is_null() => root,
+            Ok(_) => return Vec::new(),
+            Err(fault) => {
+                self.faults.push(fault);
+                return Vec::new();
+            }
+        };
+        let Some([Some(list)]) = self.members(&root, ["suppressions"], "a file of suppressions") else {
+            if matches!(root.value, Value::Mapping(_)) {
+                self.fault(
+                    &root.place,
+                    "",
+                    "`suppressions` is missing",
+                    "begin the file with `suppressions:`",
+                );
+            }
+            return Vec::new();
+        };
+        match &list.value {
+            Value::Sequence(entries) => entries.iter().filter_map(|entry| self.entry(entry)).collect(),
+            _ if list.is_null() => Vec::new(),
+            _ => {
+                self.expected(list, "`suppressions`", "a list of `- id: …`");
+                Vec::new()
+            }
+        }
+    }
+
+    /// An entry, if nothing about it is wrong.
+    fn entry(&mut self, node: &Node) -> Option<Suppression> {
+        let before = self.errors();
+        let [id, rules, groups, level, demands, reason, author, until, permanent, allow, quiet, per] =
+            self.members(node, KEYS, "a suppression")?;
+        if rules.is_none() && groups.is_none() {
+            let help =
+                "add `rules: [ID, FIRST-LAST, …]` or `groups: […]`; `rules: any` stands for every rule";
+            self.fault(&node.place, "", "it does not say which rules it is about", help);
+        }
+        let (id, reason) = (self.id(node, id), self.reason(node, reason));
+        let rules = rules.map(|rules| self.rules(rules)).unwrap_or_default();
+        let groups = groups.map(|groups| self.groups(groups)).unwrap_or_default();
+        let levels = level.and_then(|level| self.levels(level));
+        let conditions = demands.map(|demands| self.demands(demands)).unwrap_or_default();
+        let author = author.and_then(|author| self.text(author, "`author`"));
+        let allowance = self.allowance(node, allow, quiet, per);
+        let until = self.until(node, until, permanent, allow.is_some());
+        let suppression = Suppression {
+            id: id?,
+            place: node.place.clone(),
+            rules,
+            groups,
+            levels,
+            conditions,
+            reason: reason?,
+            author,
+            until,
+            allowance,
+        };
+        (self.errors() == before).then_some(suppression)
+    }
+
+    fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        match node.text().map(str::trim).filter(|text| !text.is_empty()) {
+            Some(text) => Some(text.to_owned()),
+            None => {
+                self.expected(node, what, "a text");
+                None
+            }
+        }
+    }
+
+    fn id(&mut self, entry: &Node, node: Option<&Node>) -> Option<String> {
+        let Some(node) = node else {
+            self.fault(
+                &entry.place,
+                "",
+                "`id` is missing",
+                "add a short name that metrics and lists can show",
+            );
+            return None;
+        };
+        let id = self.text(node, "`id`")?;
+        let is_name = id.len() <= MAX_NAME
+            && id.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.'));
+        if !is_name {
+            let help = "use letters of ASCII, digits, `-`, `_` and `.`, 128 at most";
+            self.fault(&node.place, &id, "this is no name for a suppression", help);
+            return None;
+        }
+        Some(id)
+    }
+
+    fn reason(&mut self, entry: &Node, node: Option<&Node>) -> Option<String> {
+        let Some(node) = node else {
+            let help = "say why these alerts may be held back: whoever looks for them will ask";
+            self.fault(&entry.place, "", "`reason` is missing", help);
+            return None;
+        };
+        self.text(node, "`reason`")
+    }
+
+    /// A value or a list of them.
+    fn each<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.value {
+            Value::Sequence(items) if !items.is_empty() => items,
+            Value::Scalar(scalar) if !scalar.is_null() => std::slice::from_ref(node),
+            _ => {
+                self.expected(node, what, "a value or a list of values");
+                &[]
+            }
+        }
+    }
+
+    fn rules(&mut self, node: &Node) -> Vec<RuleRef> {
+        let items = self.each(node, "`rules`");
+        items.iter().filter_map(|item| self.rule(item)).collect()
+    }
+
+    fn rule(&mut self, node: &Node) -> Option<RuleRef> {
+        let text = self.text(node, "a rule")?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        let which = if is_number(first.trim()) && is_number(last.trim()) {
+            match (first.trim().parse(), last.trim().parse()) {
+                (Ok(first), Ok(last)) if first <= last => RuleName::Numbers(first, last),
+                _ => {
+                    let help = "write FIRST-LAST with numbers of up to nine digits, the smaller one first";
+                    self.fault(&node.place, &text, "this is no range of rules", help);
+                    return None;
+                }
+            }
+        } else if text == "any" {
+            RuleName::Any
+        } else if text.len() <= MAX_NAME && !text.contains(char::is_whitespace) {
+            RuleName::Id(text.to_lowercase())
+        } else {
+            let help = "write an id: 5710, 5710-5719, or that of a Sigma rule";
+            self.fault(&node.place, &text, "this is no id of a rule", help);
+            return None;
+        };
+        Some(RuleRef { place: node.place.clone(), which })
+    }
+
+    fn groups(&mut self, node: &Node) -> Vec<GroupRef> {
+        let items = self.each(node, "`groups`");
+        let group =
+            |item: &Node| Some(GroupRef { place: item.place.clone(), name: self.text(item, "a group")? });
+        items.iter().filter_map(group).collect()
+    }
+
+    fn levels(&mut self, node: &Node) -> Option<(u8, u8)> {
+        let text = node.text().unwrap_or_default();
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.trim().parse::<u8>(), last.trim().parse::<u8>()) {
+            (Ok(first), Ok(last)) if first <= last && last <= MAX_LEVEL => Some((first, last)),
+            _ => {
+                let help = "write one level, 5, or a range, 3-7; levels are 0 to 16";
+                self.fault(&node.place, text, "this is no range of levels", help);
+                None
+            }
+        }
+    }
+
+    fn demands(&mut self, node: &Node) -> Vec<FieldDemand> {
+        let Value::Mapping(pairs) = &node.value else {
+            self.expected(node, "`where`", "a mapping of fields to values");
+            return Vec::new();
+        };
+        for (key, name) in yaml::repeated(pairs) {
+            let help = "write its values as one list";
+            self.fault(&key.place, name, "this field stands here twice", help);
+        }
+        let mut demands = Vec::new();
+        for (key, value) in pairs {
+            let Some(field) = self.text(key, "a field") else { continue };
+            let items = self.each(value, "a field's value");
+            let values = items.iter().filter_map(|item| self.value(item)).collect();
+            demands.push(FieldDemand { field, values });
+        }
+        demands
+    }
+
+    /// What stands in quotes is a text without wildcards only where it has none: quotes are needed for a leading `*`.
+    fn value(&mut self, node: &Node) -> Option<ValueTest> {
+        let (Some(text), Value::Scalar(scalar)) = (node.text(), &node.value) else {
+            self.expected(node, "a field's value", "a text");
+            return None;
+        };
+        match network::parse(text) {
+            Some((network, true)) => return Some(ValueTest::Network(network)),
+            Some((..)) => {
+                let help = "write the first address of the network, or leave out the prefix";
+                self.fault(&node.place, text, "this address has bits behind its prefix", help);
+                return None;
+            }
+            None => {}
+        }
+        if text.is_empty() && scalar.style == Style::Plain {
+            self.expected(node, "a field's value", "a text");
+            return None;
+        }
+        Some(literal(text).map_or_else(|| ValueTest::Wildcard(text.to_owned()), ValueTest::Text))
+    }
+
+    fn allowance(
+        &mut self,
+        entry: &Node,
+        allow: Option<&Node>,
+        quiet: Option<&Node>,
+        per: Option<&Node>,
+    ) -> Option<Allowance> {
+        let Some(allow) = allow else {
+            for (node, name) in [(quiet, "quiet"), (per, "per")] {
+                if let Some(node) = node {
+                    let message = format!("`{name}` is of no use without `allow`");
+                    self.fault(&node.place, name, &message, "add `allow: N`: so many alerts pass first");
+                }
+            }
+            return None;
+        };
+        let count = allow.text().and_then(|text| text.parse::<u32>().ok()).filter(|count| *count > 0);
+        if count.is_none() {
+            let help = "write how many alerts pass, 1 at least; without `allow` and `quiet` none does";
+            self.fault(&allow.place, allow.text().unwrap_or_default(), "this is no number of alerts", help);
+        }
+        let Some(quiet) = quiet else {
+            let help = "add how long it is quiet, for example `quiet: 1h`";
+            self.fault(&entry.place, "", "`allow` needs `quiet`", help);
+            return None;
+        };
+        let length = quiet.text().and_then(duration);
+        if length.is_none() {
+            let help = "write a number and a unit: 90s, 15m, 1h, 7d; ten years at most";
+            self.fault(&quiet.place, quiet.text().unwrap_or_default(), "this is no length of time", help);
+        }
+        let per = per.map(|per| {
+            let items = self.each(per, "`per`");
+            items.iter().filter_map(|item| self.text(item, "a field")).collect()
+        });
+        Some(Allowance { allow: count?, quiet: length?, per: per.unwrap_or_default() })
+    }
+
+    /// When it ends. One without an allowance has to end, or to say that it does not.
+    fn until(
+        &mut self,
+        entry: &Node,
+        until: Option<&Node>,
+        permanent: Option<&Node>,
+        has_allowance: bool,
+    ) -> Option<i64> {
+        let is_permanent = match permanent.map(|node| (node, node.text())) {
+            Some((_, Some("true"))) => true,
+            None | Some((_, Some("false"))) => false,
+            Some((node, _)) => {
+                self.expected(node, "`permanent`", "true or false");
+                return None;
+            }
+        };
+        let Some(until) = until else {
+            if !is_permanent && !has_allowance {
+                let help = "add `until: 2027-01-31T00:00:00Z`, or `permanent: true` if it is never to end";
+                self.fault(&entry.place, "", "`until` is missing", help);
+            }
+            return None;
+        };
+        if is_permanent {
+            self.fault(&until.place, "until", "it cannot end and be permanent", "remove one of the two");
+            return None;
+        }
+        let text = until.text().unwrap_or_default();
+        let time = Some(text).filter(|text| has_zone(text)).and_then(Millis::parse);
+        if time.is_none() {
+            let help = "write date, time and zone as RFC 3339 has them: 2027-01-31T00:00:00Z";
+            self.fault(&until.place, text, "this is no time", help);
+        }
+        time.map(|time| time.0)
+    }
+}
+
+/// RFC 3339: a date, `T`, a time, and a zone, without which the same text would mean another time elsewhere.
+fn has_zone(text: &str) -> bool {
+    let Some((date, time)) = text.split_once(['T', 't', ' ']) else { return false };
+    date.len() == 10 && (time.ends_with(['Z', 'z']) || time.rfind(['+', '-']).is_some())
+}
+
+/// `90s`, `15m`, `1h`, `7d`, in milliseconds.
+fn duration(text: &str) -> Option<i64> {
+    let unit = text.chars().last()?;
+    let millis = match unit {
+        's' => 1000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        'w' => 7 * 86_400_000,
+        _ => return None,
+    };
+    let digits = text.get(..text.len() - 1).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let length = digits.parse::<i64>().ok()?.checked_mul(millis)?;
+    (1..=MAX_QUIET).contains(&length).then_some(length)
+}
