@@ -13,8 +13,8 @@ use super::fields::{
     Faults, Fields, boolean, choice, duration, list, number, pairs, secrets, size, text, texts,
 };
 use super::quantity::parse_duration;
-use super::tree::Node;
 use super::state;
+use super::tree::Node;
 use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
     SourceKind, StdoutFormat,

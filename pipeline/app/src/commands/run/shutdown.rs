@@ -56,7 +56,8 @@ pub(super) fn drain(stages: Stages, reason: &Reason, deadline: Duration) -> Exit
     // Cursors of the sinks are stored by now, so the log can be cut to what is really needed.
     let mut target = target;
     threatlockdown_analysis::Target::tick(&mut target);
-    let failed = matches!(reason, Reason::Failed(_)) || workers_died > 0 || !counted || !unfinished.is_empty();
+    let failed =
+        matches!(reason, Reason::Failed(_)) || workers_died > 0 || !counted || !unfinished.is_empty();
     tracing::info!(seconds = begin.elapsed().as_secs_f64(), complete = !failed, "stopped");
     if failed { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::SUCCESS }
 }

@@ -113,8 +113,7 @@ pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandl
         catch_up: (!once).then_some(state.catch_up),
     };
     let catching_up = CatchingUp::default();
-    let inputs =
-        Reading { publisher: publisher.clone(), catching_up: Arc::clone(&catching_up), mark: None };
+    let inputs = Reading { publisher: publisher.clone(), catching_up: Arc::clone(&catching_up), mark: None };
     let store = Arc::clone(store);
     let parts = Parts {
         reader: log.state_reader(None),

@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn a_reader_that_leaves_is_no_error_and_a_full_disk_is() {
         for (kind, is_error) in [(ErrorKind::BrokenPipe, false), (ErrorKind::StorageFull, true)] {
-            let mut output = Output { stdout: Box::new(Broken(kind)), ..Output::open(None, correlator()).unwrap() };
+            let mut output =
+                Output { stdout: Box::new(Broken(kind)), ..Output::open(None, correlator()).unwrap() };
             assert!(matches!(output.commit(&commit()), Err(TargetError::Gone(_))));
             assert_eq!(output.finish().is_err(), is_error, "{kind}");
         }
@@ -195,7 +196,8 @@ mod tests {
     fn dead_letters_are_lines_of_their_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.jsonl");
-        let mut output = Output { stdout: Box::new(Vec::new()), ..Output::open(Some(&path), correlator()).unwrap() };
+        let mut output =
+            Output { stdout: Box::new(Vec::new()), ..Output::open(Some(&path), correlator()).unwrap() };
         output.commit(&commit()).unwrap();
         output.commit(&commit()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":1}\n");
