@@ -12,6 +12,8 @@ mod builtin;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod components;
+#[cfg(test)]
 mod elements;
 #[cfg(test)]
 mod events;
@@ -20,6 +22,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod islands;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod mappings;
@@ -27,6 +31,8 @@ mod mappings;
 mod random;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod remembering;
 #[cfg(test)]
 mod rng;
 #[cfg(test)]

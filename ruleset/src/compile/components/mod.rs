@@ -34,6 +34,8 @@ pub(super) struct Input<'c> {
     pub(super) fts: &'c [Vec<KeySubject>],
     /// Anchored literals of the tests that are nothing else, by predicate.
     pub(super) literals: &'c FxHashMap<u32, Vec<Literal>>,
+    /// Decoders of records that are JSON as the provider sends them.
+    pub(super) of_json: &'c [ir::DecoderIndex],
     pub(super) hostname: Option<SubjectIndex>,
     /// The id by which accumulated fields belong together.
     pub(super) accumulated_by: Option<SubjectIndex>,
@@ -284,19 +286,13 @@ fn decoders(input: &Input<'_>) -> impl Iterator<Item = ir::DecoderIndex> {
 /// says, and a plugin decides anew for each event.
 fn may_be(input: &Input<'_>, decoder: ir::DecoderIndex, category: Category) -> bool {
     let it = &input.decoder_tree.decoders[decoder as usize];
-    let families = input
-        .decoder_tree
-        .decoders
-        .iter()
+    if it.category == Some(category) || category == Category::Syslog && input.of_json.contains(&decoder) {
+        return true;
+    }
+    // The plugin's category is that of the current decoder, which is any of the same root and its children.
+    let all = input.decoder_tree.decoders.iter();
+    let mut roots = all
         .filter(|other| matches!(other.plugin, Some((Plugin::SonicWall, _))))
         .map(|other| other.parent.as_ref().unwrap_or(&other.own_name));
-    let is_of = |family: &String| {
-        [Some(&it.name), Some(&it.own_name), it.parent.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|name| name == family)
-    };
-    category == Category::Syslog
-        || it.category == Some(category)
-        || families.into_iter().any(|family| is_of(family))
+    roots.any(|root| [Some(&it.name), Some(&it.own_name), it.parent.as_ref()].contains(&Some(root)))
 }
