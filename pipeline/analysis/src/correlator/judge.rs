@@ -1,16 +1,16 @@
 //! The verdict on a candidate with regard to what came before it.
 //!
 //! Enters: candidates in the order of counting. Leaves: the alert, where it is another one than what was alerted already.
-//! A candidate is judged by the rules that made it; the memory is one, and rules that a reload leaves alone find there
-//! what they left. Sigma's correlations will be counted here too: a further judgement of the same candidate.
+//! A candidate is judged by the rules that made it, with the memory of its component; rules that a reload leaves alone find
+//! there what they left. Sigma's correlations will be counted here too: a further judgement of the same candidate.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use threatlockdown_event::Alert;
-use threatlockdown_ruleset::correlate::Memory;
-use threatlockdown_ruleset::matcher::{Input, Scratch};
-use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::correlate::{Extent, Memories, Memory, MemoryOptions};
+use threatlockdown_ruleset::matcher::{Bound, Input, Scratch};
+use threatlockdown_ruleset::program::{Component, Program};
 use threatlockdown_topics::Candidate;
 
 use crate::alert::{AlertWriter, Described, Raw};
@@ -21,7 +21,7 @@ const SETS: usize = 4;
 
 /// See the module.
 pub(super) struct Judge {
-    memory: Arc<Memory>,
+    memories: Memories,
     min_level: u8,
     /// The newest first; never empty.
     sets: VecDeque<Set>,
@@ -31,27 +31,94 @@ pub(super) struct Judge {
 struct Set {
     program: Arc<Program>,
     scratch: Scratch,
+    /// By component.
+    memories: Vec<Bound>,
     writer: AlertWriter,
 }
 
-impl Judge {
-    pub(super) fn new(program: &Arc<Program>, memory: Arc<Memory>, host: &Arc<str>, min_level: u8) -> Self {
-        let set = Set {
+/// What the rules of one component remember.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// Ids of its rules.
+    pub component: String,
+    /// Their memory.
+    pub memory: Arc<Memory>,
+}
+
+impl Set {
+    fn new(
+        program: &Arc<Program>,
+        memories: &Memories,
+        options: &MemoryOptions,
+        writer: AlertWriter,
+    ) -> Self {
+        let bind = |memory| Bound::new(program, memory);
+        Self {
+            // Its own memory stays empty: what has no component leaves nothing behind.
+            scratch: Scratch::sharing(program, Memory::new(options.clone())),
+            memories: memories.of(program).into_iter().map(bind).collect(),
             program: Arc::clone(program),
-            scratch: Scratch::sharing(program, Arc::clone(&memory)),
-            writer: AlertWriter::new(program, host),
+            writer,
+        }
+    }
+
+    /// The component of a candidate that rules made which are not here any more.
+    fn component(&mut self, input: &Input<'_>) -> Option<u32> {
+        let judged = self
+            .program
+            .evaluate_apart(&mut self.scratch, input, |_, apart| apart.map(|apart| apart.component));
+        judged.ok().flatten()
+    }
+
+    fn judge(&mut self, candidate: &Candidate, is_own: bool, min_level: u8) -> Option<Alert> {
+        let raw = Raw {
+            bytes: &candidate.record,
+            context: &candidate.context,
+            received: candidate.received,
+            place: candidate.place,
         };
-        Self { memory, min_level: min_level.max(1), sets: VecDeque::from([set]) }
+        let binding = self.program.binding(&candidate.context.source);
+        let input = Input { binding, record: raw.bytes, context: raw.context, received: raw.received };
+        let component = if is_own { Some(candidate.component) } else { self.component(&input) };
+        let Self { program, scratch, memories, writer } = self;
+        let mut bound = component.and_then(|component| memories.get_mut(component as usize));
+        if let Some(bound) = &mut bound {
+            scratch.swap(bound);
+        }
+        let judged = program.evaluate(scratch, &input, |verdict| {
+            let alerts = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
+            if !alerts {
+                return None;
+            }
+            let described = Described::new(verdict, &raw);
+            let id = described.alert(verdict);
+            (candidate.alerted != Some(id)).then(|| writer.write(verdict, &described, &raw))
+        });
+        if let Some(bound) = bound {
+            scratch.swap(bound);
+        }
+        // A record that cannot be read is no candidate: it became a dead letter.
+        judged.ok().flatten()
+    }
+}
+
+impl Judge {
+    pub(super) fn new(
+        program: &Arc<Program>,
+        options: &MemoryOptions,
+        max_bytes: u64,
+        host: &Arc<str>,
+        min_level: u8,
+    ) -> Self {
+        let memories = Memories::new(options.clone(), max_bytes);
+        let set = Set::new(program, &memories, options, AlertWriter::new(program, host));
+        Self { memories, min_level: min_level.max(1), sets: VecDeque::from([set]) }
     }
 
     /// Candidates that this program makes will come.
-    pub(super) fn adopt(&mut self, program: &Arc<Program>) {
+    pub(super) fn adopt(&mut self, program: &Arc<Program>, options: &MemoryOptions) {
         let Some(newest) = self.sets.front() else { return };
-        let set = Set {
-            program: Arc::clone(program),
-            scratch: Scratch::sharing(program, Arc::clone(&self.memory)),
-            writer: newest.writer.adopt(program),
-        };
+        let set = Set::new(program, &self.memories, options, newest.writer.adopt(program));
         self.sets.push_front(set);
         self.sets.truncate(SETS);
     }
@@ -64,27 +131,63 @@ impl Judge {
     /// The alert that is due for a candidate, beside the one that was written already.
     pub(super) fn judge(&mut self, candidate: &Candidate) -> Option<Alert> {
         // After a restart with other rules those that made it are gone.
-        let by_version = self.sets.iter().position(|set| set.program.version() == &*candidate.version);
-        let Set { program, scratch, writer } = self.sets.get_mut(by_version.unwrap_or(0))?;
-        let raw = Raw {
-            bytes: &candidate.record,
-            context: &candidate.context,
-            received: candidate.received,
-            place: candidate.place,
-        };
-        let binding = program.binding(&candidate.context.source);
-        let input = Input { binding, record: raw.bytes, context: raw.context, received: raw.received };
+        let own = self.sets.iter().position(|set| set.program.version() == &*candidate.version);
         let min_level = self.min_level;
-        let judged = program.evaluate(scratch, &input, |verdict| {
-            let alerts = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
-            if !alerts {
-                return None;
-            }
-            let described = Described::new(verdict, &raw);
-            let id = described.alert(verdict);
-            (candidate.alerted != Some(id)).then(|| writer.write(verdict, &described, &raw))
-        });
-        // A record that cannot be read is no candidate: it became a dead letter.
-        judged.ok().flatten()
+        self.sets.get_mut(own.unwrap_or(0))?.judge(candidate, own.is_some(), min_level)
     }
+
+    /// What is remembered, by component.
+    pub(super) fn remembered(&self) -> Vec<Remembered> {
+        let of = |(component, program, memory): (&Component, &Program, &Arc<Memory>)| Remembered {
+            component: name(component, program),
+            memory: Arc::clone(memory),
+        };
+        self.components().map(of).collect()
+    }
+
+    /// The same as bytes: for each component its identity, a length, and what it remembers.
+    pub(super) fn snapshot(&self, out: &mut Vec<u8>) {
+        for (component, _, memory) in self.components() {
+            let bytes = memory.snapshot(Extent::Everything);
+            out.extend_from_slice(&component.identity);
+            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            out.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Takes up what [`Judge::snapshot`] wrote. Components that are gone are passed over: their rules are.
+    pub(super) fn restore(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+        while !bytes.is_empty() {
+            let (identity, rest) = bytes.split_first_chunk::<16>().ok_or("it ends early")?;
+            let (length, rest) = rest.split_first_chunk::<8>().ok_or("it ends early")?;
+            let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|error| error.to_string())?;
+            let (contents, rest) = rest.split_at_checked(length).ok_or("it ends early")?;
+            bytes = rest;
+            match self.components().find(|(component, ..)| component.identity == *identity) {
+                Some((_, _, memory)) => memory.restore(contents).map_err(|error| error.to_string())?,
+                None => tracing::info!(
+                    "rules that had counted are not there any more; what they remembered is dropped"
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    fn components(&self) -> impl Iterator<Item = (&Component, &Program, &Arc<Memory>)> {
+        self.sets.front().into_iter().flat_map(|set| {
+            let components = set.program.components().iter().zip(&set.memories);
+            components.map(|(component, bound)| (component, &*set.program, bound.memory()))
+        })
+    }
+}
+
+/// Ids of the component's rules, the first few of them, or names of its decoders.
+fn name(component: &Component, program: &Program) -> String {
+    const SHOWN: usize = 3;
+    let rules = component.rules.iter().filter_map(|rule| program.rules().get(*rule as usize));
+    let mut names: Vec<&str> = rules.map(|rule| rule.id.as_str()).collect();
+    names.extend(component.decoders.iter().map(String::as_str));
+    let more = if names.len() > SHOWN { "…" } else { "" };
+    names.truncate(SHOWN);
+    names.join(",") + more
 }
