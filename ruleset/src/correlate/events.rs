@@ -47,10 +47,10 @@ struct Remembered {
 }
 
 /// One of them as it is told to others.
-pub(super) struct Told<'e> {
+pub(super) struct Told {
     pub(super) time: i64,
     pub(super) mark: u8,
-    pub(super) log: std::borrow::Cow<'e, [u8]>,
+    pub(super) log: Vec<u8>,
 }
 
 impl Events {
@@ -81,9 +81,9 @@ impl Events {
         self.evicted
     }
 
-    /// The most that they may take: a queue grows by doubling.
+    /// What they take.
     pub(super) fn bytes(&self) -> usize {
-        2 * (self.recent.len() * size_of::<Remembered>() + self.logs.len())
+        self.recent.capacity() * size_of::<Remembered>() + self.logs.capacity()
     }
 
     pub(super) fn push(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
@@ -119,8 +119,8 @@ impl Events {
             self.evicted += u64::from(self.latest.saturating_sub(time) <= self.horizon);
             self.pop();
         }
-        self.recent.shrink_to(self.recent.len() * 2);
-        self.logs.shrink_to(self.logs.len() * 2);
+        self.recent.shrink_to(self.recent.len());
+        self.logs.shrink_to(self.logs.len());
     }
 
     fn get(&self, event: u64) -> Option<&Remembered> {
@@ -156,7 +156,7 @@ impl Events {
     }
 
     /// Oldest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Told<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Told> {
         let base = self.recent.front().map_or(0, |first| first.start);
         self.recent.iter().map(move |event| {
             let begin = usize::try_from(event.start - base).unwrap_or(usize::MAX);

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::room::table_bytes;
+
 /// Keys that are kept where no room in bytes bounds them.
 const MAX_KEYS: usize = 1_000_000;
-/// Bytes of a key beside its own: the counts before it, its place in the order and in a table that is half full.
-const PER_KEY: usize = 16 + 2 * 16 + 2 * 17;
+/// Bytes of a key beside its own: the counts before it.
+const PER_KEY: usize = 16;
 
 /// See the module's comment.
 #[derive(Debug)]
@@ -18,7 +20,9 @@ pub(super) struct Kept<V> {
     by_key: FxHashMap<Arc<[u8]>, V>,
     /// Oldest first.
     order: VecDeque<Arc<[u8]>>,
+    /// What keys and values take beside the tables.
     bytes: usize,
+    table: usize,
 }
 
 /// What a value takes.
@@ -34,19 +38,19 @@ impl Weight for () {
 
 impl Weight for Arc<[u8]> {
     fn bytes(&self) -> usize {
-        2 * size_of::<Self>() + 16 + self.len()
+        16 + self.len()
     }
 }
 
 impl<V> Default for Kept<V> {
     fn default() -> Self {
-        Self { by_key: FxHashMap::default(), order: VecDeque::new(), bytes: 0 }
+        Self { by_key: FxHashMap::default(), order: VecDeque::new(), bytes: 0, table: 0 }
     }
 }
 
 impl<V: Weight> Kept<V> {
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.table + self.order.capacity() * size_of::<Arc<[u8]>>()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -73,6 +77,7 @@ impl<V: Weight> Kept<V> {
         self.bytes += PER_KEY + key.len() + value.bytes();
         self.order.push_back(Arc::clone(&key));
         self.by_key.insert(key, value);
+        self.table = self.table.max(table_bytes(&self.by_key));
         None
     }
 
@@ -81,9 +86,13 @@ impl<V: Weight> Kept<V> {
         self.forget(self.len().saturating_sub(MAX_KEYS))
     }
 
-    /// Forgets one in 64, and one at least; how many.
+    /// Forgets one in eight, and gives their room back; how many.
     pub(super) fn forget_some(&mut self) -> u64 {
-        self.forget((self.len() / 64).max(1))
+        let forgotten = self.forget(self.len().div_ceil(8));
+        self.order.shrink_to(self.len());
+        self.by_key.shrink_to(self.by_key.len());
+        self.table = table_bytes(&self.by_key);
+        forgotten
     }
 
     fn forget(&mut self, count: usize) -> u64 {
@@ -118,8 +127,8 @@ mod tests {
             Some(&[0; 50][..]),
             "a key stays as old as it is"
         );
-        assert_eq!(kept.forget_some(), 1);
-        assert!(!kept.has(&[0]) && kept.has(&[1]));
+        assert_eq!(kept.forget_some(), 13);
+        assert!(!kept.has(&[12]) && kept.has(&[13]));
         while kept.len() > 0 {
             assert!(kept.bytes() > 0 && kept.forget_some() > 0);
         }

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::events::Events;
 use super::reader::Reader;
+use super::room::table_bytes;
 
 /// Keys from which dead ones are looked for.
 const SWEEP_FROM: usize = 1024;
@@ -20,7 +21,9 @@ const SWEEP_FROM: usize = 1024;
 pub(crate) struct Lists {
     pub(super) by_key: FxHashMap<Box<[u8]>, VecDeque<Entry>>,
     sweep_at: usize,
+    /// What keys and lists take beside the table.
     bytes: usize,
+    table: usize,
 }
 
 /// One event in a list.
@@ -33,13 +36,10 @@ pub(super) struct Entry {
     pub(super) has_dynamic: bool,
 }
 
-/// Bytes of a key beside its own: its place in a table that is half full.
-const PER_KEY: usize = 2 * (16 + size_of::<VecDeque<Entry>>() + 1);
-
 /// What a list with its key takes.
 fn weight(key: &[u8], list: &VecDeque<Entry>) -> usize {
     let values: usize = list.iter().map(|entry| entry.values.len()).sum();
-    PER_KEY + key.len() + list.capacity() * size_of::<Entry>() + values
+    key.len() + list.capacity() * size_of::<Entry>() + values
 }
 
 /// What an event is to a reader.
@@ -57,7 +57,7 @@ pub(crate) struct Sight<'a> {
 
 impl Default for Lists {
     fn default() -> Self {
-        Self { by_key: FxHashMap::default(), sweep_at: SWEEP_FROM, bytes: 0 }
+        Self { by_key: FxHashMap::default(), sweep_at: SWEEP_FROM, bytes: 0, table: 0 }
     }
 }
 
@@ -77,7 +77,7 @@ impl Lists {
         let list = match self.by_key.get_mut(sight.key) {
             Some(list) => list,
             None => {
-                self.bytes += PER_KEY + sight.key.len();
+                self.bytes += sight.key.len();
                 self.by_key.entry(sight.key.into()).or_insert_with(|| VecDeque::with_capacity(1))
             }
         };
@@ -91,11 +91,12 @@ impl Lists {
             list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
         }
         self.bytes += (list.capacity() - before) * size_of::<Entry>() + times as usize * sight.values.len();
+        self.table = self.table.max(table_bytes(&self.by_key));
     }
 
     /// The most that the lists may take.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.table
     }
 
     /// Leaves out the events that are no longer there.
@@ -109,9 +110,10 @@ impl Lists {
 
     /// Gives unused capacity back, and counts anew.
     fn weigh(&mut self) {
-        self.by_key.shrink_to(self.by_key.len() * 2);
+        self.by_key.shrink_to(self.by_key.len());
+        self.table = table_bytes(&self.by_key);
         let lists = self.by_key.iter_mut().map(|(key, list)| {
-            list.shrink_to(list.len() * 2);
+            list.shrink_to(list.len());
             weight(key, list)
         });
         self.bytes = lists.sum();
@@ -122,7 +124,7 @@ impl Lists {
         let list = match self.by_key.get_mut(key) {
             Some(list) => list,
             None => {
-                self.bytes += PER_KEY + key.len();
+                self.bytes += key.len();
                 self.by_key.entry(key.into()).or_insert_with(|| VecDeque::with_capacity(1))
             }
         };
@@ -131,6 +133,7 @@ impl Lists {
         let at = list.iter().rposition(|known| known.time <= entry.time).map_or(0, |before| before + 1);
         list.insert(at, entry);
         self.bytes += (list.capacity() - before) * size_of::<Entry>();
+        self.table = self.table.max(table_bytes(&self.by_key));
     }
 
     /// Whether the reader's rule matches on this event. The counted events, newest first, are put into `counted`.

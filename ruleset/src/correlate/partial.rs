@@ -5,6 +5,8 @@
 
 use rustc_hash::FxHashMap;
 
+use super::room::table_bytes;
+
 /// Seconds after which an id is another one.
 const WINDOW: i64 = 120;
 /// Longest value that is kept.
@@ -54,7 +56,7 @@ impl Partials {
 
     /// The most that it may take: every field at its longest.
     pub(super) fn bytes(&self) -> usize {
-        self.key_bytes + self.by_id.len() * (2 * (size_of::<Partial>() + 17) + FIELDS * MAX_VALUE)
+        self.key_bytes + table_bytes(&self.by_id) + self.by_id.len() * FIELDS * MAX_VALUE
     }
 
     /// Forgets the older half; how many.
@@ -64,6 +66,7 @@ impl Partials {
         let (_, median, _) = times.select_nth_unstable(before / 2);
         let median = *median;
         self.retain(|partial| partial.last > median);
+        self.by_id.shrink_to(self.by_id.len());
         (before - self.by_id.len()) as u64
     }
 

@@ -4,6 +4,7 @@
 //! memory keeps its windows whatever happens in the others; the other half goes to whoever needs more. All together never
 //! take more than there is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -92,6 +93,15 @@ impl Drop for Share {
             room.lent.fetch_sub(self.borrowed, Ordering::Relaxed);
             room.members.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// What the table of a map takes beside what its keys and values point to. Only grows with the map: a map that was
+/// emptied tells less capacity than it has, until it is given back.
+pub(super) fn table_bytes<K, V, S>(map: &HashMap<K, V, S>) -> usize {
+    match map.capacity() {
+        0 => 0,
+        capacity => (capacity * 8).div_ceil(7).next_power_of_two() * (size_of::<(K, V)>() + 1) + 16,
     }
 }
 

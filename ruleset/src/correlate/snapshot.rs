@@ -102,8 +102,7 @@ impl Contents {
     fn take_windows(&mut self, store: &Store) {
         self.horizon = store.events.horizon();
         let told = store.events.iter();
-        self.events =
-            told.map(|one| Event { time: one.time, mark: one.mark, log: one.log.to_vec() }).collect();
+        self.events = told.map(|one| Event { time: one.time, mark: one.mark, log: one.log }).collect();
         let first = store.events.first();
         let listed = |entry: &Entry| {
             let event = entry.event.checked_sub(first).and_then(|event| u32::try_from(event).ok())?;

@@ -39,7 +39,7 @@ fn file(rng: &mut Rng, islands: usize) -> String {
             let ignore = if rng.one_in(12) { " ignore=\"15\"" } else { "" };
             let noalert = if rng.one_in(10) { " noalert=\"1\"" } else { "" };
             let kind = condition(rng);
-            let group = if rng.one_in(12) { "shared".to_owned() } else { format!("g{island}") };
+            let group = if number > 0 && rng.one_in(6) { "shared".to_owned() } else { format!("g{island}") };
             let _ = writeln!(
                 text,
                 "<rule id=\"{id}\" level=\"{level}\"{ignore}{noalert}><if_sid>{first}</if_sid>{kind}<group>{group},</group><description>d</description></rule>"
@@ -91,7 +91,7 @@ fn stateful(
     let (frequency, timeframe) = (2 + rng.below(3), 10 + rng.below(50));
     let source = match rng.below(5) {
         0 => format!("<if_matched_group>g{island}</if_matched_group>"),
-        1 if text.contains("shared,") => "<if_matched_group>shared</if_matched_group>".to_owned(),
+        1 if text.contains("<group>shared,") => "<if_matched_group>shared</if_matched_group>".to_owned(),
         _ => format!("<if_matched_sid>{sid}</if_matched_sid>"),
     };
     // Beside rules that give no result themselves there is a way on to later ones.

@@ -180,7 +180,7 @@ impl Union {
     }
 
     /// `<ignore>` lists are one store for all rules: keys do not tell which rule made them. What has been seen is one
-    /// store too, but its keys begin with the decoder's name: they can be equal only where one name begins with the
+    /// store too, but its keys begin with the decoder's name and a blank: they can be equal only where one begins with the
     /// other. Of intrusion detection they may be cut, and are compared with each other whatever the decoder.
     fn share_stores(&mut self, input: &Input<'_>, rules: &[Rule]) {
         for (index, rule) in (0..).zip(rules) {
@@ -188,18 +188,25 @@ impl Union {
                 self.unite(index, self.ignored);
             }
         }
-        let mut known: Vec<(u32, &[u8], bool)> = Vec::new();
-        let mut named: FxHashMap<&[u8], u32> = FxHashMap::default();
+        let mut known: Vec<(u32, Vec<u8>, bool)> = Vec::new();
+        let mut named: FxHashMap<&str, u32> = FxHashMap::default();
         for decoder in decoders(input) {
-            let (name, is_ids) =
-                (input.decoders.get(decoder).name.as_bytes(), may_be(input, decoder, Category::Ids));
-            let begins = &name[..name.len().min(if is_ids { CUT_FIRST_SEEN } else { MAX_FIRST_SEEN })];
-            let first_seen = self.first_seen(decoder);
+            let name = input.decoders.get(decoder).name.as_str();
             self.unite(self.accumulated(decoder), self.accumulated(*named.entry(name).or_insert(decoder)));
-            for &(other, others, other_is_ids) in &known {
-                let alike = begins.starts_with(others) || others.starts_with(begins);
-                if alike || is_ids && other_is_ids {
-                    self.unite(first_seen, self.first_seen(other));
+            let parts = &input.fts[decoder as usize];
+            if parts.is_empty() {
+                continue;
+            }
+            let is_ids = may_be(input, decoder, Category::Ids);
+            let mut begins = name.as_bytes().to_vec();
+            if parts.len() > 1 {
+                begins.push(b' ');
+            }
+            begins.truncate(if is_ids { CUT_FIRST_SEEN } else { MAX_FIRST_SEEN });
+            for (other, others, other_is_ids) in &known {
+                let alike = begins.starts_with(others) || others.starts_with(&begins);
+                if alike || is_ids && *other_is_ids {
+                    self.unite(self.first_seen(decoder), self.first_seen(*other));
                 }
             }
             // One of each kind and beginning is enough: the rest is united with it.
