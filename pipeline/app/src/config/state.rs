@@ -93,10 +93,9 @@ fn lateness(node: &Node, faults: &mut Faults) -> HashMap<String, Duration> {
         let (Some(source), Some(late)) = (source, duration(value, faults)) else { continue };
         let fault = if !is_source_name(&source) {
             "a log source may hold letters, digits, `.`, `_` and `-` only"
-        } else if found.contains_key(&source) {
+        } else if found.insert(source.clone(), late).is_some() {
             "the log source stands twice in lateness"
         } else {
-            found.insert(source, late);
             continue;
         };
         faults.push(Diagnostic::error(key.place.clone(), source, fault, HELP));
