@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use threatlockdown_event::{Context, Millis};
-use threatlockdown_ruleset::correlate::{Clock, Memory, MemoryOptions};
+use threatlockdown_ruleset::correlate::{Clock, Memory, MemoryOptions, Room};
 use threatlockdown_ruleset::matcher::{Input, Scratch};
 use threatlockdown_ruleset::naive::json::Json;
 use threatlockdown_ruleset::program::Program;
@@ -63,6 +63,17 @@ impl Worker {
         self.program.evaluate(&mut self.scratch, &input, |verdict| verdict.counts()).ok()
     }
 
+    /// Whether the event has to do with others.
+    fn is_candidate(&mut self, event: &str) -> Option<bool> {
+        let input = Input {
+            binding: self.program.binding(&self.context.source),
+            record: event.as_bytes(),
+            context: &self.context,
+            received: Millis(self.seconds * 1000),
+        };
+        self.program.evaluate_apart(&mut self.scratch, &input, |_, candidate| candidate.is_some()).ok()
+    }
+
     /// Judges all events, none of which may alert, until `total` are counted; none of these may allocate.
     fn allocates_nothing(&mut self, events: &[String], total: usize) {
         for event in events.iter().chain(events) {
@@ -76,6 +87,11 @@ impl Worker {
                     self.alerts(event);
                 });
                 count += 1;
+                let mut is_candidate = None;
+                let apart = allocation_counter::measure(|| is_candidate = self.is_candidate(event));
+                if apart.count_total > 0 && is_candidate == Some(false) && report.len() < 4_000 {
+                    let _ = writeln!(report, "{} apart from state in {event:.300}", apart.count_total);
+                }
                 if allocated.count_total > 0 && report.len() < 4_000 {
                     let _ = writeln!(report, "{} in {event:.300}", allocated.count_total);
                 }
@@ -356,4 +372,49 @@ fn an_installation_with_the_reference_s_own_rules() {
     for source in ["json", "syslog"] {
         Worker::new(&program, source).allocates_nothing(&enveloped(&quiet), 4_000);
     }
+}
+
+/// The bound in bytes is one of the memory that is really taken.
+#[test]
+fn a_memory_takes_at_most_what_it_says() {
+    const MAX: u64 = 8 << 20;
+    let text = r#"<group name="own,">
+<rule id="100100" level="3"><decoded_as>json</decoded_as><description>d</description></rule>
+<rule id="100101" level="8" frequency="3" timeframe="3600"><if_matched_sid>100100</if_matched_sid><same_srcip /><different_field>k</different_field><description>d</description></rule>
+</group>"#;
+    let program = loaded(Texts::rules_only(vec![rules(text)]));
+    let room = Room::new(MAX);
+    let options = MemoryOptions { clock: Clock::Received, ..MemoryOptions::default() };
+    let memory = Memory::within(options, &room);
+    let mut worker = Worker::new(&program, "json");
+    worker.scratch = Scratch::sharing(&program, Arc::clone(&memory));
+    worker.alerts(r#"{"srcip":"first","k":"first"}"#);
+    let mut most = 0;
+    let mut evicted_at = None;
+    let taken = allocation_counter::measure(|| {
+        for number in 0..60_000 {
+            let key = number % 40_000;
+            // All within one window.
+            worker.seconds = 1_700_000_000;
+            worker.alerts(&format!(r#"{{"srcip":"host-{key}","k":"{number}"}}"#));
+            most = most.max(memory.bytes());
+            if memory.evicted() > 0 && evicted_at.is_none() {
+                evicted_at = Some(number);
+            }
+        }
+    });
+    println!(
+        "{} bytes taken, {} told, first forgotten at {evicted_at:?}",
+        taken.bytes_current,
+        memory.bytes()
+    );
+    assert!(most <= MAX && most > MAX / 2, "{most}");
+    let slack = 64 << 10;
+    assert!(
+        taken.bytes_current <= i64::try_from(memory.bytes()).unwrap() + slack,
+        "{taken:?} {}",
+        memory.bytes()
+    );
+    assert!(taken.bytes_current * 2 > i64::try_from(memory.bytes()).unwrap(), "not told far too much either");
+    assert!(evicted_at.is_some_and(|number| number > 5_000));
 }

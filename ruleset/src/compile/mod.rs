@@ -84,6 +84,13 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
         .filter_map(|field| Some((field, interner.known_subject(&IrSubject::Static(field))?)))
         .collect();
     let outputs = output_names(tree);
+    let root = |name: &str| {
+        let position =
+            set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
+        position.and_then(|index| u32::try_from(index).ok())
+    };
+    let of_json: Vec<u32> =
+        mappings.iter().filter_map(|mapping| root(mapping.decoder.as_deref().unwrap_or("json"))).collect();
     let components = components::plan(
         &components::Input {
             tree,
@@ -92,6 +99,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             readers: &readers,
             fts: &fts,
             literals: &interner.anchored(),
+            of_json: &of_json,
             hostname: interner.known_subject(&IrSubject::Hostname),
             accumulated_by: accumulated.last().copied(),
         },
@@ -116,11 +124,6 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             },
         })
         .collect();
-    let root = |name: &str| {
-        let position =
-            set.decoders.decoders.iter().position(|decoder| decoder.name == name && decoder.parent.is_none());
-        position.and_then(|index| u32::try_from(index).ok())
-    };
     let sigma = in_words_of(&set.sigma, &mappings);
     let (sigma, bound) =
         sigma::compile(&sigma, &set.suppressions, &mappings, &decoders, &attack, &mut faults);

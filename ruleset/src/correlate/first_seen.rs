@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use super::kept::Kept;
 
 /// Longest key.
 pub(crate) const MAX_FIRST_SEEN: usize = 255;
@@ -18,23 +18,20 @@ const COMPARED: usize = 32;
 const LIKE_AFTER: usize = 14;
 /// From so many like keys on a key is cut.
 const ALIKE: usize = 2;
-/// Keys that are kept; beyond that the oldest are forgotten.
-const MAX_KEYS: usize = 1_000_000;
 
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub(crate) struct FirstSeen {
-    known: FxHashSet<Arc<[u8]>>,
-    order: VecDeque<Arc<[u8]>>,
-    /// The last new keys, newest first.
-    recent: VecDeque<Arc<[u8]>>,
+    pub(super) known: Kept<()>,
+    /// The last new keys of intrusion detection, newest first.
+    pub(super) recent: VecDeque<Arc<[u8]>>,
 }
 
 impl FirstSeen {
     /// Whether the key is new. `cut_alike`: the decoder is of the type `ids`.
     pub(crate) fn is_new(&mut self, key: &[u8], cut_alike: bool) -> bool {
         let mut key = &key[..key.len().min(MAX_FIRST_SEEN)];
-        if self.known.contains(key) {
+        if self.known.has(key) {
             return false;
         }
         if cut_alike {
@@ -43,25 +40,24 @@ impl FirstSeen {
             let alike = self.recent.iter().filter(like).count();
             if alike > ALIKE {
                 key = &key[..key.len().min(LIKE_AFTER)];
-                if self.known.contains(key) {
+                if self.known.has(key) {
                     return false;
                 }
             }
             self.recent.push_front(key.into());
             self.recent.truncate(COMPARED);
         }
-        self.keep(key.into());
+        self.known.put(key, ());
         true
     }
 
-    fn keep(&mut self, key: Arc<[u8]>) {
-        if self.order.len() >= MAX_KEYS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
+    /// Takes in what was remembered elsewhere.
+    pub(super) fn restore(&mut self, known: &[Vec<u8>], recent: &[Vec<u8>]) {
+        for key in known.iter().map(|key| &key[..key.len().min(MAX_FIRST_SEEN)]) {
+            self.known.put(key, ());
         }
-        self.known.insert(Arc::clone(&key));
-        self.order.push_back(key);
+        self.recent.extend(recent.iter().map(|key| Arc::from(&key[..key.len().min(MAX_FIRST_SEEN)])));
+        self.recent.truncate(COMPARED);
     }
 }
 

@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::events::Events;
 use super::reader::Reader;
-use super::store::Events;
+use super::room::table_bytes;
 
 /// Keys from which dead ones are looked for.
 const SWEEP_FROM: usize = 1024;
@@ -18,18 +19,27 @@ const SWEEP_FROM: usize = 1024;
 /// The lists of one reader.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    by_key: FxHashMap<Box<[u8]>, VecDeque<Entry>>,
+    pub(super) by_key: FxHashMap<Box<[u8]>, VecDeque<Entry>>,
     sweep_at: usize,
+    /// What keys and lists take beside the table.
+    bytes: usize,
+    table: usize,
 }
 
 /// One event in a list.
 #[derive(Debug)]
-struct Entry {
-    event: u64,
-    time: i64,
+pub(super) struct Entry {
+    pub(super) event: u64,
+    pub(super) time: i64,
     /// Values that must differ, see [`write_value`].
-    values: Box<[u8]>,
-    has_dynamic: bool,
+    pub(super) values: Box<[u8]>,
+    pub(super) has_dynamic: bool,
+}
+
+/// What a list with its key takes.
+fn weight(key: &[u8], list: &VecDeque<Entry>) -> usize {
+    let values: usize = list.iter().map(|entry| entry.values.len()).sum();
+    key.len() + list.capacity() * size_of::<Entry>() + values
 }
 
 /// What an event is to a reader.
@@ -47,7 +57,7 @@ pub(crate) struct Sight<'a> {
 
 impl Default for Lists {
     fn default() -> Self {
-        Self { by_key: FxHashMap::default(), sweep_at: SWEEP_FROM }
+        Self { by_key: FxHashMap::default(), sweep_at: SWEEP_FROM, bytes: 0, table: 0 }
     }
 }
 
@@ -66,9 +76,14 @@ impl Lists {
         }
         let list = match self.by_key.get_mut(sight.key) {
             Some(list) => list,
-            None => self.by_key.entry(sight.key.into()).or_default(),
+            None => {
+                self.bytes += sight.key.len();
+                self.by_key.entry(sight.key.into()).or_insert_with(|| VecDeque::with_capacity(1))
+            }
         };
-        while list.front().is_some_and(|first| is_gone(first, reader, sight.now, events)) {
+        let before = list.capacity();
+        while let Some(first) = list.front().filter(|first| is_gone(first, reader, sight.now, events)) {
+            self.bytes -= first.values.len();
             list.pop_front();
         }
         let at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
@@ -76,6 +91,50 @@ impl Lists {
             let values = sight.values.into();
             list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
         }
+        self.bytes += (list.capacity() - before) * size_of::<Entry>() + times as usize * sight.values.len();
+        self.table = self.table.max(table_bytes(&self.by_key));
+    }
+
+    /// The most that the lists may take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.table
+    }
+
+    /// Leaves out the events that are no longer there.
+    pub(super) fn forget_gone(&mut self, events: &Events) {
+        self.by_key.retain(|_, list| {
+            list.retain(|entry| events.has(entry.event));
+            !list.is_empty()
+        });
+        self.weigh();
+    }
+
+    /// Gives unused capacity back, and counts anew.
+    fn weigh(&mut self) {
+        self.by_key.shrink_to(self.by_key.len());
+        self.table = table_bytes(&self.by_key);
+        let lists = self.by_key.iter_mut().map(|(key, list)| {
+            list.shrink_to(list.len());
+            weight(key, list)
+        });
+        self.bytes = lists.sum();
+    }
+
+    /// Takes an entry in as it was.
+    pub(super) fn restore(&mut self, key: &[u8], entry: Entry) {
+        let list = match self.by_key.get_mut(key) {
+            Some(list) => list,
+            None => {
+                self.bytes += key.len();
+                self.by_key.entry(key.into()).or_insert_with(|| VecDeque::with_capacity(1))
+            }
+        };
+        let before = list.capacity();
+        self.bytes += entry.values.len();
+        let at = list.iter().rposition(|known| known.time <= entry.time).map_or(0, |before| before + 1);
+        list.insert(at, entry);
+        self.bytes += (list.capacity() - before) * size_of::<Entry>();
+        self.table = self.table.max(table_bytes(&self.by_key));
     }
 
     /// Whether the reader's rule matches on this event. The counted events, newest first, are put into `counted`.
@@ -109,6 +168,7 @@ impl Lists {
 
     fn sweep(&mut self, reader: &Reader, now: i64, events: &Events) {
         self.by_key.retain(|_, list| list.back().is_some_and(|last| !is_gone(last, reader, now, events)));
+        self.weigh();
         self.sweep_at = (self.by_key.len() * 2).max(SWEEP_FROM);
     }
 }

@@ -6,10 +6,15 @@
 //! the end of that event, so that the effects of one event are never mixed with those of another. Everything is bounded
 //! and keyed by what a rule says, not by where it stands in a program, so that it outlives a change of the rules.
 
+mod events;
 mod first_seen;
+mod kept;
 mod lists;
+mod memories;
 mod partial;
 mod reader;
+mod room;
+mod snapshot;
 mod store;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +23,13 @@ pub(crate) use first_seen::{CUT_FIRST_SEEN, MAX_FIRST_SEEN};
 pub(crate) use lists::{Sight, write_value};
 pub(crate) use reader::{Reader, ReaderIndex, ReaderSource};
 pub(crate) use store::{Stamp, Store};
+
+pub use memories::Memories;
+pub use room::Room;
+pub use snapshot::{Extent, SnapshotError};
+
+use room::Share;
+use snapshot::Contents;
 
 /// Whose behaviour is followed where the reference has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,10 +72,20 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty memory.
+    /// An empty memory, bounded by itself: so many events, keys and texts.
     #[must_use]
     pub fn new(options: MemoryOptions) -> Arc<Self> {
-        let store = Mutex::new(Store::new(options.front_end));
+        Self::with_share(options, Share::default())
+    }
+
+    /// An empty memory that is bounded by a room, which it shares with others.
+    #[must_use]
+    pub fn within(options: MemoryOptions, room: &Arc<Room>) -> Arc<Self> {
+        Self::with_share(options, Share::of(room))
+    }
+
+    fn with_share(options: MemoryOptions, share: Share) -> Arc<Self> {
+        let store = Mutex::new(Store::new(options.front_end, share));
         Arc::new(Self { options, store })
     }
 
@@ -73,10 +95,32 @@ impl Memory {
         &self.options
     }
 
-    /// Events that were forgotten before their time because there was no more room.
+    /// Events, keys and texts that were forgotten before their time because there was no more room.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.store().evicted()
+    }
+
+    /// Bytes that it takes, at most.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.store().bytes() as u64
+    }
+
+    /// What it remembers, as bytes.
+    #[must_use]
+    pub fn snapshot(&self, extent: Extent) -> Vec<u8> {
+        Contents::of(&self.store(), extent).encode()
+    }
+
+    /// Takes up what was remembered, beside what it remembers itself.
+    ///
+    /// # Errors
+    /// When this is no whole snapshot that this version can read; then nothing is taken up.
+    pub fn restore(&self, snapshot: &[u8]) -> Result<(), SnapshotError> {
+        let contents = Contents::decode(snapshot)?;
+        contents.restore(&mut self.store());
+        Ok(())
     }
 
     /// Takes the memory. A worker that panicked left nothing half done: each step is complete in itself.

@@ -5,6 +5,8 @@
 
 use rustc_hash::FxHashMap;
 
+use super::room::table_bytes;
+
 /// Seconds after which an id is another one.
 const WINDOW: i64 = 120;
 /// Longest value that is kept.
@@ -19,12 +21,13 @@ pub(crate) const FIELDS: usize = 7;
 pub(crate) struct Partials {
     by_id: FxHashMap<Box<[u8]>, Partial>,
     sweep_at: usize,
+    key_bytes: usize,
 }
 
 /// What is known of one id.
 #[derive(Debug, Default)]
 pub(crate) struct Partial {
-    last: i64,
+    pub(super) last: i64,
     pub(crate) fields: [Option<Box<[u8]>>; FIELDS],
 }
 
@@ -32,8 +35,11 @@ impl Partials {
     /// What is known of `key` at `now`; empty where that is nothing or too old.
     pub(crate) fn of(&mut self, key: &[u8], now: i64) -> &mut Partial {
         if self.by_id.len() >= self.sweep_at.max(SWEEP_FROM) {
-            self.by_id.retain(|_, partial| now.saturating_sub(partial.last) <= WINDOW);
+            self.retain(|partial| now.saturating_sub(partial.last) <= WINDOW);
             self.sweep_at = self.by_id.len() * 2;
+        }
+        if !self.by_id.contains_key(key) {
+            self.key_bytes += key.len();
         }
         let partial = self.by_id.entry(key.into()).or_default();
         if now.saturating_sub(partial.last) > WINDOW {
@@ -41,6 +47,31 @@ impl Partials {
         }
         partial.last = now;
         partial
+    }
+
+    fn retain(&mut self, test: impl Fn(&Partial) -> bool) {
+        self.by_id.retain(|_, partial| test(partial));
+        self.key_bytes = self.by_id.keys().map(|key| key.len()).sum();
+    }
+
+    /// The most that it may take: every field at its longest.
+    pub(super) fn bytes(&self) -> usize {
+        self.key_bytes + table_bytes(&self.by_id) + self.by_id.len() * FIELDS * MAX_VALUE
+    }
+
+    /// Forgets the older half; how many.
+    pub(super) fn forget_some(&mut self) -> u64 {
+        let before = self.by_id.len();
+        let mut times: Vec<i64> = self.by_id.values().map(|partial| partial.last).collect();
+        let (_, median, _) = times.select_nth_unstable(before / 2);
+        let median = *median;
+        self.retain(|partial| partial.last > median);
+        self.by_id.shrink_to(self.by_id.len());
+        (before - self.by_id.len()) as u64
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Partial)> {
+        self.by_id.iter().map(|(key, partial)| (&**key, partial))
     }
 }
 

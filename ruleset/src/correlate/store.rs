@@ -1,25 +1,17 @@
 //! The store behind a [`super::Memory`]: everything that changes from event to event.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::FrontEnd;
+use super::events::Events;
 use super::first_seen::FirstSeen;
+use super::kept::Kept;
 use super::lists::{Lists, Sight};
-use super::partial::Partials;
+use super::partial::{Partial, Partials};
 use super::reader::Reader;
-
-/// Events that the reference keeps in mind.
-const REFERENCE_EVENTS: usize = 8192;
-/// Events that are kept in mind at most.
-const MAX_EVENTS: usize = 262_144;
-/// Texts and keys of one kind that are kept at most.
-const MAX_KEYS: usize = 1_000_000;
-/// Bytes of a log that are kept to be shown with a later alert, and of all of them.
-const MAX_SHOWN: usize = 1024;
-const MAX_LOG_BYTES: usize = 64 << 20;
+use super::room::Share;
 
 /// What an `ignore` window does to a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,49 +26,53 @@ pub(crate) enum Stamp {
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     front_end: FrontEnd,
-    events: Events,
-    lists: Vec<Lists>,
-    list_of: FxHashMap<[u8; 16], usize>,
-    stamps: FxHashMap<u32, i64>,
-    pub(crate) first_seen: FirstSeen,
+    pub(super) events: Events,
+    pub(super) lists: Vec<Lists>,
+    pub(super) list_of: FxHashMap<[u8; 16], usize>,
+    pub(super) stamps: FxHashMap<u32, i64>,
+    pub(super) first_seen: FirstSeen,
     /// Last log by host and rule.
-    texts: FxHashMap<Box<[u8]>, Arc<[u8]>>,
-    ignored: FxHashSet<Box<[u8]>>,
-    pub(crate) partials: Partials,
+    pub(super) texts: Kept<Arc<[u8]>>,
+    pub(super) ignored: Kept<()>,
+    pub(super) partials: Partials,
     counted: Vec<u64>,
+    share: Share,
+    /// Texts, keys and partial events that were forgotten before their time.
+    forgotten: u64,
 }
 
 impl Store {
-    pub(super) fn new(front_end: FrontEnd) -> Self {
-        let room = match front_end {
-            FrontEnd::Daemon => MAX_EVENTS,
-            FrontEnd::Test => REFERENCE_EVENTS,
-        };
-        Self { front_end, events: Events { room, ..Events::default() }, ..Self::default() }
+    pub(super) fn new(front_end: FrontEnd, share: Share) -> Self {
+        let events = Events::new(front_end, share.is_bounded());
+        Self { front_end, events, share, ..Self::default() }
     }
 
     pub(super) fn evicted(&self) -> u64 {
-        self.events.evicted
+        self.events.evicted() + self.forgotten
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.share.used()
     }
 
     /// The lists of each reader: those that it had in an earlier program, if its demand is the same.
     pub(crate) fn lists_of(&mut self, readers: &[Reader]) -> Vec<usize> {
-        let longest = readers.iter().map(|reader| reader.timeframe).max().unwrap_or_default();
-        self.events.horizon = self.events.horizon.max(longest);
-        readers
-            .iter()
-            .map(|reader| {
-                *self.list_of.entry(reader.identity).or_insert_with(|| {
-                    self.lists.push(Lists::default());
-                    self.lists.len() - 1
-                })
-            })
-            .collect()
+        readers.iter().map(|reader| self.list_of(reader.identity)).collect()
+    }
+
+    pub(super) fn list_of(&mut self, identity: [u8; 16]) -> usize {
+        *self.list_of.entry(identity).or_insert_with(|| {
+            self.lists.push(Lists::default());
+            self.lists.len() - 1
+        })
     }
 
     /// Takes an event into memory; returns its number, by which lists know it.
     pub(crate) fn remember(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
-        self.events.push(now, mark, log)
+        let before = self.events.bytes();
+        let event = self.events.push(now, mark, log);
+        self.share.change(before, self.events.bytes());
+        event
     }
 
     /// Puts a remembered event into a reader's list.
@@ -86,9 +82,13 @@ impl Store {
             FrontEnd::Daemon => 1,
             FrontEnd::Test => times,
         };
+        self.events.keep_for(reader.timeframe);
         if let Some(lists) = self.lists.get_mut(list) {
+            let before = lists.bytes();
             lists.add(reader, sight, event, times, &self.events);
+            self.share.change(before, lists.bytes());
         }
+        self.make_room();
     }
 
     /// Whether the reader's rule matches on this event; then the counting starts over, and what was counted is appended
@@ -129,105 +129,92 @@ impl Store {
         }
     }
 
+    /// Whether a key was never seen before; see [`FirstSeen::is_new`].
+    pub(crate) fn is_first(&mut self, key: &[u8], cut_alike: bool) -> bool {
+        let before = self.first_seen.known.bytes();
+        let is_new = self.first_seen.is_new(key, cut_alike);
+        self.forgotten += self.first_seen.known.trim();
+        self.share.change(before, self.first_seen.known.bytes());
+        self.make_room();
+        is_new
+    }
+
     /// The text that `log` replaces for this key, if there is one and it is another.
     pub(crate) fn replace_text(&mut self, key: &[u8], log: &[u8]) -> Option<Arc<[u8]>> {
-        match self.texts.get_mut(key) {
-            Some(last) if **last == *log => None,
-            Some(last) => Some(std::mem::replace(last, log.into())),
-            None => {
-                if self.texts.len() < MAX_KEYS {
-                    self.texts.insert(key.into(), log.into());
-                } else {
-                    self.events.evicted += 1;
-                }
-                None
-            }
+        if self.texts.get(key).is_some_and(|last| **last == *log) {
+            return None;
         }
+        let before = self.texts.bytes();
+        let replaced = self.texts.put(key, log.into());
+        self.forgotten += self.texts.trim();
+        self.share.change(before, self.texts.bytes());
+        self.make_room();
+        replaced
     }
 
     /// Remembers values whose events are to be discarded.
     pub(crate) fn ignore(&mut self, key: &[u8]) {
-        if self.ignored.len() >= MAX_KEYS {
-            self.events.evicted += 1;
-        } else if !self.ignored.contains(key) {
-            self.ignored.insert(key.into());
-        }
+        let before = self.ignored.bytes();
+        self.ignored.put(key, ());
+        self.forgotten += self.ignored.trim();
+        self.share.change(before, self.ignored.bytes());
+        self.make_room();
     }
 
     /// Whether such values were remembered.
     pub(crate) fn is_ignored(&self, key: &[u8]) -> bool {
-        self.ignored.contains(key)
+        self.ignored.has(key)
     }
-}
 
-/// The events in memory, oldest first, by number.
-#[derive(Debug, Default)]
-pub(crate) struct Events {
-    room: usize,
-    /// Seconds after which no reader looks at an event any more.
-    horizon: i64,
-    first: u64,
-    recent: VecDeque<Remembered>,
-    /// Their logs, one behind the other.
-    logs: VecDeque<u8>,
-    evicted: u64,
-}
+    /// What is known of the event with this id.
+    pub(crate) fn partial(&mut self, key: &[u8], now: i64) -> &mut Partial {
+        self.make_room();
+        let before = self.partials.bytes();
+        // Counted at its longest, so what is kept afterwards changes nothing.
+        self.partials.of(key, now);
+        self.share.change(before, self.partials.bytes());
+        self.partials.of(key, now)
+    }
 
-/// One of them.
-#[derive(Debug)]
-struct Remembered {
-    time: i64,
-    /// Where its log begins, counted from the first one ever.
-    start: u64,
-    length: u16,
-    mark: u8,
-}
-
-impl Events {
-    fn push(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
-        let shown = &log[..log.len().min(MAX_SHOWN)];
-        while let Some(oldest) = self.recent.front() {
-            let is_old = now.saturating_sub(oldest.time) > self.horizon;
-            let is_full = self.recent.len() >= self.room || self.logs.len() + shown.len() > MAX_LOG_BYTES;
-            if !is_old && !is_full {
-                break;
+    /// Forgets the oldest of what takes most, until the rest has room.
+    pub(super) fn make_room(&mut self) {
+        while !self.share.fits() {
+            let windows = self.events.bytes() + self.lists.iter().map(Lists::bytes).sum::<usize>();
+            let kinds = [
+                windows,
+                self.first_seen.known.bytes(),
+                self.texts.bytes(),
+                self.ignored.bytes(),
+                self.partials.bytes(),
+            ];
+            let most = (0..kinds.len()).max_by_key(|kind| kinds.get(*kind)).filter(|kind| kinds[*kind] > 0);
+            match most {
+                Some(0) => self.forget_events(),
+                Some(1) => self.forgotten += self.first_seen.known.forget_some(),
+                Some(2) => self.forgotten += self.texts.forget_some(),
+                Some(3) => self.forgotten += self.ignored.forget_some(),
+                Some(_) => self.forgotten += self.partials.forget_some(),
+                None => return,
             }
-            self.evicted += u64::from(!is_old);
-            self.logs.drain(..usize::from(oldest.length));
-            self.recent.pop_front();
-            self.first += 1;
-        }
-        let start = self.recent.back().map_or(0, |last| last.start + u64::from(last.length));
-        let length = u16::try_from(shown.len()).unwrap_or(u16::MAX);
-        self.logs.extend(shown);
-        self.recent.push_back(Remembered { time: now, start, length, mark });
-        self.first + self.recent.len() as u64 - 1
-    }
-
-    fn get(&self, event: u64) -> Option<&Remembered> {
-        self.recent.get(usize::try_from(event.checked_sub(self.first)?).ok()?)
-    }
-
-    /// Whether the event is still in memory.
-    pub(super) fn has(&self, event: u64) -> bool {
-        event >= self.first
-    }
-
-    /// The level of the rule that counted the event up to its frequency, or 0.
-    pub(super) fn mark(&self, event: u64) -> u8 {
-        self.get(event).map_or(0, |event| event.mark)
-    }
-
-    fn set_mark(&mut self, event: u64, mark: u8) {
-        let place = event.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(event) = place.and_then(|place| self.recent.get_mut(place)) {
-            event.mark = mark;
+            self.weigh();
         }
     }
 
-    fn log(&self, event: u64) -> Option<Arc<[u8]>> {
-        let event = self.get(event)?;
-        let begin = usize::try_from(event.start - self.recent.front()?.start).ok()?;
-        Some(self.logs.range(begin..begin + usize::from(event.length)).copied().collect())
+    fn forget_events(&mut self) {
+        self.events.forget_some();
+        for lists in &mut self.lists {
+            lists.forget_gone(&self.events);
+        }
+    }
+
+    /// Counts anew.
+    pub(super) fn weigh(&mut self) {
+        let all = self.events.bytes()
+            + self.lists.iter().map(Lists::bytes).sum::<usize>()
+            + self.first_seen.known.bytes()
+            + self.texts.bytes()
+            + self.ignored.bytes()
+            + self.partials.bytes();
+        self.share.change(self.share.used(), all);
     }
 }

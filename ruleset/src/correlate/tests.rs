@@ -41,7 +41,7 @@ struct Bench {
 
 impl Bench {
     fn new(front_end: FrontEnd, reader: Reader) -> Self {
-        let mut store = Store::new(front_end);
+        let mut store = Store::new(front_end, Share::default());
         let list = store.lists_of(std::slice::from_ref(&reader))[0];
         Self { store, reader, list }
     }
@@ -237,7 +237,7 @@ fn a_demand_keeps_its_list_and_another_gets_its_own() {
 #[test]
 fn an_ignore_window_ends_when_its_seconds_are_over() {
     for front_end in [FrontEnd::Daemon, FrontEnd::Test] {
-        let mut store = Store::new(front_end);
+        let mut store = Store::new(front_end, Share::default());
         let mut stamp = |rule, now| store.stamp(rule, 60, now);
         assert_eq!(stamp(1, 100), Stamp::Counts, "{front_end:?}");
         assert_eq!(stamp(2, 100), Stamp::Counts, "each rule has its own");

@@ -28,7 +28,7 @@ pub(super) fn accumulate(
     }
     let mut filled = Vec::new();
     let mut store = memory.store();
-    let partial = store.partials.of(&key, facts.seconds(stamps));
+    let partial = store.partial(&key, facts.seconds(stamps));
     for (field, subject) in subjects.iter().enumerate() {
         match facts.text(*subject, &mut buffer) {
             Some(value) => partial.keep(field, value),

@@ -172,7 +172,7 @@ impl<'w, O: Observer> Walk<'w, O> {
         let mut key = std::mem::take(&mut self.marks.key);
         self.write_key(parts, &mut key);
         let is_ids = self.facts.decoded.category == Some(Category::Ids);
-        let is_new = self.past.store().first_seen.is_new(&key, is_ids);
+        let is_new = self.past.store().is_first(&key, is_ids);
         self.marks.key = key;
         is_new
     }

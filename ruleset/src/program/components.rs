@@ -108,16 +108,16 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// As a clause that follows the rule's id.
+    /// As a clause that follows the ids of such rules.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::IgnoreSeconds => "has ignore=\"…\", which holds for all of its events",
-            Self::NoField => "counts events that need not be equal in anything (no same_*)",
-            Self::FirstSeen => "has if_fts, which keeps its values joined",
-            Self::IgnoreList => "has ignore or check_if_ignored, which keep their values joined",
-            Self::OtherFields => "demands equality of other fields than the rest",
-            Self::Accumulates => "accumulates fields by host and id",
+            Self::IgnoreSeconds => "the attribute ignore holds for all events of a rule, whatever they say",
+            Self::NoField => "events are counted that need not be equal in anything (no same_*)",
+            Self::FirstSeen => "if_fts keeps its values joined and cut",
+            Self::IgnoreList => "ignore and check_if_ignored keep their values joined",
+            Self::OtherFields => "other fields must be equal than with the rules before",
+            Self::Accumulates => "fields are accumulated by host and id",
         }
     }
 }

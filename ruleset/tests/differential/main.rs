@@ -12,6 +12,8 @@ mod builtin;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod components;
+#[cfg(test)]
 mod elements;
 #[cfg(test)]
 mod events;
@@ -23,6 +25,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod islands;
+#[cfg(test)]
 mod lines;
 #[cfg(test)]
 mod mappings;
@@ -30,6 +34,8 @@ mod mappings;
 mod random;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod remembering;
 #[cfg(test)]
 mod rng;
 #[cfg(test)]

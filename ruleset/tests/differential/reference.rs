@@ -115,7 +115,15 @@ fn read_all(folder: &Path, name: &str) -> Vec<Recorded> {
 
 /// The installation that the results were recorded with, and the posture rules of the cloud cases.
 pub(crate) fn recorded_texts(folder: &Path) -> Texts {
-    let home = folder.join("homes/test");
+    let mut texts = texts_of_home(&folder.join("homes/test"));
+    let path = folder.join("cloud/azure_posture.xml");
+    let text = std::fs::read(&path).unwrap();
+    texts.rules.push(RuleText { path: path.to_string_lossy().as_ref().into(), text, origin: Origin::Home });
+    texts
+}
+
+/// What the configuration of an installation names.
+pub(crate) fn texts_of_home(home: &Path) -> Texts {
     let config = home.join("etc/ossec.conf");
     let path = config.to_string_lossy();
     let (ruleset, faults) = Ruleset::read(&path.as_ref().into(), &std::fs::read(&config).unwrap());
@@ -149,7 +157,6 @@ pub(crate) fn recorded_texts(folder: &Path) -> Texts {
         let text = std::fs::read(&path).unwrap();
         texts.lists.push(ListText { name: name.as_str().into(), path: shown.as_ref().into(), text });
     }
-    texts.rules.push(file(&folder.join("cloud/azure_posture.xml")));
     texts
 }
 

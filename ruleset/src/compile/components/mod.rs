@@ -34,6 +34,8 @@ pub(super) struct Input<'c> {
     pub(super) fts: &'c [Vec<KeySubject>],
     /// Anchored literals of the tests that are nothing else, by predicate.
     pub(super) literals: &'c FxHashMap<u32, Vec<Literal>>,
+    /// Decoders of records that are JSON as the provider sends them.
+    pub(super) of_json: &'c [ir::DecoderIndex],
     pub(super) hostname: Option<SubjectIndex>,
     /// The id by which accumulated fields belong together.
     pub(super) accumulated_by: Option<SubjectIndex>,
@@ -178,7 +180,7 @@ impl Union {
     }
 
     /// `<ignore>` lists are one store for all rules: keys do not tell which rule made them. What has been seen is one
-    /// store too, but its keys begin with the decoder's name: they can be equal only where one name begins with the
+    /// store too, but its keys begin with the decoder's name and a blank: they can be equal only where one begins with the
     /// other. Of intrusion detection they may be cut, and are compared with each other whatever the decoder.
     fn share_stores(&mut self, input: &Input<'_>, rules: &[Rule]) {
         for (index, rule) in (0..).zip(rules) {
@@ -186,18 +188,25 @@ impl Union {
                 self.unite(index, self.ignored);
             }
         }
-        let mut known: Vec<(u32, &[u8], bool)> = Vec::new();
-        let mut named: FxHashMap<&[u8], u32> = FxHashMap::default();
+        let mut known: Vec<(u32, Vec<u8>, bool)> = Vec::new();
+        let mut named: FxHashMap<&str, u32> = FxHashMap::default();
         for decoder in decoders(input) {
-            let (name, is_ids) =
-                (input.decoders.get(decoder).name.as_bytes(), may_be(input, decoder, Category::Ids));
-            let begins = &name[..name.len().min(if is_ids { CUT_FIRST_SEEN } else { MAX_FIRST_SEEN })];
-            let first_seen = self.first_seen(decoder);
+            let name = input.decoders.get(decoder).name.as_str();
             self.unite(self.accumulated(decoder), self.accumulated(*named.entry(name).or_insert(decoder)));
-            for &(other, others, other_is_ids) in &known {
-                let alike = begins.starts_with(others) || others.starts_with(begins);
-                if alike || is_ids && other_is_ids {
-                    self.unite(first_seen, self.first_seen(other));
+            let parts = &input.fts[decoder as usize];
+            if parts.is_empty() {
+                continue;
+            }
+            let is_ids = may_be(input, decoder, Category::Ids);
+            let mut begins = name.as_bytes().to_vec();
+            if parts.len() > 1 {
+                begins.push(b' ');
+            }
+            begins.truncate(if is_ids { CUT_FIRST_SEEN } else { MAX_FIRST_SEEN });
+            for (other, others, other_is_ids) in &known {
+                let alike = begins.starts_with(others) || others.starts_with(&begins);
+                if alike || is_ids && *other_is_ids {
+                    self.unite(self.first_seen(decoder), self.first_seen(*other));
                 }
             }
             // One of each kind and beginning is enough: the rest is united with it.
@@ -284,19 +293,13 @@ fn decoders(input: &Input<'_>) -> impl Iterator<Item = ir::DecoderIndex> {
 /// says, and a plugin decides anew for each event.
 fn may_be(input: &Input<'_>, decoder: ir::DecoderIndex, category: Category) -> bool {
     let it = &input.decoder_tree.decoders[decoder as usize];
-    let families = input
-        .decoder_tree
-        .decoders
-        .iter()
+    if it.category == Some(category) || category == Category::Syslog && input.of_json.contains(&decoder) {
+        return true;
+    }
+    // The plugin's category is that of the current decoder, which is any of the same root and its children.
+    let all = input.decoder_tree.decoders.iter();
+    let mut roots = all
         .filter(|other| matches!(other.plugin, Some((Plugin::SonicWall, _))))
         .map(|other| other.parent.as_ref().unwrap_or(&other.own_name));
-    let is_of = |family: &String| {
-        [Some(&it.name), Some(&it.own_name), it.parent.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|name| name == family)
-    };
-    category == Category::Syslog
-        || it.category == Some(category)
-        || families.into_iter().any(|family| is_of(family))
+    roots.any(|root| [Some(&it.name), Some(&it.own_name), it.parent.as_ref()].contains(&Some(root)))
 }

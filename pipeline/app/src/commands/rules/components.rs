@@ -49,9 +49,10 @@ fn line(program: &Program, component: &Component) -> String {
         let _ = write!(line, ", decoders that accumulate: {}", component.decoders.join(", "));
     }
     let _ = write!(line, "; key: {}", key(program, component).join(", "));
+    let extent = if component.joins_agents() { "one partition" } else { "one partition an agent" };
     for (reason, rules) in reasons(program, component) {
         let of = if rules.is_empty() { "a decoder".to_owned() } else { shown(&rules) };
-        let _ = write!(line, "; one partition because {of} {}", reason.text());
+        let _ = write!(line, "; {extent} because of {of}: {}", reason.text());
     }
     line
 }
