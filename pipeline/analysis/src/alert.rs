@@ -94,8 +94,8 @@ struct RuleText {
 }
 
 /// What the alerts of one event have in common.
-struct Shared<'s> {
-    verdict: &'s Verdict<'s>,
+struct Shared<'s, 'v> {
+    verdict: &'s Verdict<'v>,
     described: &'s Described,
     raw: &'s Raw<'s>,
     host: &'s str,
@@ -153,7 +153,7 @@ impl AlertWriter {
     }
 }
 
-impl Shared<'_> {
+impl Shared<'_, '_> {
     /// `with_past`: the alert tells of the earlier events that its rule looked at.
     fn alert(&self, rule: &mut RuleText, description: &str, with_past: bool) -> Alert {
         let Self { verdict, described: Described { identity, event, .. }, raw, host, version } = self;

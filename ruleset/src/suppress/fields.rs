@@ -20,21 +20,21 @@ pub enum Language {
 }
 
 /// See the module.
-pub struct AlertFields<'a> {
+pub struct AlertFields<'a, 'v> {
     suppressions: &'a Suppressions,
-    verdict: &'a Verdict<'a>,
+    verdict: &'a Verdict<'v>,
     agent: &'a str,
     language: Language,
     /// Name in lower case, value.
     known: OnceCell<Vec<(&'a str, String)>>,
 }
 
-impl<'a> AlertFields<'a> {
+impl<'a, 'v> AlertFields<'a, 'v> {
     /// Those of an alert; `agent` is the name of this host.
     #[must_use]
     pub fn new(
         suppressions: &'a Suppressions,
-        verdict: &'a Verdict<'a>,
+        verdict: &'a Verdict<'v>,
         agent: &'a str,
         language: Language,
     ) -> Self {
@@ -52,7 +52,7 @@ impl<'a> AlertFields<'a> {
     }
 }
 
-impl Fields for AlertFields<'_> {
+impl Fields for AlertFields<'_, '_> {
     fn visit(&self, name: &str, visit: &mut dyn FnMut(&str)) {
         let [_, hostname, program_name] = self.verdict.header();
         let from_header = |found: Option<&[u8]>| found.map(|text| String::from_utf8_lossy(text).into_owned());

@@ -14,8 +14,8 @@ use threatlockdown_ruleset::program::{Component, Program};
 use threatlockdown_ruleset::suppress::{Ask, ThrottleState};
 use threatlockdown_topics::{Candidate, Held};
 
-use crate::alert::{AlertWriter, Described, Raw};
 use super::throttle::Throttling;
+use crate::alert::{AlertWriter, Described, Raw};
 use crate::gate::{Gate, Passage};
 use crate::metrics::Metrics;
 use crate::worker::is_alert;
