@@ -89,12 +89,13 @@ impl Gate {
         }
     }
 
-    /// Hands what was counted to the metrics.
-    pub(crate) fn count(&mut self, program: &Program) {
+    /// Hands what was counted to the metrics, or forgets it where it is told already.
+    pub(crate) fn count(&mut self, program: &Program, is_told: bool) {
         let entries = program.suppressions().entries().iter();
         for (entry, (count, last)) in entries.zip(&mut self.held_back) {
-            if *count > 0 {
-                self.metrics.suppress(&entry.head.id, std::mem::take(count), *last);
+            let count = std::mem::take(count);
+            if count > 0 && is_told {
+                self.metrics.suppress(&entry.head.id, count, *last);
             }
         }
     }

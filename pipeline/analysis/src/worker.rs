@@ -158,7 +158,7 @@ impl Worker {
         let label = SourceLabel { source: unit.context.source.to_string() };
         self.metrics.events.get_or_create(&label).inc_by(outcome.events);
         self.metrics.bytes.get_or_create(&label).inc_by(outcome.bytes);
-        self.gate.count(&self.program);
+        self.gate.count(&self.program, true);
         outcome
     }
 

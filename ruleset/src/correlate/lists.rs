@@ -82,8 +82,9 @@ impl Lists {
             }
         };
         let before = list.capacity();
-        while let Some(first) = list.pop_front_if(|first| is_gone(first, reader, sight.now, events)) {
+        while let Some(first) = list.front().filter(|first| is_gone(first, reader, sight.now, events)) {
             self.bytes -= first.values.len();
+            list.pop_front();
         }
         let at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
         for _ in 0..times {

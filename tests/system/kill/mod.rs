@@ -1,6 +1,7 @@
 //! Nothing missing, nothing twice: a process that is killed again and again under load delivers what an undisturbed one
 //! does. Every kind of source that keeps a place (files, HTTP) and every kind of sink that can promise it belongs in here.
 
+mod counting;
 mod lane;
 mod load;
 

@@ -93,12 +93,18 @@ fn logtest(site: &Site, clock: &str, lines: &str) -> Vec<Value> {
 /// The lines as `scan` and `run --once` judge them: rules of the alerts.
 fn stream_commands(site: &Site, lines: &str) -> [Vec<Value>; 2] {
     let log = site.write("gate.log", lines);
-    let scan = with_home(site, &["scan", "--source", "syslog"]).arg(&log).run().with_code(1).json();
-    let run =
-        with_home(site, &["run", "--once", "--listen", "off", "--stdout", "json", "--source", "syslog"]);
+    let replace = ["--source", "syslog", "--composites", "replace"];
+    let scan = [&["scan"][..], &replace].concat();
+    let scan = with_home(site, &scan).arg(&log).run().with_code(1).json();
+    let run = [&["run", "--once", "--listen", "off", "--stdout", "json"][..], &replace].concat();
+    let run = with_home(site, &run);
     let run = run.arg("--data-dir").arg(site.path("data")).arg("--input").arg(&log).run().with_code(0);
     let run = run.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    [scan, run]
+    // What is counted comes behind the rest.
+    [scan, run].map(|mut alerts: Vec<Value>| {
+        alerts.sort_by_key(|alert| alert["full_log"].as_str().unwrap_or_default().to_owned());
+        alerts
+    })
 }
 
 /// A recorded case of these lines, with the verdict after each.

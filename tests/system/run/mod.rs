@@ -1,5 +1,6 @@
 //! `run`: sources to sinks in one living process. Kills under load are in `kill`.
 
+mod composites;
 mod follow;
 mod full_disk;
 mod ingest;

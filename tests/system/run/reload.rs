@@ -13,10 +13,14 @@ fn site() -> Site {
 }
 
 pub(super) fn configured(rules: &str) -> Site {
+    configured_with("", rules)
+}
+
+fn configured_with(more: &str, rules: &str) -> Site {
     let site = Site::new();
     site.write("rules/a.xml", RULES);
     site.configure(&format!(
-        "workers: 1\nrules: {{{rules}}}\nsinks: [{{name: alerts, type: file, path: DIR/alerts.jsonl}}]\n\
+        "{more}workers: 1\nrules: {{{rules}}}\nsinks: [{{name: alerts, type: file, path: DIR/alerts.jsonl}}]\n\
          sources: [{{name: app, type: file, source: json, paths: [DIR/app.log]}}]\n"
     ));
     site
@@ -189,7 +193,10 @@ fn what_was_counted_is_kept_for_rules_that_stay() {
              <if_matched_sid>100300</if_matched_sid><description>Again and again.</description></rule></group>\n"
         )
     };
-    let site = site();
+    let site = configured_with(
+        "composites: replace\nstate: {idle: 200ms}\n",
+        "paths: [DIR/rules], reload_interval: 100ms",
+    );
     site.write("rules/b.xml", counting(600));
     let mut daemon = site.start().ready();
     site.append("app.log", (0..3).map(blocked).collect::<String>());

@@ -1,6 +1,7 @@
 //! Candidates that wait for the watermark, in the order in which they will be counted.
 //!
-//! Enters: candidates in the order of the log. Leaves: the same by event time, ties broken by event id, then by arrival.
+//! Enters: candidates in the order of the log. Leaves: the same by event time, those of one time by their place at the
+//! origin: lines of a file that tell whole seconds stay in their order, and still nothing but what was read decides.
 //! What is more than fits in memory goes to a file that has no name, as sorted runs; taking the next one looks at the
 //! first of each run. So a backfill of any size is sorted in bounded memory.
 
@@ -11,15 +12,19 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use threatlockdown_event::Millis;
+use threatlockdown_event::{EventId, Millis};
 use threatlockdown_topics::commit_log::{decode_candidates, encode_candidates};
 use threatlockdown_topics::{Candidate, LogPosition};
 
 /// Bytes of candidates that are read back at a time, for each run.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Order of counting.
-type Key = (Millis, [u8; 16], u64);
+/// Order of counting: time, origin and place in it, event; the number of arrival for one that comes twice.
+type Key = (Millis, [u8; 16], u64, EventId, u64);
+
+fn key(candidate: &Candidate, number: u64) -> Key {
+    (candidate.time, candidate.context.origin_id, candidate.place, candidate.event, number)
+}
 
 /// What waits.
 pub(super) struct Buffer {
@@ -108,7 +113,7 @@ impl Buffer {
 
     /// Takes a candidate of the commit that begins at `from`.
     pub(super) fn push(&mut self, from: LogPosition, candidate: Candidate) -> io::Result<()> {
-        let key = (candidate.time, candidate.event.0, self.next);
+        let key = key(&candidate, self.next);
         self.next += 1;
         self.len += 1;
         self.heap_bytes += candidate.bytes();
@@ -213,7 +218,7 @@ impl Spill {
         let count = u32::try_from(block.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&count.to_le_bytes());
         for waiting in &block {
-            for number in [waiting.key.2, waiting.from.segment, waiting.from.offset] {
+            for number in [waiting.key.4, waiting.from.segment, waiting.from.offset] {
                 out.extend_from_slice(&number.to_le_bytes());
             }
         }
@@ -254,7 +259,7 @@ fn read_block(block: &[u8]) -> Option<VecDeque<Waiting>> {
         places.push((number()?, LogPosition { segment: number()?, offset: number()? }));
     }
     let waiting = |(candidate, (sequence, from)): (Candidate, (u64, LogPosition))| Waiting {
-        key: (candidate.time, candidate.event.0, sequence),
+        key: key(&candidate, sequence),
         from,
         candidate,
     };

@@ -6,7 +6,6 @@
 //! events keep coming, so no replay of windows could find where it stood: that is why the memory itself is kept.
 
 use serde::{Deserialize, Serialize};
-use threatlockdown_ruleset::correlate::Memory;
 use threatlockdown_ruleset::suppress::ThrottleState;
 use threatlockdown_topics::LogPosition;
 
@@ -42,7 +41,7 @@ impl Correlator {
         let head = serde_json::to_vec(&head).map_err(|error| SnapshotError(error.to_string()))?;
         let mut bytes = u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
         bytes.extend_from_slice(&head);
-        bytes.extend_from_slice(&snapshot_memory(&self.memory));
+        self.judge.snapshot(&mut bytes);
         Ok(bytes)
     }
 
@@ -50,7 +49,7 @@ impl Correlator {
     /// [`Correlator::refill`].
     ///
     /// # Errors
-    /// When it is none of this release. Nothing is restored then.
+    /// When it is none of this release. The correlator cannot be used then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(LogPosition, LogPosition), SnapshotError> {
         let broken = |what: &str| SnapshotError(what.to_owned());
         let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| broken("it ends early"))?;
@@ -60,7 +59,7 @@ impl Correlator {
         if head.version != SNAPSHOT_VERSION {
             return Err(SnapshotError(format!("its version {} is not known here", head.version)));
         }
-        restore_memory(&self.memory, memory).map_err(SnapshotError)?;
+        self.judge.restore(memory).map_err(SnapshotError)?;
         self.sequencer.restore(&head.state);
         self.judge.restore_throttle(&head.throttle);
         Ok((head.state.read_from, head.state.position))
@@ -94,13 +93,4 @@ pub(super) fn decode(bytes: &[u8]) -> Option<LogPosition> {
     let (offset, rest) = rest.split_first_chunk::<8>()?;
     (version == CHECKPOINT_VERSION && rest.is_empty())
         .then(|| LogPosition { segment: u64::from_le_bytes(*segment), offset: u64::from_le_bytes(*offset) })
-}
-
-/// Until memories can be written down they are empty after a restart.
-fn snapshot_memory(_memory: &Memory) -> Vec<u8> {
-    Vec::new()
-}
-
-fn restore_memory(_memory: &Memory, _bytes: &[u8]) -> Result<(), String> {
-    Ok(())
 }

@@ -11,11 +11,16 @@
 
 mod buffer;
 mod checkpoint;
+mod clock;
+mod evictions;
+mod handle;
 mod judge;
 mod sequencer;
+mod snapshots;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::io;
 use std::path::PathBuf;
@@ -23,14 +28,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threatlockdown_event::{Alert, Millis};
-use threatlockdown_ruleset::correlate::Memory;
+use threatlockdown_ruleset::correlate::MemoryOptions;
 use threatlockdown_topics::{Commit, Lane, LogPosition};
 
 pub use self::checkpoint::SnapshotError;
+pub use self::handle::StageHandle;
 use self::judge::Judge;
+pub use self::judge::Remembered;
 use self::sequencer::Sequencer;
 pub use self::sequencer::Span;
-pub use self::stage::{CORRELATE_STREAM, Inputs, Parts, Stage, StageHandle, StageOptions};
+pub use self::stage::{CORRELATE_STREAM, Inputs, Parts, Stage, StageOptions};
 use crate::active::ActiveProgram;
 use crate::metrics::Metrics;
 
@@ -41,8 +48,10 @@ pub struct CorrelatorOptions {
     pub min_level: u8,
     /// Name of this host, which alerts show.
     pub host: Arc<str>,
-    /// What is remembered between events.
-    pub memory: Arc<Memory>,
+    /// How what is remembered between events behaves.
+    pub memory: MemoryOptions,
+    /// Most bytes of what is remembered.
+    pub max_bytes: u64,
     /// Bytes of waiting candidates in memory; more go to a file.
     pub buffer_bytes: usize,
     /// Where that file is, while it is needed.
@@ -53,7 +62,7 @@ pub struct CorrelatorOptions {
 pub struct Correlator {
     sequencer: Sequencer,
     judge: Judge,
-    memory: Arc<Memory>,
+    memory: MemoryOptions,
     active: Arc<ActiveProgram>,
     generation: u64,
     metrics: Metrics,
@@ -64,17 +73,11 @@ impl Correlator {
     #[must_use]
     pub fn new(options: &CorrelatorOptions, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Self {
         let generation = active.generation();
-        let memory = Arc::clone(&options.memory);
+        let CorrelatorOptions { min_level, host, memory, max_bytes, buffer_bytes, folder } = options;
         Self {
-            sequencer: Sequencer::new(options.buffer_bytes, options.folder.clone()),
-            judge: Judge::new(
-                &active.current(),
-                Arc::clone(&memory),
-                &options.host,
-                options.min_level,
-                metrics,
-            ),
-            memory,
+            sequencer: Sequencer::new(*buffer_bytes, folder.clone()),
+            judge: Judge::new(&active.current(), memory, *max_bytes, (host, *min_level), metrics),
+            memory: memory.clone(),
             active: Arc::clone(active),
             generation,
             metrics: metrics.clone(),
@@ -86,15 +89,34 @@ impl Correlator {
     /// # Errors
     /// When the file of waiting candidates cannot be written or read. The correlator cannot be used any more then.
     pub fn apply(&mut self, span: Span, commit: Commit, alert: &mut dyn FnMut(Alert)) -> io::Result<()> {
+        self.step(span, commit, Some(alert))
+    }
+
+    /// Takes a commit again whose alerts are durable: what it leaves in memory is wanted, and nothing is told or counted.
+    ///
+    /// # Errors
+    /// As for [`Correlator::apply`].
+    pub fn replay(&mut self, span: Span, commit: Commit) -> io::Result<()> {
+        self.step(span, commit, None)
+    }
+
+    fn step(
+        &mut self,
+        span: Span,
+        commit: Commit,
+        mut alert: Option<&mut dyn FnMut(Alert)>,
+    ) -> io::Result<()> {
         if self.active.generation() != self.generation {
             self.generation = self.active.generation();
-            self.judge.adopt(&self.active.current());
+            self.judge.adopt(&self.active.current(), &self.memory);
         }
         let (judge, metrics) = (&mut self.judge, &self.metrics);
         self.sequencer.apply(span, commit, |due| {
-            metrics.judged_candidates.inc();
-            metrics.late_candidates.inc_by(u64::from(due.is_late));
-            judge.judge(due.candidate, alert);
+            if alert.is_some() {
+                metrics.judged_candidates.inc();
+                metrics.late_candidates.inc_by(u64::from(due.is_late));
+            }
+            judge.judge(due.candidate, alert.as_deref_mut());
         })?;
         if self.sequencer.waiting() == 0 {
             self.judge.forget_earlier();
@@ -112,6 +134,12 @@ impl Correlator {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.sequencer.waiting()
+    }
+
+    /// What the rules of each component remember.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<Remembered> {
+        self.judge.remembered()
     }
 
     /// Time of the youngest candidate that waits.

@@ -5,18 +5,19 @@
 //! to its checkpoint the log is replayed silently. Any fault (a full disk, a file that cannot be read) begins the stage
 //! anew from its snapshot; candidates are durable in the log meanwhile.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use threatlockdown_event::{Alert, Millis};
-use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
-use threatlockdown_topics::{Commit, Kept, Lane, LogError, LogPosition, LogReader, Marker};
+use threatlockdown_event::Alert;
+use threatlockdown_topics::{Commit, Kept, LogError, LogPosition, LogReader, Marker};
 
 use super::checkpoint::{self, SnapshotError};
+use super::clock::Clock;
+use super::evictions::Evictions;
+use super::handle::StageHandle;
+use super::snapshots::{Pending, Snapshots};
 use super::{Correlator, CorrelatorOptions, Span};
 use crate::active::ActiveProgram;
 use crate::metrics::Metrics;
@@ -31,10 +32,6 @@ const POLL: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(100);
 /// Bytes of alerts in one outcome.
 const OUTCOME_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of the log between two snapshots, at least …
-const SNAPSHOT_EVERY: u64 = 64 * 1024 * 1024;
-/// … and by how much they exceed the last snapshot, so that writing snapshots stays a small part of all writing.
-const SNAPSHOT_SHARE: u64 = 4;
 /// How long the end waits for the last alerts to be durable before it leaves out the last snapshot.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 /// Pauses after faults: the first and the longest.
@@ -43,10 +40,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// How the stage works.
 #[derive(Debug, Clone)]
 pub struct StageOptions {
-    /// See [`CorrelatorOptions`]; the memory in it is made from `memory` at each beginning.
+    /// See [`CorrelatorOptions`].
     pub correlator: CorrelatorOptions,
-    /// How the memory behaves.
-    pub memory: MemoryOptions,
     /// After so long a silence of a lane it holds nothing back.
     pub idle: Duration,
     /// So long at most counting waits at the start for what was there already to be read; `None`: until the end.
@@ -81,69 +76,11 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// What others may see of the stage.
-#[derive(Debug, Clone)]
-pub struct StageHandle {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    needs: Mutex<LogPosition>,
-    memory: Mutex<Arc<Memory>>,
-    watermark: AtomicI64,
-    newest: AtomicI64,
-    waiting: AtomicU64,
-    ending: AtomicBool,
-    stopped: AtomicBool,
-}
-
-impl StageHandle {
-    /// The log is still needed from here on.
-    #[must_use]
-    pub fn needs(&self) -> LogPosition {
-        *self.shared.needs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What rules remember.
-    #[must_use]
-    pub fn memory(&self) -> Arc<Memory> {
-        Arc::clone(&self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// By how much the watermark is behind the youngest candidate that waits.
-    #[must_use]
-    pub fn lag(&self) -> Duration {
-        let lag = self
-            .shared
-            .newest
-            .load(Ordering::Relaxed)
-            .saturating_sub(self.shared.watermark.load(Ordering::Relaxed));
-        if self.waiting() == 0 { Duration::ZERO } else { Duration::from_millis(lag.max(0).unsigned_abs()) }
-    }
-
-    /// Candidates that wait for the watermark.
-    #[must_use]
-    pub fn waiting(&self) -> u64 {
-        self.shared.waiting.load(Ordering::Relaxed)
-    }
-
-    /// A fault ends the stage from now on, for nobody will mend it.
-    pub fn ask_to_end(&self) {
-        self.shared.ending.store(true, Ordering::Relaxed);
-    }
-
-    /// Ends the stage at once: the committer is gone, and nothing more will come.
-    pub fn stop(&self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-    }
-}
-
 /// See the module.
 pub struct Stage {
     options: StageOptions,
     parts: Parts,
-    shared: Arc<Shared>,
+    handle: StageHandle,
     /// Where the log ended when the process began: what comes later is its own.
     born: LogPosition,
     started: Instant,
@@ -152,33 +89,8 @@ pub struct Stage {
     handed_over: LogPosition,
     has_resumed: bool,
     clock: Clock,
+    evictions: Evictions,
     snapshots: Snapshots,
-}
-
-/// What the wall clock has said so far.
-struct Clock {
-    ticked: Instant,
-    blocked: u64,
-    blocked_at: Option<Instant>,
-    /// Lanes that were said to be idle, by where they were heard of last.
-    decided: HashMap<Lane, LogPosition>,
-}
-
-/// The snapshot that is there, and the one that is to be.
-struct Snapshots {
-    /// Where the one on disk stands.
-    at: LogPosition,
-    /// Its size.
-    bytes: u64,
-    pending: Option<Pending>,
-}
-
-struct Pending {
-    bytes: Vec<u8>,
-    at: LogPosition,
-    needs: LogPosition,
-    /// Alerts up to here have to be durable before it may count.
-    after: LogPosition,
 }
 
 /// Why a run of the stage ended early.
@@ -202,29 +114,23 @@ impl Stage {
     /// # Errors
     /// When the system refuses a thread.
     pub fn spawn(options: StageOptions, parts: Parts) -> std::io::Result<(StageHandle, JoinHandle<bool>)> {
-        let shared = Arc::new(Shared {
-            needs: Mutex::default(),
-            memory: Mutex::new(Arc::clone(&options.correlator.memory)),
-            watermark: AtomicI64::new(i64::MIN),
-            newest: AtomicI64::new(i64::MIN),
-            waiting: AtomicU64::new(0),
-            ending: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-        });
+        let handle = StageHandle::default();
+        let longest = options.catch_up.unwrap_or(Duration::MAX);
         let stage = Self {
             born: parts.reader.end().position(),
-            shared: Arc::clone(&shared),
+            handle: handle.clone(),
             started: Instant::now(),
             sequence: 0,
             handed_over: LogPosition::default(),
             has_resumed: false,
-            clock: Clock { ticked: Instant::now(), blocked: 0, blocked_at: None, decided: HashMap::new() },
-            snapshots: Snapshots { at: LogPosition::default(), bytes: 0, pending: None },
+            clock: Clock::new(options.idle, longest),
+            evictions: Evictions::default(),
+            snapshots: Snapshots::default(),
             options,
             parts,
         };
         let thread = std::thread::Builder::new().name("correlator".to_owned()).spawn(move || stage.run())?;
-        Ok((StageHandle { shared }, thread))
+        Ok((handle, thread))
     }
 
     fn run(mut self) -> bool {
@@ -235,7 +141,7 @@ impl Stage {
                 Err(Trouble::Gone) => return false,
                 Err(error) => {
                     tracing::error!(%error, "the stateful stage begins anew from its last snapshot");
-                    if self.shared.ending.load(Ordering::Relaxed) {
+                    if self.handle.is_ending() {
                         return false;
                     }
                     std::thread::sleep(pause);
@@ -249,11 +155,14 @@ impl Stage {
     fn work(&mut self) -> Result<(), Trouble> {
         let mut correlator = self.begin()?;
         let emitted = self.durable();
-        while !self.shared.stopped.load(Ordering::Relaxed) {
+        while !self.handle.is_stopped() {
             let start = self.parts.reader.position();
             if let Some((end, commit)) = self.parts.reader.next(POLL)? {
                 let ends = end > self.born && commit.markers.iter().any(ends_process);
-                self.take(&mut correlator, Span { start, end }, commit, end <= emitted)?;
+                match end <= emitted {
+                    true => correlator.replay(Span { start, end }, commit)?,
+                    false => self.take(&mut correlator, Span { start, end }, commit)?,
+                }
                 if ends {
                     self.tick(&mut correlator)?;
                     return self.finish(&correlator, end);
@@ -268,20 +177,30 @@ impl Stage {
 
     /// A correlator as the snapshot has it, with the reader where it goes on.
     fn begin(&mut self) -> Result<Correlator, Trouble> {
-        let memory = Memory::new(self.options.memory.clone());
-        *self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&memory);
-        let options = CorrelatorOptions { memory, ..self.options.correlator.clone() };
-        let mut correlator = Correlator::new(&options, &self.parts.active, &self.parts.metrics);
+        let options = &self.options.correlator;
+        let mut correlator = Correlator::new(options, &self.parts.active, &self.parts.metrics);
         self.snapshots.pending = None;
-        self.clock.decided.clear();
-        let Some(bytes) = self.parts.kept.load()? else {
-            self.parts.reader.seek(None);
-            return Ok(correlator);
+        self.clock.forget();
+        let restored = match self.parts.kept.load() {
+            Ok(None) => None,
+            Ok(Some(bytes)) => match correlator.restore(&bytes) {
+                Ok(places) => {
+                    self.snapshots.bytes = bytes.len() as u64;
+                    Some(places)
+                }
+                Err(error) => return Ok(self.begin_without(&error.to_string())),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Ok(self.begin_without(&error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
         };
-        let (from, upto) = correlator.restore(&bytes)?;
+        self.parts.reader.seek(None);
+        let Some((from, upto)) = restored else { return Ok(correlator) };
         self.snapshots.at = upto;
-        self.snapshots.bytes = bytes.len() as u64;
-        self.set_needs(from);
+        self.handle.set_needs(from);
+        // Where the log was begun anew, nothing of it is in the snapshot.
+        let from = from.max(self.parts.reader.position());
         self.parts.reader.seek(Some(from));
         while self.parts.reader.position() < upto {
             let start = self.parts.reader.position();
@@ -291,19 +210,21 @@ impl Stage {
         Ok(correlator)
     }
 
+    /// A correlator that knows what the log still holds, where the snapshot cannot be used.
+    fn begin_without(&mut self, why: &str) -> Correlator {
+        let path = self.parts.kept.path().display();
+        tracing::error!(%path, why, "what rules remembered cannot be read; counting begins anew with what the log holds");
+        self.parts.reader.seek(None);
+        Correlator::new(&self.options.correlator, &self.parts.active, &self.parts.metrics)
+    }
+
     /// Takes a commit; what it makes due goes to the committer with the checkpoint behind it.
-    fn take(
-        &mut self,
-        correlator: &mut Correlator,
-        span: Span,
-        commit: Commit,
-        is_replay: bool,
-    ) -> Result<(), Trouble> {
+    fn take(&mut self, correlator: &mut Correlator, span: Span, commit: Commit) -> Result<(), Trouble> {
         let mut alerts: Vec<Alert> = Vec::new();
         let (mut bytes, mut is_gone) = (0, false);
         let Self { parts, sequence, .. } = self;
         correlator.apply(span, commit, &mut |alert| {
-            if is_replay || is_gone {
+            if is_gone {
                 return;
             }
             bytes += alert.json.len();
@@ -329,12 +250,9 @@ impl Stage {
     /// What the clock decides, what others see, and the snapshot.
     fn tick(&mut self, correlator: &mut Correlator) -> Result<(), Trouble> {
         self.clock.ticked = Instant::now();
-        let shared = &self.shared;
-        let watermark = correlator.watermark().map_or(i64::MIN, |watermark| watermark.0);
-        shared.watermark.store(watermark, Ordering::Relaxed);
-        let newest = correlator.newest_waiting().map_or(i64::MIN, |newest: Millis| newest.0);
-        shared.newest.store(newest, Ordering::Relaxed);
-        shared.waiting.store(correlator.waiting() as u64, Ordering::Relaxed);
+        let remembered = correlator.remembered();
+        self.evictions.look(&remembered);
+        self.handle.show(correlator, remembered);
         if self.parts.reader.position() < self.born {
             return Ok(());
         }
@@ -348,7 +266,7 @@ impl Stage {
                 self.has_resumed = true;
             }
         } else {
-            self.find_idle(correlator, &mut markers);
+            markers = self.clock.idle(correlator, &*self.parts.inputs);
         }
         if !markers.is_empty() {
             self.send(|outcome| Outcome { markers, ..outcome })?;
@@ -356,33 +274,12 @@ impl Stage {
         self.keep_snapshot(correlator)
     }
 
-    /// Lanes that hold nothing back any more. While readers wait for room, a silent lane may only be behind.
-    fn find_idle(&mut self, correlator: &Correlator, markers: &mut Vec<Marker>) {
-        let blocked = self.parts.inputs.times_blocked();
-        if blocked != self.clock.blocked {
-            self.clock.blocked = blocked;
-            self.clock.blocked_at = Some(Instant::now());
-        }
-        let idle = self.options.idle;
-        let is_behind = self.clock.blocked_at.is_some_and(|at| at.elapsed() < idle);
-        let most = self.options.catch_up.unwrap_or(Duration::MAX).max(idle);
-        let silent = correlator.silent(if is_behind { most } else { idle });
-        self.clock.decided.retain(|lane, seen| silent.iter().any(|(other, at)| other == lane && at == seen));
-        for (lane, seen) in silent {
-            if !self.clock.decided.contains_key(&lane) && !self.parts.inputs.holds(&lane.stream) {
-                self.clock.decided.insert(lane.clone(), seen);
-                markers.push(Marker::Idle { lane, seen });
-            }
-        }
-    }
-
-    /// Makes a snapshot when enough has been read since the last, and writes it when all alerts before it are durable.
+    /// Makes a snapshot when enough has been read since the last, and writes it when it may count.
     fn keep_snapshot(&mut self, correlator: &Correlator) -> Result<(), Trouble> {
         let end = self.parts.reader.end();
         let position = self.parts.reader.position();
         let read = end.bytes_after(self.snapshots.at).saturating_sub(end.bytes_after(position));
-        let due = SNAPSHOT_EVERY.max(self.snapshots.bytes.saturating_mul(SNAPSHOT_SHARE));
-        if self.snapshots.pending.is_none() && read >= due {
+        if self.snapshots.is_due(read) {
             self.prepare_snapshot(correlator, position)?;
         }
         self.write_snapshot();
@@ -396,30 +293,25 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether nothing is pending any more.
-    fn write_snapshot(&mut self) -> bool {
-        let Some(pending) = self.snapshots.pending.take() else { return true };
-        if self.durable() < pending.after {
-            self.snapshots.pending = Some(pending);
-            return false;
+    fn write_snapshot(&mut self) {
+        match self.snapshots.write(&self.parts.kept, self.durable()) {
+            Ok(Some(needs)) => self.handle.set_needs(needs),
+            Ok(None) => {}
+            Err(error) => {
+                let path = self.parts.kept.path().display();
+                tracing::warn!(%path, %error, "cannot write what rules remember; the log is kept for longer");
+            }
         }
-        if let Err(error) = self.parts.kept.save(&pending.bytes) {
-            let path = self.parts.kept.path().display();
-            tracing::warn!(%path, %error, "cannot write what rules remember; the log is kept for longer");
-            return true;
-        }
-        self.snapshots.at = pending.at;
-        self.snapshots.bytes = pending.bytes.len() as u64;
-        self.set_needs(pending.needs);
-        true
     }
 
     /// The last word of the process: a snapshot, so that the next one need not replay.
     fn finish(&mut self, correlator: &Correlator, end: LogPosition) -> Result<(), Trouble> {
         self.prepare_snapshot(correlator, end)?;
         let begin = Instant::now();
-        while !self.write_snapshot() && begin.elapsed() < LAST_WAIT {
+        self.write_snapshot();
+        while self.snapshots.pending.is_some() && begin.elapsed() < LAST_WAIT {
             std::thread::sleep(Duration::from_millis(5));
+            self.write_snapshot();
         }
         Ok(())
     }
@@ -427,10 +319,6 @@ impl Stage {
     /// Up to here all alerts are durable.
     fn durable(&self) -> LogPosition {
         (self.parts.checkpoint)().and_then(|bytes| checkpoint::decode(&bytes)).unwrap_or_default()
-    }
-
-    fn set_needs(&self, needs: LogPosition) {
-        *self.shared.needs.lock().unwrap_or_else(PoisonError::into_inner) = needs;
     }
 
     fn send(&mut self, fill: impl FnOnce(Outcome) -> Outcome) -> Result<(), Trouble> {

@@ -125,6 +125,9 @@ pub(crate) struct RunArgs {
     /// Alerts on stdout [default without -c: pretty on a terminal, else json]
     #[arg(long, value_name = "FORM", help_heading = "Output")]
     pub(crate) stdout: Option<Stdout>,
+    /// What becomes of the alert of an event that also completes a count: the composite rule's comes beside it, or instead
+    #[arg(long, value_name = "WORD", help_heading = "Output")]
+    pub(crate) composites: Option<CompositesArg>,
     /// Form of the log on stderr; its level is log.level or the variable TLD_LOG
     #[arg(long, value_name = "FORM", help_heading = "Output")]
     pub(crate) log_format: Option<LogFormat>,
@@ -142,6 +145,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Alerts are JSON lines on stdout; for each log source in the order of its files.
+What rules count over several events comes at the end, in the order of time.
 Without --source the log source of each file is taken from its path and content:
 CloudTrail, Log Analytics, other JSON, or text lines. Folders are read with all
 that is below them.

@@ -177,11 +177,11 @@ impl Loaded {
 
 /// What is remembered between events, as the reference's daemon does.
 pub(super) fn memory() -> Arc<Memory> {
-    Memory::new(memory_options(0))
+    Memory::new(memory_options())
 }
 
-/// The same, to be made later; `_max_bytes` bounds it.
-pub(super) fn memory_options(_max_bytes: u64) -> MemoryOptions {
+/// How such a memory behaves.
+pub(super) fn memory_options() -> MemoryOptions {
     MemoryOptions { host: super::host_name(), ..MemoryOptions::default() }
 }
 

@@ -14,6 +14,7 @@ use super::tree::{Node, Value};
 
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
+const LEAST_IDLE: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +58,25 @@ pub(super) fn state(node: &Node, mut state: State, faults: &mut Faults) -> State
     if let Some(node) = fields.get("lateness") {
         state.lateness = lateness(node, faults);
     }
-    if let Some(idle) = fields.get("idle").and_then(|node| duration(node, faults)) {
+    if let Some(idle) = fields.get("idle").and_then(|node| idle(node, faults)) {
         state.idle = idle;
     }
     if let Some(catch_up) = fields.get("catch_up").and_then(|node| duration(node, faults)) {
         state.catch_up = catch_up;
     }
     state
+}
+
+/// Shorter ones would call every pause a silence.
+fn idle(node: &Node, faults: &mut Faults) -> Option<Duration> {
+    let idle = duration(node, faults)?;
+    if idle < LEAST_IDLE {
+        let shown = node.as_scalar().map(|scalar| scalar.written.clone()).unwrap_or_default();
+        let help = "write for example 5s: after so long a silence a stream holds up no other";
+        faults.push(Diagnostic::error(node.place.clone(), shown, "expected a duration from 100ms on", help));
+        return None;
+    }
+    Some(idle)
 }
 
 fn lateness(node: &Node, faults: &mut Faults) -> HashMap<String, Duration> {
@@ -80,10 +93,9 @@ fn lateness(node: &Node, faults: &mut Faults) -> HashMap<String, Duration> {
         let (Some(source), Some(late)) = (source, duration(value, faults)) else { continue };
         let fault = if !is_source_name(&source) {
             "a log source may hold letters, digits, `.`, `_` and `-` only"
-        } else if found.contains_key(&source) {
+        } else if found.insert(source.clone(), late).is_some() {
             "the log source stands twice in lateness"
         } else {
-            found.insert(source, late);
             continue;
         };
         faults.push(Diagnostic::error(key.place.clone(), source, fault, HELP));

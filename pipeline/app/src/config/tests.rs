@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use threatlockdown_analysis::Composites;
 
 use super::interpolate::Lookup;
-use super::{Config, Secret, SinkKind, SourceKind, StdoutFormat, load, parse, validate};
+use super::{Config, Secret, SinkKind, SourceKind, State, StdoutFormat, load, parse, validate};
 
 fn read(text: &str) -> (Config, Vec<String>) {
     read_in(text, PathBuf::from("/nonexistent"))
@@ -38,6 +41,8 @@ sinks:
   - {name: alerts, type: file, path: alerts.jsonl, rotate_bytes: 1GiB, keep: 2}
   - {name: screen, type: stdout, format: pretty}
 limits: {in_flight_bytes: 32MiB, journal_bytes: 2GiB, max_event_bytes: 2MiB}
+composites: replace
+state: {max_bytes: 512MiB, lateness: {aws.cloudtrail: 15m, syslog: 2s}, idle: 10s, catch_up: 1h}
 shutdown: {deadline: 5m}
 "#;
 
@@ -65,6 +70,16 @@ fn reads_every_key() {
     assert_eq!(config.sinks[1].kind, SinkKind::Stdout { format: StdoutFormat::Pretty });
     assert_eq!(config.limits.max_event_bytes, 2 << 20);
     assert_eq!(config.shutdown_deadline.as_secs(), 300);
+    let seconds = Duration::from_secs;
+    let lateness = [("aws.cloudtrail", 900), ("syslog", 2)];
+    let state = State {
+        composites: Composites::Replace,
+        max_bytes: 512 << 20,
+        lateness: lateness.map(|(source, late)| (source.to_owned(), seconds(late))).into(),
+        idle: seconds(10),
+        catch_up: seconds(3_600),
+    };
+    assert_eq!(config.state, state);
 }
 
 #[test]
@@ -126,6 +141,22 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
         "limits: {in_flight_bytes: 1MiB, max_event_bytes: 2MiB}",
         &[("command line:1:1", "is more than limits.in_flight_bytes")],
     ),
+    ("composites: both", &[("c.yaml:1:13", "expected one of add, replace\n    both")]),
+    ("state: {max_byte: 1GiB}", &[("c.yaml:1:9", "help: did you mean `max_bytes`?")]),
+    ("state: {max_bytes: 1MiB}", &[("c.yaml:1:20", "expected a size from 16MiB")]),
+    (
+        "state: {idle: 0s, catch_up: 5}",
+        &[("c.yaml:1:15", "from 100ms"), ("c.yaml:1:29", "expected a duration")],
+    ),
+    (
+        "state: {lateness: {a/b: 1s, json: soon, syslog: 1s, syslog: 2s}}",
+        &[
+            ("c.yaml:1:20", "a log source may hold"),
+            ("c.yaml:1:35", "expected a duration\n    soon"),
+            ("c.yaml:1:53", "stands twice in lateness"),
+        ],
+    ),
+    ("state: {lateness: 5m}", &[("c.yaml:1:19", "lateness must be a mapping of log sources to durations")]),
     (
         "shutdown: {deadline: 30}",
         &[("c.yaml:1:22", "expected a duration\n    30\n    help: write for example 500ms")],

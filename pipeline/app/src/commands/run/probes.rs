@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use threatlockdown_analysis::correlator::Remembered;
 use threatlockdown_analysis::{CommitterHandle, StageHandle};
 use threatlockdown_connectors::SourceStats;
 use threatlockdown_event::Millis;
@@ -35,10 +36,22 @@ pub(super) fn committer(metrics: &mut Metrics, committer: CommitterHandle) {
 
 /// What rules remember, and what waits to be counted.
 pub(super) fn state(metrics: &mut Metrics, stage: &StageHandle) {
-    let handle = stage.clone();
-    let read = move || vec![Reading { labels: Vec::new(), value: as_value(handle.memory().evicted()) }];
-    let (name, help) = ("memory_evicted", "Events, texts and keys that rules forgot for want of room");
-    metrics.probe(Probe { name, help, kind: ProbeKind::Counter, read: Box::new(read) });
+    type Read = fn(&Remembered) -> u64;
+    let figures: [(&str, &str, ProbeKind, Read); 2] = [
+        ("memory_evicted", "What rules forgot for want of room", ProbeKind::Counter, |one| {
+            one.memory.evicted()
+        }),
+        ("memory_bytes", "What rules remember", ProbeKind::Gauge, |one| one.memory.bytes()),
+    ];
+    for (name, help, kind, figure) in figures {
+        let handle = stage.clone();
+        let reading = move |one: &Remembered| Reading {
+            labels: vec![("component", one.component.clone())],
+            value: as_value(figure(one)),
+        };
+        let read = move || handle.remembered().iter().map(reading).collect();
+        metrics.probe(Probe { name, help, kind, read: Box::new(read) });
+    }
     let handle = stage.clone();
     metrics.gauge("candidates_waiting", "Candidates that wait for the watermark", move || {
         as_value(handle.waiting())

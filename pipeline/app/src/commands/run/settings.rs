@@ -64,6 +64,9 @@ fn apply(args: &RunArgs, config: &mut Config) -> anyhow::Result<()> {
     if let Some(workers) = args.workers {
         config.workers = workers.into();
     }
+    if let Some(composites) = args.composites {
+        config.state.composites = composites.into();
+    }
     if let Some(format) = args.log_format {
         config.log.format = format;
     }

@@ -99,16 +99,16 @@ pub(super) struct Start<'a> {
 pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandle<bool>, CatchingUp)> {
     let Start { config, once, log, store, publisher, active, outcomes, metrics } = *start;
     let state = &config.state;
-    let memory = rule_set::memory_options(state.max_bytes);
+    let buffer_bytes = state.max_bytes / BUFFER_SHARE;
     let options = StageOptions {
         correlator: CorrelatorOptions {
             min_level: config.min_level,
             host: host_name(),
-            memory: Arc::default(),
-            buffer_bytes: usize::try_from(state.max_bytes / BUFFER_SHARE).unwrap_or(usize::MAX),
+            memory: rule_set::memory_options(),
+            max_bytes: state.max_bytes - buffer_bytes,
+            buffer_bytes: usize::try_from(buffer_bytes).unwrap_or(usize::MAX),
             folder: config.data_dir.clone(),
         },
-        memory,
         idle: state.idle,
         catch_up: (!once).then_some(state.catch_up),
     };

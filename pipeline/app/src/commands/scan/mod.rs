@@ -41,6 +41,8 @@ use crate::telemetry::plain;
 const EXIT_ALERTS: u8 = 1;
 /// Raw records in memory at a time; more made nothing faster, and keeps memory small on any number of cores.
 const IN_FLIGHT_BYTES: usize = 32 << 20;
+/// What rules may remember.
+const REMEMBERED_BYTES: u64 = 192 << 20;
 /// Candidates in memory; more are sorted in a file.
 const WAITING_BYTES: usize = 64 << 20;
 /// Outcomes that may wait for the committer, for each worker.
@@ -172,7 +174,8 @@ fn correlator(how: How, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Corre
     let options = CorrelatorOptions {
         min_level: how.level,
         host: host_name(),
-        memory: rule_set::memory(),
+        memory: rule_set::memory_options(),
+        max_bytes: REMEMBERED_BYTES,
         buffer_bytes: WAITING_BYTES,
         folder: std::env::temp_dir(),
     };

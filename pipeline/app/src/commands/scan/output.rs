@@ -183,7 +183,8 @@ mod tests {
         let options = CorrelatorOptions {
             min_level: 3,
             host: "test".into(),
-            memory: Arc::default(),
+            memory: threatlockdown_ruleset::correlate::MemoryOptions::default(),
+            max_bytes: 1 << 20,
             buffer_bytes: 1 << 20,
             folder: std::env::temp_dir(),
         };

@@ -1,0 +1,62 @@
+//! What only a wall clock can know: which lanes are silent.
+//!
+//! Enters: the lanes of a correlator, and what the readers tell. Leaves: markers for the log, each once.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use threatlockdown_topics::{Lane, LogPosition, Marker};
+
+use super::{Correlator, Inputs};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Clock {
+    pub(super) ticked: Instant,
+    idle: Duration,
+    /// So long a silence counts while readers are behind, too.
+    longest: Duration,
+    blocked: u64,
+    blocked_at: Option<Instant>,
+    /// Lanes that were said to be idle, by where they were heard of last.
+    decided: HashMap<Lane, LogPosition>,
+}
+
+impl Clock {
+    pub(super) fn new(idle: Duration, longest: Duration) -> Self {
+        let decided = HashMap::new();
+        Self {
+            ticked: Instant::now(),
+            idle,
+            longest: longest.max(idle),
+            blocked: 0,
+            blocked_at: None,
+            decided,
+        }
+    }
+
+    /// Nothing has been decided yet.
+    pub(super) fn forget(&mut self) {
+        self.decided.clear();
+    }
+
+    /// Lanes that hold nothing back any more. While readers wait for room, a silent lane may only be behind.
+    pub(super) fn idle(&mut self, correlator: &Correlator, inputs: &dyn Inputs) -> Vec<Marker> {
+        let blocked = inputs.times_blocked();
+        if blocked != self.blocked {
+            self.blocked = blocked;
+            self.blocked_at = Some(Instant::now());
+        }
+        let is_behind = self.blocked_at.is_some_and(|at| at.elapsed() < self.idle);
+        let silent = correlator.silent(if is_behind { self.longest } else { self.idle });
+        self.decided.retain(|lane, seen| silent.iter().any(|(other, at)| other == lane && at == seen));
+        let mut markers = Vec::new();
+        for (lane, seen) in silent {
+            if !self.decided.contains_key(&lane) && !inputs.holds(&lane.stream) {
+                self.decided.insert(lane.clone(), seen);
+                markers.push(Marker::Idle { lane, seen });
+            }
+        }
+        markers
+    }
+}
