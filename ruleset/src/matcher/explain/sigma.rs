@@ -85,28 +85,45 @@ impl SigmaExplainer {
             (true, true) => {
                 "its condition holds; it makes no alert, it only counts for correlations".to_owned()
             }
-            (true, false) => match first_failed(&checks) {
-                Some(check) => format!("this does not hold: {check}"),
-                None => "its condition does not hold".to_owned(),
-            },
+            (true, false) => why_not(&checks, 0),
         };
         let (id, title, level) = (head.id.clone(), head.title.clone(), head.level.number());
         SigmaExplanation { id, title, level, fired, checks, reason }
     }
 }
 
-/// The first failed part that is made of no others below a chain of failed ones.
-fn first_failed(checks: &[SigmaCheck]) -> Option<&str> {
-    let mut failed = checks.first().filter(|check| !check.holds)?;
-    for check in checks.iter().skip(1) {
-        if check.depth == failed.depth + 1 && !check.holds && !failed.what.starts_with("not") {
-            failed = check;
-        }
-        if check.depth < failed.depth {
-            break;
-        }
+/// Parts of a group that are named.
+const NAMED: usize = 4;
+
+/// Why the part at `at`, which does not hold, does not: the recursion follows the first failed part of each conjunction.
+fn why_not(checks: &[SigmaCheck], at: usize) -> String {
+    let Some(check) = checks.get(at) else { return "its condition does not hold".to_owned() };
+    let parts = parts(checks, at);
+    match check.what.as_str() {
+        "all of" => match parts.iter().find(|part| checks.get(**part).is_some_and(|part| !part.holds)) {
+            Some(part) => why_not(checks, *part),
+            None => "its condition does not hold".to_owned(),
+        },
+        "any of" => format!("none of these holds: {}", labels(checks, &parts)),
+        "not" => format!("this must not hold and does: {}", labels(checks, &parts)),
+        what => format!("this does not hold: {what}"),
     }
-    Some(&failed.what)
+}
+
+/// The parts that the part at `at` is made of.
+fn parts(checks: &[SigmaCheck], at: usize) -> Vec<usize> {
+    let Some(depth) = checks.get(at).map(|check| check.depth) else { return Vec::new() };
+    let below = checks.iter().enumerate().skip(at + 1).take_while(|(_, check)| check.depth > depth);
+    below.filter(|(_, check)| check.depth == depth + 1).map(|(index, _)| index).collect()
+}
+
+fn labels(checks: &[SigmaCheck], parts: &[usize]) -> String {
+    let label = |part: &usize| checks.get(*part).map(|check| check.what.as_str());
+    let mut named: Vec<&str> = parts.iter().take(NAMED).filter_map(label).collect();
+    if parts.len() > NAMED {
+        named.push("…");
+    }
+    named.join("; ")
 }
 
 /// `product aws, service cloudtrail`.
@@ -378,7 +395,10 @@ detection:
         );
         assert_eq!(explanation.reason, "this does not hold: sourceIPAddress is in one of 1 networks");
         let record = r#"{"eventName":"ConsoleLogin","sourceIPAddress":"10.0.0.1","userIdentity":{"arn":"a:user/admin"}}"#;
-        assert_eq!(explain("aws.cloudtrail", record).reason, "this does not hold: not");
+        assert_eq!(
+            explain("aws.cloudtrail", record).reason,
+            "this must not hold and does: userIdentity.arn is '*:user/admin'"
+        );
         let elsewhere = explain("docker", "{}");
         assert_eq!(elsewhere.reason, "it looks at product aws, service cloudtrail, which docker is not");
         assert!(elsewhere.checks.is_empty());
