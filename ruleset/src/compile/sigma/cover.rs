@@ -24,6 +24,8 @@ pub(super) struct Cover {
 const PRESENCE: u64 = 1_000_000;
 /// What a hit costs on a field that nothing else is tested of.
 const HIT: u64 = 100_000;
+/// How much more a hit costs for which the value's text has to be searched.
+const PASS: u64 = 4;
 /// How much more a hit on the keywords costs: all values have to be searched for it.
 const KEYWORD: u64 = 50;
 
@@ -56,7 +58,8 @@ fn test(
     };
     let (item, cost) = match demand {
         Demand::Hit => {
-            let cost = HIT / (1 + interner.variety(subject) as u64);
+            let pass = if interner.is_look_up(predicate) { 1 } else { PASS };
+            let cost = pass * HIT / (1 + interner.variety(subject) as u64);
             (Item::Hit(subject, predicate), if subject == KEYWORDS { cost * KEYWORD } else { cost })
         }
         Demand::Presence => (Item::Presence(subject), PRESENCE),

@@ -30,7 +30,7 @@ struct Gathered {
 }
 
 enum Raw {
-    Literals { in_all: bool },
+    Literals { in_all: bool, whole: bool },
     Pattern { matcher: Matcher, tells: bool },
     Other(SigmaPredicate),
 }
@@ -121,7 +121,8 @@ impl Interner {
             return *known;
         }
         let predicate = self.next();
-        self.tests.push(Raw::Literals { in_all: parts.iter().any(Part::is_in_all) });
+        let (in_all, whole) = (parts.iter().any(Part::is_in_all), parts.iter().all(Part::is_whole));
+        self.tests.push(Raw::Literals { in_all, whole });
         self.subjects[subject as usize].literals.push(Literals { predicate, parts });
         self.known.insert(key, predicate);
         predicate
@@ -151,7 +152,7 @@ impl Interner {
 
     pub(super) fn demand(&self, subject: SigmaSubjectIndex, predicate: SigmaPredicateIndex) -> Demand {
         let demand = match &self.tests[predicate as usize] {
-            Raw::Literals { in_all: false } | Raw::Pattern { tells: true, .. } => Demand::Hit,
+            Raw::Literals { in_all: false, .. } | Raw::Pattern { tells: true, .. } => Demand::Hit,
             Raw::Other(SigmaPredicate::Null | SigmaPredicate::Exists(false)) => Demand::Nothing,
             Raw::Literals { .. } | Raw::Pattern { .. } | Raw::Other(_) => Demand::Presence,
         };
@@ -171,6 +172,11 @@ impl Interner {
             }
             _ => Demand::Nothing,
         }
+    }
+
+    /// Whether one look-up of the value decides it, and no pass over its text.
+    pub(super) fn is_look_up(&self, predicate: SigmaPredicateIndex) -> bool {
+        matches!(self.tests[predicate as usize], Raw::Literals { whole: true, .. })
     }
 
     /// How many different tests of a field literals decide: fields that many tests look at tell rules apart best.

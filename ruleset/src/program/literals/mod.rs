@@ -121,6 +121,11 @@ impl Part {
         }
     }
 
+    /// Whether it is the whole text, so that a look-up decides it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.kind == OsMatchKind::Equals
+    }
+
     /// Whether every text has it.
     pub(crate) fn is_in_all(&self) -> bool {
         self.folded.is_empty() && self.kind != OsMatchKind::Equals
