@@ -410,7 +410,7 @@ fn an_installation_with_the_reference_s_own_rules() {
     }
 }
 
-/// The bound in bytes is one of the memory that is really taken.
+/// The bound in bytes is one of the memory that is really taken, but for a twentieth.
 #[test]
 fn a_memory_takes_at_most_what_it_says() {
     const MAX: u64 = 8 << 20;
@@ -445,12 +445,8 @@ fn a_memory_takes_at_most_what_it_says() {
         memory.bytes()
     );
     assert!(most <= MAX && most > MAX / 2, "{most}");
-    let slack = 64 << 10;
-    assert!(
-        taken.bytes_current <= i64::try_from(memory.bytes()).unwrap() + slack,
-        "{taken:?} {}",
-        memory.bytes()
-    );
-    assert!(taken.bytes_current * 2 > i64::try_from(memory.bytes()).unwrap(), "not told far too much either");
+    let told = i64::try_from(memory.bytes()).unwrap();
+    assert!(taken.bytes_current <= told + told / 20, "{taken:?} {}", memory.bytes());
+    assert!(taken.bytes_current * 2 > told, "not told far too much either");
     assert!(evicted_at.is_some_and(|number| number > 5_000));
 }

@@ -169,10 +169,9 @@ impl Judge {
         self.throttling.restore(state);
     }
 
-    /// Hands on the alerts that are due for a candidate: those that waited for the throttle, and the one that earlier events
-    /// make, beside what was decided already. Without a taker only what is remembered matters.
-    pub(super) fn judge(&mut self, mut candidate: Candidate, alert: Option<&mut dyn FnMut(Alert)>) {
-        let is_told = alert.is_some();
+    /// The alerts that are due for a candidate: those that waited for the throttle, and the one that earlier events make,
+    /// beside what was decided already. What is held back is told, unless it was told before.
+    pub(super) fn judge(&mut self, mut candidate: Candidate, is_told: bool) -> Vec<Alert> {
         let mut due = Vec::new();
         for Held { suppression, key, allow, quiet, alert } in std::mem::take(&mut candidate.held) {
             let ask = Ask { suppression, key, allow, quiet };
@@ -189,9 +188,7 @@ impl Judge {
                 set.and_then(|set| set.judge(&candidate, own.is_some(), *min_level, throttling, is_told)),
             );
         }
-        if let Some(alert) = alert {
-            due.into_iter().for_each(alert);
-        }
+        due
     }
 
     /// What is remembered, by component.

@@ -116,7 +116,11 @@ impl Correlator {
                 metrics.judged_candidates.inc();
                 metrics.late_candidates.inc_by(u64::from(due.is_late));
             }
-            judge.judge(due.candidate, alert.as_deref_mut());
+            for found in judge.judge(due.candidate, alert.is_some()) {
+                if let Some(alert) = &mut alert {
+                    alert(found);
+                }
+            }
         })?;
         if self.sequencer.waiting() == 0 {
             self.judge.forget_earlier();
