@@ -12,9 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use threatlockdown_event::{Alert, AlertId, Context, EventId, Millis, Record, Unit};
+use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
 use threatlockdown_ruleset::ir::sigma::{SigmaHead, SigmaRuleIndex};
 use threatlockdown_ruleset::matcher::{Identity, Verdict};
-use threatlockdown_ruleset::program::{Program, Rule, SigmaRule};
+use threatlockdown_ruleset::program::{Mitre, Program, Rule, SigmaCorrelation, SigmaRule};
 
 /// How far ahead of its arrival an event's own time may lie and still be believed.
 const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
@@ -26,6 +27,7 @@ const MAIL_LEVEL: u8 = 12;
 pub struct AlertWriter {
     rules: Vec<RuleText>,
     sigma: Vec<RuleText>,
+    correlations: Vec<RuleText>,
     host: String,
     version: String,
 }
@@ -109,6 +111,7 @@ impl AlertWriter {
         Self {
             rules: program.rules().iter().map(RuleText::new).collect(),
             sigma: program.sigma().rules().iter().map(RuleText::sigma).collect(),
+            correlations: program.sigma().correlations().iter().map(RuleText::correlation).collect(),
             host: Value::from(&**host).to_string(),
             version: Value::from(program.version()).to_string(),
         }
@@ -117,7 +120,7 @@ impl AlertWriter {
     /// For alerts of another program; rules that are in both go on counting.
     #[must_use]
     pub fn adopt(&self, program: &Program) -> Self {
-        let all = self.rules.iter().chain(&self.sigma);
+        let all = self.rules.iter().chain(&self.sigma).chain(&self.correlations);
         let fired: HashMap<&str, u64> = all.map(|rule| (rule.id.as_str(), rule.fired)).collect();
         let counted = |rule: RuleText| RuleText {
             fired: fired.get(rule.id.as_str()).copied().unwrap_or_default(),
@@ -126,6 +129,13 @@ impl AlertWriter {
         Self {
             rules: program.rules().iter().map(RuleText::new).map(counted).collect(),
             sigma: program.sigma().rules().iter().map(RuleText::sigma).map(counted).collect(),
+            correlations: program
+                .sigma()
+                .correlations()
+                .iter()
+                .map(RuleText::correlation)
+                .map(counted)
+                .collect(),
             host: self.host.clone(),
             version: Value::from(program.version()).to_string(),
         }
@@ -150,6 +160,27 @@ impl AlertWriter {
         let Self { sigma, host, version, .. } = self;
         let text = sigma.get_mut(index as usize)?;
         Some(Shared { verdict, described, raw, host, version }.alert(text, &rule.head.title, false))
+    }
+
+    /// The alert for a correlation that matched: of no one event, so without log, decoder and data.
+    pub fn write_correlation(
+        &mut self,
+        correlation: &SigmaCorrelation,
+        found: &CorrelationMatch,
+    ) -> Option<Alert> {
+        let Self { correlations, host, version, .. } = self;
+        let rule = correlations.get_mut(found.correlation as usize)?;
+        let mut out = String::with_capacity(1024);
+        let last = Millis(found.last);
+        let _ = write!(out, "{{\"timestamp\":\"{}\",\"rule\":{{", last.alert_timestamp());
+        rule.write(&correlation.head.title, &mut out);
+        let _ = write!(out, ",\"agent\":{{\"id\":\"000\",\"name\":{host}}},\"manager\":{{\"name\":{host}}}");
+        let _ = write!(out, ",\"id\":\"{}\",\"decoder\":{{}}", found.id);
+        let mut sigma = sigma_object(&correlation.head);
+        sigma["correlation"] = correlation_object(correlation, found);
+        sigma["events"] = found.events.iter().map(ToString::to_string).collect();
+        let _ = write!(out, ",\"sigma\":{sigma},\"ruleset\":{{\"version\":{version}}}}}");
+        Some(Alert { id: found.id, level: rule.level, json: out.into_bytes() })
     }
 }
 
@@ -229,22 +260,22 @@ impl RuleText {
 
     fn sigma(rule: &SigmaRule) -> Self {
         let SigmaRule { head, mitre, groups, .. } = rule;
+        Self { sigma: Some(sigma_object(head).to_string()), ..Self::headed(head, mitre, groups) }
+    }
+
+    fn correlation(correlation: &SigmaCorrelation) -> Self {
+        Self::headed(&correlation.head, &correlation.mitre, &correlation.groups)
+    }
+
+    fn headed(head: &SigmaHead, mitre: &Mitre, groups: &[String]) -> Self {
         let level = head.level.number();
         let mut rest = format!(",\"id\":{}", Value::from(head.id.as_str()));
         if !mitre.id.is_empty() || !mitre.tactic.is_empty() {
             let object = json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique});
             let _ = write!(rest, ",\"mitre\":{object}");
         }
-        let _ = write!(rest, ",\"mail\":{},\"groups\":{}", level >= MAIL_LEVEL, Value::from(groups.clone()));
-        Self {
-            id: head.id.clone(),
-            level,
-            rest,
-            fired: 0,
-            counts: true,
-            with_log: true,
-            sigma: Some(sigma_object(head).to_string()),
-        }
+        let _ = write!(rest, ",\"mail\":{},\"groups\":{}", level >= MAIL_LEVEL, Value::from(groups));
+        Self { id: head.id.clone(), level, rest, fired: 0, counts: true, with_log: true, sigma: None }
     }
 
     /// The members of `rule`, and its end.
@@ -275,6 +306,25 @@ fn sigma_object(head: &SigmaHead) -> Value {
         if !list.is_empty() {
             object[key] = Value::from(list.as_slice());
         }
+    }
+    object
+}
+
+/// What a correlation counted, of which group, and when.
+fn correlation_object(correlation: &SigmaCorrelation, found: &CorrelationMatch) -> Value {
+    let text = |value: &[u8]| Value::from(String::from_utf8_lossy(value));
+    let names = correlation.group_by.iter().cloned();
+    let group: Map<String, Value> = names.zip(found.group.iter().map(|value| text(value))).collect();
+    let mut object = json!({
+        "type": correlation.kind,
+        "group_by": group,
+        "count": found.count,
+        "timespan": correlation.timespan,
+        "first": Millis(found.first).rfc3339(),
+        "last": Millis(found.last).rfc3339(),
+    });
+    if let Some(figure) = found.figure {
+        object["figure"] = Value::from(figure);
     }
     object
 }

@@ -147,7 +147,9 @@ impl Worker {
             ..Outcome::empty(Arc::clone(&unit.stream), unit.sequence)
         };
         let mut clock = Clock::default();
-        let counts = !self.program.components().is_empty() || self.program.suppressions().count();
+        let counts = !self.program.components().is_empty()
+            || self.program.suppressions().count()
+            || !self.program.sigma().plans().is_empty();
         let binding = self.program.binding(&unit.context.source);
         let count = unit.records.len();
         for (index, record) in unit.records.iter().enumerate() {
@@ -193,7 +195,8 @@ impl Worker {
             let of_rule = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
             let mut sigma =
                 verdict.sigma().filter(|(_, rule)| rule.head.level.number() >= min_level).peekable();
-            if !of_rule && apart.is_none() && sigma.peek().is_none() {
+            let is_correlated = verdict.is_correlated();
+            if !of_rule && apart.is_none() && sigma.peek().is_none() && !is_correlated {
                 return None;
             }
             let described = Described::new(verdict, &raw);
@@ -209,14 +212,15 @@ impl Worker {
                 let passage = gate.sigma(program, verdict, rule);
                 pass(passage, || writer.write_sigma(rule, verdict, &described, &raw), alerts, &mut held);
             }
-            if apart.is_none() && held.is_empty() {
+            if apart.is_none() && held.is_empty() && !is_correlated {
                 return None;
             }
             let time = apart.as_ref().map_or_else(|| verdict.time(), |apart| apart.time);
             clock.newest = clock.newest.max(Some(time));
             let (component, key) = apart
                 .map_or((Candidate::NO_COMPONENT, Vec::new()), |apart| (apart.component, apart.key.to_vec()));
-            let record = if component == Candidate::NO_COMPONENT { Vec::new() } else { raw.bytes.to_vec() };
+            let is_judged_again = is_correlated || component != Candidate::NO_COMPONENT;
+            let record = if is_judged_again { raw.bytes.to_vec() } else { Vec::new() };
             Some(Candidate {
                 component,
                 key,

@@ -46,6 +46,7 @@ use crate::decode::{place, reader};
 use crate::program::{EXTRAS, Program};
 
 pub use self::apart::Candidate;
+pub use self::sigma::{Arrivals, Correlated};
 pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
 

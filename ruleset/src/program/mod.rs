@@ -33,7 +33,7 @@ pub(crate) use sigma::{
     KEYWORDS, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
     SigmaSubjectIndex, SlotRange,
 };
-pub use sigma::{Sigma, SigmaRule};
+pub use sigma::{Sigma, SigmaCorrelation, SigmaRule};
 
 /// Index of a [`Predicate`].
 pub(crate) type PredicateIndex = u32;

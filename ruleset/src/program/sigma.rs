@@ -5,7 +5,10 @@
 //! Every matching rule is a match, so there is no order of trial: a rule is looked at when a test holds without which it
 //! cannot match ([`SigmaIndex`]), and what an event does not touch costs nothing.
 
+use std::sync::Arc;
+
 use super::{LiteralSet, Mitre, PatternSet};
+use crate::correlate::sigma::{FieldIndex, Plans};
 use crate::expr::Matcher;
 use crate::ir::sigma::{Comparison, Logsource, ReferenceSite, SigmaHead, SigmaRuleIndex, TimePart};
 
@@ -23,6 +26,10 @@ pub struct Sigma {
     pub(crate) rules: Vec<SigmaRule>,
     pub(crate) subjects: Vec<SigmaSubject>,
     pub(crate) predicates: Vec<SigmaPredicate>,
+    pub(crate) correlations: Vec<SigmaCorrelation>,
+    pub(crate) plans: Arc<Plans>,
+    /// By [`FieldIndex`]: where the values that correlations ask for are.
+    pub(crate) asked: Vec<Option<SigmaSubjectIndex>>,
 }
 
 impl Sigma {
@@ -30,6 +37,22 @@ impl Sigma {
     #[must_use]
     pub fn rules(&self) -> &[SigmaRule] {
         &self.rules
+    }
+
+    /// The correlations; each comes after those that it refers to.
+    #[must_use]
+    pub fn correlations(&self) -> &[SigmaCorrelation] {
+        &self.correlations
+    }
+
+    /// What is counted for the correlations, in the same order.
+    #[must_use]
+    pub fn plans(&self) -> &Arc<Plans> {
+        &self.plans
+    }
+
+    pub(crate) fn asked(&self, field: FieldIndex) -> Option<SigmaSubjectIndex> {
+        self.asked.get(field.0 as usize).copied().flatten()
     }
 
     /// The field of that name, where a rule or a correlation names it; letter case does not count.
@@ -52,6 +75,25 @@ pub struct SigmaRule {
     /// What alerts show as groups: `sigma` and the parts of its log source.
     pub groups: Vec<String>,
     pub(crate) expr: SigmaExpr,
+}
+
+/// A correlation, as tools and alerts show it; what it counts is in [`Sigma::plans`].
+#[derive(Debug)]
+pub struct SigmaCorrelation {
+    /// What it is called.
+    pub head: SigmaHead,
+    /// ATT&CK techniques of its tags, with their tactics and names.
+    pub mitre: Mitre,
+    /// What alerts show as groups.
+    pub groups: Vec<String>,
+    /// Its `type`.
+    pub kind: &'static str,
+    /// Ids of the rules and correlations that it refers to.
+    pub of: Vec<String>,
+    /// Names of the fields of `group-by`.
+    pub group_by: Vec<String>,
+    /// `timespan` in seconds.
+    pub timespan: u64,
 }
 
 /// An expression over tests.

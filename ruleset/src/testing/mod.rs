@@ -100,7 +100,7 @@ pub struct Outcome {
     pub level: Option<u8>,
     /// Why the record could not be read.
     pub fault: Option<String>,
-    /// Ids of the Sigma rules that match, beside the rule.
+    /// Ids of the Sigma rules that match, beside the rule, and of the correlations that match with the event.
     pub sigma: Vec<String>,
 }
 

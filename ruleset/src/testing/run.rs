@@ -10,7 +10,7 @@ use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
 
 use super::{Failure, Outcome, Step, Test};
 use crate::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
-use crate::matcher::{Input, Scratch};
+use crate::matcher::{Arrivals, Input, Scratch, Verdict};
 use crate::program::Program;
 
 /// Runs tests one after the other. Tests with list entries of their own need a program that has them.
@@ -25,9 +25,10 @@ pub fn run_one(program: &Arc<Program>, test: &Test) -> Vec<Failure> {
     let options =
         MemoryOptions { front_end: FrontEnd::Test, clock: Clock::Received, ..MemoryOptions::default() };
     let mut scratch = Scratch::sharing(program, Memory::new(options));
+    let mut arrivals = Arrivals::new(program);
     let mut failures = Vec::new();
     for (event, step) in test.steps.iter().enumerate() {
-        let actual = outcome(program, &mut scratch, step);
+        let actual = outcome(program, &mut scratch, &mut arrivals, step);
         for check in test.checks.iter().filter(|check| check.event == event) {
             if !check.expected.is_met(&actual) {
                 failures.push(Failure {
@@ -44,7 +45,7 @@ pub fn run_one(program: &Arc<Program>, test: &Test) -> Vec<Failure> {
     failures
 }
 
-fn outcome(program: &Program, scratch: &mut Scratch, step: &Step) -> Outcome {
+fn outcome(program: &Program, scratch: &mut Scratch, arrivals: &mut Arrivals, step: &Step) -> Outcome {
     let length = step.record.len();
     if length > DEFAULT_MAX_EVENT_BYTES {
         // Rules would take it, but in a stream they never see it.
@@ -73,9 +74,19 @@ fn outcome(program: &Program, scratch: &mut Scratch, step: &Step) -> Outcome {
         rule: verdict.rule().map(|rule| rule.id.clone()),
         level: verdict.rule().map(|rule| rule.level),
         fault: None,
-        sigma: verdict.sigma_matches().map(|(_, rule)| rule.head.id.clone()).collect(),
+        sigma: sigma(program, verdict, arrivals, step),
     });
     judged.unwrap_or_else(|fault| Outcome { fault: Some(fault.to_string()), ..Outcome::default() })
+}
+
+/// Ids of the Sigma rules that match, and of the correlations that match with the event.
+fn sigma(program: &Program, verdict: &Verdict<'_>, arrivals: &mut Arrivals, step: &Step) -> Vec<String> {
+    let rules = verdict.sigma_matches().map(|(_, rule)| &rule.head.id);
+    let found = arrivals.take(verdict, step.received).iter();
+    let correlations = found.filter_map(|found| {
+        program.sigma().correlations().get(found.correlation as usize).map(|correlation| &correlation.head.id)
+    });
+    rules.chain(correlations).cloned().collect()
 }
 
 #[cfg(test)]

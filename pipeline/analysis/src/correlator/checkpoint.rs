@@ -41,7 +41,7 @@ impl Correlator {
         let head = serde_json::to_vec(&head).map_err(|error| SnapshotError(error.to_string()))?;
         let mut bytes = u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
         bytes.extend_from_slice(&head);
-        self.judge.snapshot(&mut bytes);
+        self.judge.snapshot(&mut bytes).map_err(SnapshotError)?;
         Ok(bytes)
     }
 

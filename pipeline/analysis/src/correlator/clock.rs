@@ -1,10 +1,11 @@
-//! What only a wall clock can know: which lanes are silent.
+//! What only a wall clock can know: which lanes are silent, and that time passes all the same.
 //!
 //! Enters: the lanes of a correlator, and what the readers tell. Leaves: markers for the log, each once.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use threatlockdown_event::Millis;
 use threatlockdown_topics::{Lane, LogPosition, Marker};
 
 use super::{Correlator, Inputs};
@@ -20,6 +21,8 @@ pub(super) struct Clock {
     blocked_at: Option<Instant>,
     /// Lanes that were said to be idle, by where they were heard of last.
     decided: HashMap<Lane, LogPosition>,
+    /// The last time that was said to have passed.
+    passed: Option<Millis>,
 }
 
 impl Clock {
@@ -32,12 +35,26 @@ impl Clock {
             blocked: 0,
             blocked_at: None,
             decided,
+            passed: None,
         }
     }
 
     /// Nothing has been decided yet.
     pub(super) fn forget(&mut self) {
         self.decided.clear();
+        self.passed = None;
+    }
+
+    /// That time has passed, where windows end by it and no event tells so; said once.
+    pub(super) fn passed(&mut self, correlator: &Correlator, now: Millis) -> Option<Marker> {
+        let end = correlator.next_end()?;
+        let idle = i64::try_from(self.idle.as_millis()).unwrap_or(i64::MAX);
+        let until = Millis(now.0.saturating_sub(idle));
+        if end >= until || self.passed.is_some_and(|passed| end < passed) {
+            return None;
+        }
+        self.passed = Some(until);
+        Some(Marker::Passed { until })
     }
 
     /// Lanes that hold nothing back any more. While readers wait for room, a silent lane may only be behind.

@@ -28,7 +28,7 @@ impl Evictions {
         }
         self.looked = Some(Instant::now());
         let evicted: Vec<(String, u64)> =
-            remembered.iter().map(|one| (one.component.clone(), one.memory.evicted())).collect();
+            remembered.iter().map(|one| (one.component.clone(), one.evicted)).collect();
         if let Some(text) = self.news(&evicted) {
             tracing::warn!(
                 evicted = text,

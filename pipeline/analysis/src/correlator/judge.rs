@@ -2,18 +2,20 @@
 //!
 //! Enters: candidates in the order of counting. Leaves: the alert, where it is another one than what was alerted already.
 //! A candidate is judged by the rules that made it, with the memory of its component; rules that a reload leaves alone find
-//! there what they left. Sigma's correlations will be counted here too: a further judgement of the same candidate.
+//! there what they left. Beside that Sigma's correlations count it, by what it is to the newest rules.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use threatlockdown_event::Alert;
+use threatlockdown_event::{Alert, Millis};
+use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
 use threatlockdown_ruleset::correlate::{Extent, Memories, Memory, MemoryOptions};
-use threatlockdown_ruleset::matcher::{Bound, Input, Scratch};
+use threatlockdown_ruleset::matcher::{Bound, Correlated, Input, Scratch, Verdict};
 use threatlockdown_ruleset::program::{Component, Program};
 use threatlockdown_ruleset::suppress::{Ask, ThrottleState};
 use threatlockdown_topics::{Candidate, Held};
 
+use super::correlations::Correlations;
 use super::throttle::Throttling;
 use crate::alert::{AlertWriter, Described, Raw};
 use crate::gate::{Gate, Passage};
@@ -22,6 +24,10 @@ use crate::worker::is_alert;
 
 /// Rule sets that are kept for candidates that wait while rules are replaced again and again.
 const SETS: usize = 4;
+/// What Sigma's correlations may remember: one in so many bytes of what may be remembered at all.
+const CORRELATIONS_SHARE: u64 = 4;
+/// Stands in a snapshot where the identity of a component does: what follows is of Sigma's correlations.
+const CORRELATIONS: [u8; 16] = *b"sigma correlates";
 
 /// See the module.
 pub(super) struct Judge {
@@ -29,6 +35,7 @@ pub(super) struct Judge {
     min_level: u8,
     host: Arc<str>,
     throttling: Throttling,
+    correlations: Correlations,
     /// The newest first; never empty.
     sets: VecDeque<Set>,
 }
@@ -43,13 +50,15 @@ struct Set {
     gate: Gate,
 }
 
-/// What the rules of one component remember.
+/// What the rules of one component, or a correlation of Sigma, remember.
 #[derive(Debug, Clone)]
 pub struct Remembered {
-    /// Ids of its rules.
+    /// Ids of its rules, or that of the correlation.
     pub component: String,
-    /// Their memory.
-    pub memory: Arc<Memory>,
+    /// How often something was forgotten for want of room.
+    pub evicted: u64,
+    /// What they take.
+    pub bytes: u64,
 }
 
 impl Set {
@@ -79,6 +88,35 @@ impl Set {
         judged.ok().flatten()
     }
 
+    fn input<'c>(&self, candidate: &'c Candidate) -> Input<'c> {
+        Input {
+            binding: self.program.binding(&candidate.context.source),
+            record: &candidate.record,
+            context: &candidate.context,
+            received: candidate.received,
+        }
+    }
+
+    /// What correlations count of a candidate, apart from any memory.
+    fn correlated(&mut self, candidate: &Candidate) -> Option<Correlated> {
+        let input = self.input(candidate);
+        let judged =
+            self.program.evaluate_apart(&mut self.scratch, &input, |verdict, _| verdict.correlated());
+        judged.ok().flatten()
+    }
+
+    /// The alerts of correlations that matched.
+    fn write(&mut self, found: &[CorrelationMatch], min_level: u8) -> Vec<Alert> {
+        let Self { program, writer, .. } = self;
+        let correlations = program.sigma().correlations();
+        let alert = |found: &CorrelationMatch| {
+            let correlation = correlations.get(found.correlation as usize)?;
+            let alerts = correlation.head.alerts && correlation.head.level.number() >= min_level;
+            if alerts { writer.write_correlation(correlation, found) } else { None }
+        };
+        found.iter().filter_map(alert).collect()
+    }
+
     fn judge(
         &mut self,
         candidate: &Candidate,
@@ -86,22 +124,21 @@ impl Set {
         min_level: u8,
         throttling: &mut Throttling,
         is_told: bool,
-    ) -> Option<Alert> {
+    ) -> (Option<Alert>, Option<Correlated>) {
         let raw = Raw {
             bytes: &candidate.record,
             context: &candidate.context,
             received: candidate.received,
             place: candidate.place,
         };
-        let binding = self.program.binding(&candidate.context.source);
-        let input = Input { binding, record: raw.bytes, context: raw.context, received: raw.received };
+        let input = self.input(candidate);
         let component = if is_own { Some(candidate.component) } else { self.component(&input) };
         let Self { program, scratch, memories, writer, gate } = self;
         let mut bound = component.and_then(|component| memories.get_mut(component as usize));
         if let Some(bound) = &mut bound {
             scratch.swap(bound);
         }
-        let judged = program.evaluate(scratch, &input, |verdict| {
+        let mut alert = |verdict: &Verdict<'_>| {
             let alerts = verdict.counts() && verdict.rule().is_some_and(|rule| is_alert(rule, min_level));
             if !alerts {
                 return None;
@@ -115,13 +152,14 @@ impl Set {
                     Passage::Throttled(ask) => throttling.passes(&ask, candidate.time, is_told),
                 };
             if is_written { writer.write(verdict, &described, &raw) } else { None }
-        });
+        };
+        let judged = program.evaluate(scratch, &input, |verdict| (alert(verdict), verdict.correlated()));
         gate.count(program, is_told);
         if let Some(bound) = bound {
             scratch.swap(bound);
         }
         // A record that cannot be read is no candidate: it became a dead letter.
-        judged.ok().flatten()
+        judged.unwrap_or_default()
     }
 }
 
@@ -133,7 +171,10 @@ impl Judge {
         (host, min_level): (&Arc<str>, u8),
         metrics: &Metrics,
     ) -> Self {
-        let memories = Memories::new(options.clone(), max_bytes);
+        let plans = program.sigma().plans();
+        let share = max_bytes / CORRELATIONS_SHARE;
+        let of_rules = if plans.is_empty() { max_bytes } else { max_bytes - share };
+        let memories = Memories::new(options.clone(), of_rules);
         let gate = Gate::new(program, host, metrics);
         let set = Set::new(program, &memories, options, AlertWriter::new(program, host), gate);
         Self {
@@ -141,6 +182,7 @@ impl Judge {
             min_level: min_level.max(1),
             host: Arc::clone(host),
             throttling: Throttling::new(metrics),
+            correlations: Correlations::new(plans, share),
             sets: VecDeque::from([set]),
         }
     }
@@ -150,6 +192,7 @@ impl Judge {
         let Some(newest) = self.sets.front() else { return };
         let gate = Gate::new(program, &self.host, self.throttling.metrics());
         let set = Set::new(program, &self.memories, options, newest.writer.adopt(program), gate);
+        self.correlations.adopt(program.sigma().plans());
         self.sets.push_front(set);
         self.sets.truncate(SETS);
     }
@@ -179,35 +222,82 @@ impl Judge {
                 due.push(alert);
             }
         }
-        if candidate.component != Candidate::NO_COMPONENT {
-            // After a restart with other rules those that made it are gone.
-            let own = self.sets.iter().position(|set| set.program.version() == &*candidate.version);
-            let Self { sets, throttling, min_level, .. } = self;
-            let set = sets.get_mut(own.unwrap_or(0));
-            due.extend(
-                set.and_then(|set| set.judge(&candidate, own.is_some(), *min_level, throttling, is_told)),
-            );
+        let Self { sets, throttling, correlations, min_level, .. } = self;
+        let mut correlated = None;
+        // After a restart with other rules those that made it are gone.
+        let own = sets.iter().position(|set| set.program.version() == &*candidate.version);
+        let is_of_component = candidate.component != Candidate::NO_COMPONENT;
+        if is_of_component && let Some(set) = sets.get_mut(own.unwrap_or(0)) {
+            let (alert, of_set) = set.judge(&candidate, own.is_some(), *min_level, throttling, is_told);
+            due.extend(alert);
+            correlated = of_set;
+        }
+        if !correlations.is_empty()
+            && !candidate.record.is_empty()
+            && let Some(newest) = sets.front_mut()
+        {
+            if !is_of_component || own.unwrap_or(0) > 0 {
+                correlated = newest.correlated(&candidate);
+            }
+            if let Some(correlated) = correlated {
+                let mut found = Vec::new();
+                correlations.observe(&candidate, &correlated, &mut found);
+                due.extend(newest.write(&found, *min_level));
+            }
         }
         due
+    }
+
+    /// The alerts of correlations that time decides: nothing older than the watermark comes.
+    pub(super) fn advance(&mut self, watermark: Millis) -> Vec<Alert> {
+        let mut found = Vec::new();
+        self.correlations.advance(watermark, &mut found);
+        self.write(&found)
+    }
+
+    /// The same where nothing comes any more.
+    pub(super) fn end(&mut self) -> Vec<Alert> {
+        let mut found = Vec::new();
+        self.correlations.end(&mut found);
+        self.write(&found)
+    }
+
+    fn write(&mut self, found: &[CorrelationMatch]) -> Vec<Alert> {
+        let min_level = self.min_level;
+        self.sets.front_mut().map(|set| set.write(found, min_level)).unwrap_or_default()
+    }
+
+    /// When the next window of a correlation ends.
+    pub(super) fn next_end(&self) -> Option<Millis> {
+        self.correlations.next_end()
     }
 
     /// What is remembered, by component.
     pub(super) fn remembered(&self) -> Vec<Remembered> {
         let of = |(component, program, memory): (&Component, &Program, &Arc<Memory>)| Remembered {
             component: name(component, program),
-            memory: Arc::clone(memory),
+            evicted: memory.evicted(),
+            bytes: memory.bytes(),
         };
-        self.components().map(of).collect()
+        let correlations = self.sets.front().into_iter().flat_map(|set| set.program.sigma().correlations());
+        let of_correlations =
+            correlations.zip(self.correlations.figures()).map(|(correlation, (evicted, bytes))| Remembered {
+                component: correlation.head.id.clone(),
+                evicted,
+                bytes,
+            });
+        self.components().map(of).chain(of_correlations).collect()
     }
 
-    /// The same as bytes: for each component its identity, a length, and what it remembers.
-    pub(super) fn snapshot(&self, out: &mut Vec<u8>) {
+    /// The same as bytes: for each component its identity, a length, and what it remembers; then the same of correlations.
+    pub(super) fn snapshot(&self, out: &mut Vec<u8>) -> Result<(), String> {
         for (component, _, memory) in self.components() {
-            let bytes = memory.snapshot(Extent::Everything);
-            out.extend_from_slice(&component.identity);
-            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            out.extend_from_slice(&bytes);
+            put(&component.identity, &memory.snapshot(Extent::Everything), out);
         }
+        if !self.correlations.is_empty() {
+            put(&CORRELATIONS, &self.correlations.snapshot()?, out);
+        }
+        Ok(())
     }
 
     /// Takes up what [`Judge::snapshot`] wrote. Components that are gone are passed over: their rules are.
@@ -218,6 +308,10 @@ impl Judge {
             let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|error| error.to_string())?;
             let (contents, rest) = rest.split_at_checked(length).ok_or("it ends early")?;
             bytes = rest;
+            if *identity == CORRELATIONS {
+                self.correlations.restore(contents)?;
+                continue;
+            }
             match self.components().find(|(component, ..)| component.identity == *identity) {
                 Some((_, _, memory)) => memory.restore(contents).map_err(|error| error.to_string())?,
                 None => tracing::info!(
@@ -234,6 +328,12 @@ impl Judge {
             components.map(|(component, bound)| (component, &*set.program, bound.memory()))
         })
     }
+}
+
+fn put(identity: &[u8; 16], contents: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(identity);
+    out.extend_from_slice(&(contents.len() as u64).to_le_bytes());
+    out.extend_from_slice(contents);
 }
 
 /// Ids of the component's rules, the first few of them, or names of its decoders.

@@ -12,6 +12,7 @@
 mod buffer;
 mod checkpoint;
 mod clock;
+mod correlations;
 mod evictions;
 mod handle;
 mod judge;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use threatlockdown_event::{Alert, Millis};
 use threatlockdown_ruleset::correlate::MemoryOptions;
-use threatlockdown_topics::{Commit, Lane, LogPosition};
+use threatlockdown_topics::{Commit, Lane, LogPosition, Marker};
 
 pub use self::checkpoint::SnapshotError;
 pub use self::handle::StageHandle;
@@ -110,6 +111,7 @@ impl Correlator {
             self.generation = self.active.generation();
             self.judge.adopt(&self.active.current(), &self.memory);
         }
+        let is_end = commit.markers.contains(&Marker::End);
         let (judge, metrics) = (&mut self.judge, &self.metrics);
         self.sequencer.apply(span, commit, |due| {
             if alert.is_some() {
@@ -122,6 +124,13 @@ impl Correlator {
                 }
             }
         })?;
+        let mut decided = self.sequencer.watermark().map(|time| judge.advance(time)).unwrap_or_default();
+        if is_end {
+            decided.extend(judge.end());
+        }
+        if let Some(alert) = &mut alert {
+            decided.into_iter().for_each(alert);
+        }
         if self.sequencer.waiting() == 0 {
             self.judge.forget_earlier();
         }
@@ -140,7 +149,12 @@ impl Correlator {
         self.sequencer.waiting()
     }
 
-    /// What the rules of each component remember.
+    /// When the next window of a Sigma correlation ends, where no lane says how far time has come: only a clock can.
+    fn next_end(&self) -> Option<Millis> {
+        self.judge.next_end().filter(|_| self.sequencer.is_silent())
+    }
+
+    /// What the rules of each component and each Sigma correlation remember.
     #[must_use]
     pub fn remembered(&self) -> Vec<Remembered> {
         self.judge.remembered()

@@ -91,7 +91,7 @@ impl Sequencer {
                 self.buffer.push(span.start, candidate)?;
             }
         }
-        let mut is_over = false;
+        let (mut is_over, mut passed) = (false, None);
         for marker in commit.markers {
             match marker {
                 Marker::Progress { lane, until } => self.hear(lane, until, span.end),
@@ -101,6 +101,7 @@ impl Sequencer {
                         is_over |= self.lanes.is_empty();
                     }
                 }
+                Marker::Passed { until } => passed = passed.max(Some(until)),
                 Marker::Resume => self.held = false,
                 Marker::End => {
                     self.held = false;
@@ -113,7 +114,7 @@ impl Sequencer {
         if self.held {
             return Ok(());
         }
-        self.advance(is_over);
+        self.advance(is_over, passed);
         while let Some(candidate) = self.buffer.pop(self.watermark)? {
             due(Due { candidate, is_late: false });
         }
@@ -172,6 +173,11 @@ impl Sequencer {
         (self.watermark.0 != i64::MIN).then_some(self.watermark)
     }
 
+    /// Nothing holds the watermark back, and nothing moves it.
+    pub(super) fn is_silent(&self) -> bool {
+        self.lanes.is_empty() && !self.held
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.buffer.len()
     }
@@ -190,11 +196,11 @@ impl Sequencer {
         *word = Word { until: word.until.max(until), seen, heard: Instant::now() };
     }
 
-    /// The watermark never goes back. When the last lane has fallen silent, all that waits is due.
-    fn advance(&mut self, is_over: bool) {
+    /// The watermark never goes back. When the last lane has fallen silent, all that waits is due; from then on the clock counts.
+    fn advance(&mut self, is_over: bool, passed: Option<Millis>) {
         let promised = self.lanes.values().map(|word| word.until).min();
         let all = || self.buffer.newest().map(|newest| Millis(newest.0.saturating_add(1)));
-        let reached = promised.or_else(|| if is_over { all() } else { None });
+        let reached = promised.or_else(|| if is_over { passed.max(all()) } else { passed });
         self.watermark = self.watermark.max(reached.unwrap_or(self.watermark));
     }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use threatlockdown_event::Alert;
+use threatlockdown_event::{Alert, Millis};
 use threatlockdown_topics::{Commit, Kept, LogError, LogPosition, LogReader, Marker};
 
 use super::checkpoint::{self, SnapshotError};
@@ -267,6 +267,7 @@ impl Stage {
             }
         } else {
             markers = self.clock.idle(correlator, &*self.parts.inputs);
+            markers.extend(self.clock.passed(correlator, Millis::now()));
         }
         if !markers.is_empty() {
             self.send(|outcome| Outcome { markers, ..outcome })?;

@@ -59,7 +59,8 @@ pub struct Held {
 }
 
 impl Candidate {
-    /// As component: the event has nothing to do with earlier ones, only its alerts have.
+    /// As component: no rule with a memory has to do with the event; its alerts have, or, where there is a record, Sigma's
+    /// correlations.
     pub const NO_COMPONENT: u32 = u32::MAX;
 
     /// What it takes in memory, roughly.

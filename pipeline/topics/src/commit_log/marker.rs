@@ -45,6 +45,11 @@ pub enum Marker {
     Hold,
     /// See [`Marker::Hold`].
     Resume,
+    /// Every lane is silent, and by the wall clock nothing older is expected: windows that end before can be decided.
+    Passed {
+        /// By so long as lanes stay silent before they hold nothing back, less than the clock.
+        until: Millis,
+    },
     /// All inputs have ended, so everything is counted.
     End,
     /// The process ends; nothing follows of it.
@@ -72,6 +77,10 @@ pub(super) fn encode(markers: &[Marker], out: &mut Vec<u8>) {
             Marker::Resume => out.push(4),
             Marker::End => out.push(5),
             Marker::Stop => out.push(6),
+            Marker::Passed { until } => {
+                out.push(7);
+                put_u64(out, until.0.cast_unsigned());
+            }
         }
     }
 }
@@ -90,6 +99,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>) -> Result<Vec<Marker>, DecodeErr
             4 => Marker::Resume,
             5 => Marker::End,
             6 => Marker::Stop,
+            7 => Marker::Passed { until: Millis(item.i64()?) },
             other => return Err(DecodeError::Version(other)),
         })
     })

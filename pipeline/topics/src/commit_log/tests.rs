@@ -258,6 +258,7 @@ fn any_marker() -> impl Strategy<Value = Marker> {
         (any::<(String, String)>(), any::<u64>(), any::<u64>()).prop_map(move |(of, segment, offset)| {
             Marker::Idle { lane: lane(of), seen: LogPosition { segment, offset } }
         }),
+        any::<i64>().prop_map(|until| Marker::Passed { until: Millis(until) }),
         Just(Marker::Hold),
         Just(Marker::Resume),
         Just(Marker::End),

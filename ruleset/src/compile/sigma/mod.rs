@@ -3,10 +3,12 @@
 //! Enters: a [`SigmaSet`] and the mappings. Leaves: a [`Sigma`], in which every distinct test exists once, equal-minded
 //! literals of one field are one test, and for each source the way leads from tests to rules.
 
+mod correlations;
 mod cover;
 mod intern;
 pub(crate) mod patterns;
 
+use self::correlations::{Correlations, correlations};
 use self::cover::{Cover, Item, cover};
 use self::intern::Interner;
 use super::attack::{Techniques, tactics_of};
@@ -71,7 +73,10 @@ pub(super) fn compile(
         return (Sigma::default(), bound);
     };
     let rules = rules.into_iter().map(|lowered| lowered.rule).collect();
-    (Sigma { rules, subjects, predicates }, bound)
+    let Correlations { correlations, plans } = correlations(set, attack, faults);
+    let mut sigma = Sigma { rules, subjects, predicates, correlations, plans, asked: Vec::new() };
+    sigma.asked = sigma.plans.field_names().iter().map(|name| sigma.subject(name)).collect();
+    (sigma, bound)
 }
 
 /// A rule with the fields that it looks at.

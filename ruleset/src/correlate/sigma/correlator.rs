@@ -92,6 +92,12 @@ impl Correlator {
         self.bytes
     }
 
+    /// Bytes of the groups of one correlation (estimated).
+    #[must_use]
+    pub fn bytes_of(&self, correlation: u32) -> usize {
+        self.groups.get(correlation as usize).map_or(0, Groups::bytes)
+    }
+
     /// Groups that are kept, of all correlations.
     #[must_use]
     pub fn live_groups(&self) -> usize {

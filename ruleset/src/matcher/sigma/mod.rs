@@ -4,6 +4,7 @@
 //! order. The literals of the few fields by which rules are found are run first; each hit leads to the rules in question,
 //! and only these are evaluated. A predicate is decided at most once per event.
 
+mod arrivals;
 mod decide;
 #[cfg(test)]
 mod differential;
@@ -12,8 +13,10 @@ mod tests;
 mod values;
 mod verdict;
 
+pub use self::arrivals::Arrivals;
 pub(super) use self::decide::{compares, read_number, stands, time_part};
 pub(super) use self::values::Event;
+pub use self::verdict::Correlated;
 use super::marks::{Known, Marks};
 use super::observe::Observer;
 use crate::decode::lists::Value;

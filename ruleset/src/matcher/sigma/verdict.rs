@@ -1,11 +1,27 @@
 //! The Sigma rules that match, as a verdict shows them.
 
 use super::Event;
+use crate::correlate::sigma::{FieldIndex, Fields};
 use crate::decode::lists::Value;
 use crate::ir::sigma::SigmaRuleIndex;
 use crate::matcher::Verdict;
 use crate::matcher::facts::TextRoom;
-use crate::program::SigmaRule;
+use crate::program::{SigmaRule, SigmaSubjectIndex};
+
+/// What correlations count of an event: the rules that match it and feed one, and the values that these ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Correlated {
+    /// The rules, in load order.
+    pub rules: Vec<SigmaRuleIndex>,
+    values: Vec<(FieldIndex, Option<String>)>,
+}
+
+impl Fields for Correlated {
+    fn value(&self, field: FieldIndex) -> Option<&[u8]> {
+        let known = self.values.iter().find(|(known, _)| *known == field);
+        known.and_then(|(_, value)| value.as_deref().map(str::as_bytes))
+    }
+}
 
 impl<'v> Verdict<'v> {
     /// The Sigma rules that match and alert, in load order, with their positions among all Sigma rules.
@@ -22,7 +38,45 @@ impl<'v> Verdict<'v> {
     /// Shows every text that the event has in a Sigma field, by the name that rules use; fields that no rule or correlation
     /// for this source names have none. Null is no text.
     pub fn for_each_sigma_value(&self, field: &str, mut visit: impl FnMut(&str)) {
-        let Some(subject) = self.facts.program.sigma().subject(field) else { return };
+        if let Some(subject) = self.facts.program.sigma().subject(field) {
+            self.for_each_value_of(subject, &mut visit);
+        }
+    }
+
+    /// Whether a correlation counts the event.
+    #[must_use]
+    pub fn is_correlated(&self) -> bool {
+        let plans = self.facts.program.sigma().plans();
+        !plans.is_empty() && self.matches.iter().any(|rule| plans.fields_of(*rule).is_some())
+    }
+
+    /// What correlations count of the event; `None` where none does. Of a field with several values the first counts.
+    #[must_use]
+    pub fn correlated(&self) -> Option<Correlated> {
+        let sigma = self.facts.program.sigma();
+        let mut correlated = Correlated::default();
+        for rule in self.matches {
+            let Some(fields) = sigma.plans().fields_of(*rule) else { continue };
+            correlated.rules.push(*rule);
+            for field in fields {
+                if !correlated.values.iter().any(|(known, _)| known == field) {
+                    let value = sigma.asked(*field).and_then(|subject| self.first_value_of(subject));
+                    correlated.values.push((*field, value));
+                }
+            }
+        }
+        (!correlated.rules.is_empty()).then_some(correlated)
+    }
+
+    fn first_value_of(&self, subject: SigmaSubjectIndex) -> Option<String> {
+        let mut first = None;
+        self.for_each_value_of(subject, &mut |value| {
+            first.get_or_insert_with(|| value.to_owned());
+        });
+        first
+    }
+
+    fn for_each_value_of(&self, subject: SigmaSubjectIndex, visit: &mut dyn FnMut(&str)) {
         let event = Event { facts: self.facts, binding: self.binding };
         event.visit(subject, &mut TextRoom::default(), &mut |value| {
             if let Value::Text(text) = value {
@@ -34,10 +88,6 @@ impl<'v> Verdict<'v> {
     /// The first text of a Sigma field.
     #[must_use]
     pub fn sigma_value(&self, field: &str) -> Option<String> {
-        let mut first = None;
-        self.for_each_sigma_value(field, |value| {
-            first.get_or_insert_with(|| value.to_owned());
-        });
-        first
+        self.first_value_of(self.facts.program.sigma().subject(field)?)
     }
 }

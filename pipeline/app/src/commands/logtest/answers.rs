@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
 use threatlockdown_ruleset::matcher::Verdict;
-use threatlockdown_ruleset::program::SigmaRule;
+use threatlockdown_ruleset::program::{SigmaCorrelation, SigmaRule};
 use threatlockdown_ruleset::write_json_string;
 
 use crate::telemetry::plain;
@@ -17,8 +18,23 @@ fn is_alert(verdict: &Verdict<'_>) -> bool {
     verdict.counts() && verdict.rule().is_some_and(|rule| rule.level > 0 && !rule.options.no_log)
 }
 
+/// The correlations that an event brought about.
+pub(super) struct Found<'a> {
+    pub(super) matches: &'a [CorrelationMatch],
+    pub(super) correlations: &'a [SigmaCorrelation],
+}
+
+impl<'a> Found<'a> {
+    fn all(&self) -> impl Iterator<Item = (&'a SigmaCorrelation, &'a CorrelationMatch)> {
+        let correlations = self.correlations;
+        let with =
+            move |found: &'a CorrelationMatch| Some((correlations.get(found.correlation as usize)?, found));
+        self.matches.iter().filter_map(with)
+    }
+}
+
 /// One line of JSON.
-pub(super) fn json(verdict: &Verdict<'_>, out: &mut String) {
+pub(super) fn json(verdict: &Verdict<'_>, found: &Found<'_>, out: &mut String) {
     let _ = write!(out, "{{\"alert\":{},\"decoder\":{{\"name\":", is_alert(verdict));
     text_or_null(verdict.decoder(), out);
     out.push_str("},\"fields\":{");
@@ -36,7 +52,35 @@ pub(super) fn json(verdict: &Verdict<'_>, out: &mut String) {
     out.push_str(",\"rule\":");
     rule(verdict, out);
     sigma(verdict, out);
+    let correlations: Vec<Value> =
+        found.all().map(|(correlation, found)| object(correlation, found)).collect();
+    if !correlations.is_empty() {
+        let _ = write!(out, ",\"correlations\":{}", Value::from(correlations));
+    }
     out.push_str("}\n");
+}
+
+fn object(correlation: &SigmaCorrelation, found: &CorrelationMatch) -> Value {
+    let head = &correlation.head;
+    let group: serde_json::Map<String, Value> =
+        group(correlation, found).map(|(name, value)| (name.to_owned(), value.into())).collect();
+    json!({
+        "id": head.id,
+        "title": head.title,
+        "level": head.level.number(),
+        "type": correlation.kind,
+        "group_by": group,
+        "count": found.count,
+        "alert": head.alerts,
+    })
+}
+
+fn group<'a>(
+    correlation: &'a SigmaCorrelation,
+    found: &'a CorrelationMatch,
+) -> impl Iterator<Item = (&'a str, String)> {
+    let values = found.group.iter().map(|value| String::from_utf8_lossy(value).into_owned());
+    correlation.group_by.iter().map(String::as_str).zip(values)
 }
 
 /// The Sigma rules that match, where there are any.
@@ -130,7 +174,7 @@ pub(super) fn refused_text(record: &[u8], why: &str) -> String {
 }
 
 /// The phases.
-pub(super) fn text(verdict: &Verdict<'_>, record: &[u8], out: &mut String) {
+pub(super) fn text(verdict: &Verdict<'_>, found: &Found<'_>, record: &[u8], out: &mut String) {
     out.push_str("**Phase 1: Completed pre-decoding.\n");
     // What an event holds is shown on a terminal: it must not write lines of its own there.
     let mut line = |name: &str, value: &str| {
@@ -176,6 +220,9 @@ pub(super) fn text(verdict: &Verdict<'_>, record: &[u8], out: &mut String) {
     for (_, rule) in verdict.sigma_matches() {
         sigma_text(rule, out);
     }
+    for (correlation, found) in found.all() {
+        correlation_text(correlation, found, out);
+    }
     out.push('\n');
 }
 
@@ -194,6 +241,26 @@ fn sigma_text(rule: &SigmaRule, out: &mut String) {
     if !mitre.id.is_empty() {
         let _ = writeln!(out, "\tmitre.id: {}\n\tmitre.tactic: {}", list(&mitre.id), list(&mitre.tactic));
     }
+    if head.alerts {
+        out.push_str("**Alert to be generated.\n");
+    }
+}
+
+fn correlation_text(correlation: &SigmaCorrelation, found: &CorrelationMatch, out: &mut String) {
+    let head = &correlation.head;
+    out.push_str("\n**Sigma correlation matched.\n");
+    let _ = writeln!(out, "\tid: '{}'\n\ttitle: '{}'", plain(&head.id), plain(&head.title));
+    let _ = writeln!(
+        out,
+        "\tlevel: '{}' ({})\n\ttype: '{}'",
+        head.level.number(),
+        head.level.name(),
+        correlation.kind
+    );
+    for (name, value) in group(correlation, found) {
+        let _ = writeln!(out, "\t{}: '{}'", plain(name), plain(&value));
+    }
+    let _ = writeln!(out, "\tcount: '{}'", found.count);
     if head.alerts {
         out.push_str("**Alert to be generated.\n");
     }

@@ -19,7 +19,7 @@ use threatlockdown_ruleset::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
 use threatlockdown_ruleset::decode::mapping;
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::matcher::explain::{Explainer, SigmaExplainer};
-use threatlockdown_ruleset::matcher::{BindingIndex, Input, Scratch};
+use threatlockdown_ruleset::matcher::{Arrivals, BindingIndex, Input, Scratch};
 use threatlockdown_ruleset::program::Program;
 
 use self::lines::Lines;
@@ -85,6 +85,7 @@ struct Known {
 struct Bench<'s> {
     program: Arc<Program>,
     scratch: Scratch,
+    arrivals: Arrivals,
     source: Option<String>,
     format: LogtestFormat,
     clock: Option<ClockArg>,
@@ -104,7 +105,18 @@ impl Bench<'_> {
         let options =
             MemoryOptions { front_end: FrontEnd::Test, clock: Clock::Received, ..MemoryOptions::default() };
         let scratch = Scratch::sharing(&program, Memory::new(options));
-        Self { scratch, program, source, format, clock, answered: 0, known: Vec::new(), explainer: None }
+        let arrivals = Arrivals::new(&program);
+        Self {
+            scratch,
+            arrivals,
+            program,
+            source,
+            format,
+            clock,
+            answered: 0,
+            known: Vec::new(),
+            explainer: None,
+        }
     }
 
     /// Appends the answer to one event.
@@ -117,15 +129,19 @@ impl Bench<'_> {
         let Known { binding, context, .. } = &self.known[at];
         let input = Input { binding: *binding, record, context, received };
         let (format, explainer) = (self.format, &mut self.explainer);
-        let judged = self.program.examine(&mut self.scratch, &input, |verdict| match (explainer, format) {
-            (Some(AnyExplainer::Numbered(explainer)), _) => {
-                explain::write(&explainer.explain(verdict, received), record, format, out);
+        let (arrivals, correlations) = (&mut self.arrivals, self.program.sigma().correlations());
+        let judged = self.program.examine(&mut self.scratch, &input, |verdict| {
+            let found = answers::Found { matches: arrivals.take(verdict, received), correlations };
+            match (explainer, format) {
+                (Some(AnyExplainer::Numbered(explainer)), _) => {
+                    explain::write(&explainer.explain(verdict, received), record, format, out);
+                }
+                (Some(AnyExplainer::Sigma(explainer)), _) => {
+                    explain::write_sigma(&explainer.explain(verdict), record, format, out);
+                }
+                (None, LogtestFormat::Text) => answers::text(verdict, &found, record, out),
+                (None, LogtestFormat::Json) => answers::json(verdict, &found, out),
             }
-            (Some(AnyExplainer::Sigma(explainer)), _) => {
-                explain::write_sigma(&explainer.explain(verdict), record, format, out);
-            }
-            (None, LogtestFormat::Text) => answers::text(verdict, record, out),
-            (None, LogtestFormat::Json) => answers::json(verdict, out),
         });
         if let Err(fault) = judged {
             self.refuse(record, &fault.to_string(), out);

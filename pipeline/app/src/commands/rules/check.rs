@@ -39,6 +39,9 @@ pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result
     if !set.sigma.rules.is_empty() {
         let _ = write!(text, ", {} of Sigma", set.sigma.rules.len());
     }
+    if !set.sigma.correlations.is_empty() {
+        let _ = write!(text, ", {} correlations", set.sigma.correlations.len());
+    }
     if !diagnostics.is_empty() {
         let _ = write!(text, "; {}", rule_set::summary(&diagnostics));
     }

@@ -7,13 +7,33 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use threatlockdown_ruleset::program::{Component, Program, Reason};
+use threatlockdown_ruleset::program::{Component, Program, Reason, SigmaCorrelation};
 
 /// Ids that a line shows.
 const SHOWN: usize = 8;
 
 /// A summary and a line a component; nothing where no rule has to do with earlier events.
 pub(super) fn table(program: &Program) -> String {
+    let mut text = components_table(program);
+    let correlations = program.sigma().correlations();
+    if !correlations.is_empty() {
+        let _ = writeln!(text, "correlations: {} of Sigma", correlations.len());
+    }
+    for correlation in correlations {
+        let SigmaCorrelation { head, kind, of, .. } = correlation;
+        let fed_by: Vec<&str> = of.iter().map(String::as_str).collect();
+        let (key, fed_by) = (correlation_key(correlation).join(", "), shown(&fed_by));
+        let _ = writeln!(text, "  correlation {} ({kind}), fed by {fed_by}; key: {key}", head.id);
+    }
+    text
+}
+
+fn correlation_key(correlation: &SigmaCorrelation) -> Vec<&str> {
+    let names: Vec<&str> = correlation.group_by.iter().map(String::as_str).collect();
+    if names.is_empty() { vec!["none"] } else { names }
+}
+
+fn components_table(program: &Program) -> String {
     let components = program.components();
     let mut text = String::new();
     if components.is_empty() {
@@ -106,5 +126,18 @@ pub(super) fn objects(program: &Program) -> Vec<Value> {
             "because": blockers,
         })
     };
-    program.components().iter().map(object).collect()
+    let correlation = |correlation: &SigmaCorrelation| {
+        json!({
+            "correlation": correlation.head.id,
+            "type": correlation.kind,
+            "rules": [],
+            "fed_by": correlation.of,
+            "decoders": [],
+            "key": { "agent": false, "fields": correlation.group_by },
+            "one_partition": correlation.group_by.is_empty(),
+            "because": [],
+        })
+    };
+    let components = program.components().iter().map(object);
+    components.chain(program.sigma().correlations().iter().map(correlation)).collect()
 }

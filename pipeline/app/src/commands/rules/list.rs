@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 use threatlockdown_ruleset::ir::RuleTree;
-use threatlockdown_ruleset::program::{Rule, SigmaRule};
+use threatlockdown_ruleset::ir::sigma::SigmaHead;
+use threatlockdown_ruleset::program::{Mitre, Rule, SigmaCorrelation, SigmaRule};
 
 use crate::cli::ListArgs;
 use crate::commands::rule_set;
@@ -38,6 +39,16 @@ pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
                 text.push_str(&sigma_object(rule, &sources).to_string());
             } else {
                 text.push_str(&sigma_line(rule));
+            }
+            text.push('\n');
+        }
+    }
+    for correlation in program.sigma().correlations() {
+        if wanted.takes_correlation(correlation) {
+            if args.json {
+                text.push_str(&correlation_object(correlation).to_string());
+            } else {
+                text.push_str(&correlation_line(correlation));
             }
             text.push('\n');
         }
@@ -77,17 +88,24 @@ impl<'a> Wanted<'a> {
 
 impl Wanted<'_> {
     fn takes_sigma(&self, rule: &SigmaRule) -> bool {
-        let file = || rule.head.place.file.to_lowercase();
-        rule.head.level.number() >= self.level
-            && self.group.is_none_or(|group| rule.groups.iter().any(|name| name == group))
+        self.takes_head(&rule.head, &rule.mitre, &rule.groups)
+    }
+
+    fn takes_correlation(&self, correlation: &SigmaCorrelation) -> bool {
+        self.takes_head(&correlation.head, &correlation.mitre, &correlation.groups)
+    }
+
+    fn takes_head(&self, head: &SigmaHead, mitre: &Mitre, groups: &[String]) -> bool {
+        let file = || head.place.file.to_lowercase();
+        head.level.number() >= self.level
+            && self.group.is_none_or(|group| groups.iter().any(|name| name == group))
             && self.file.as_ref().is_none_or(|wanted| file().contains(wanted))
-            && self.search.as_ref().is_none_or(|wanted| finds_sigma(rule, wanted))
+            && self.search.as_ref().is_none_or(|wanted| finds_sigma(head, mitre, groups, wanted))
     }
 }
 
-fn finds_sigma(rule: &SigmaRule, wanted: &str) -> bool {
+fn finds_sigma(head: &SigmaHead, mitre: &Mitre, groups: &[String], wanted: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(wanted);
-    let SigmaRule { head, mitre, groups, .. } = rule;
     let lists = [&mitre.id, &mitre.technique, &mitre.tactic, &head.tags];
     has(&head.id)
         || has(&head.title)
@@ -97,10 +115,39 @@ fn finds_sigma(rule: &SigmaRule, wanted: &str) -> bool {
 }
 
 fn sigma_line(rule: &SigmaRule) -> String {
-    let SigmaRule { head, groups, .. } = rule;
+    headed_line(&rule.head, &rule.groups.join(","))
+}
+
+/// Its type stands where rules have their log source.
+fn correlation_line(correlation: &SigmaCorrelation) -> String {
+    headed_line(&correlation.head, &format!("{},{}", correlation.groups.join(","), correlation.kind))
+}
+
+fn correlation_object(correlation: &SigmaCorrelation) -> Value {
+    let SigmaCorrelation { head, mitre, groups, kind, of, group_by, timespan } = correlation;
+    json!({
+        "id": head.id,
+        "level": head.level.number(),
+        "description": head.title,
+        "groups": groups,
+        "mitre": {"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique},
+        "file": head.place.file,
+        "line": head.place.line,
+        "builtin": head.builtin,
+        "sigma": {
+            "level": head.level.name(),
+            "status": head.status,
+            "tags": head.tags,
+            "correlation": {"type": kind, "rules": of, "group_by": group_by, "timespan": timespan},
+            "alerts": head.alerts,
+        },
+    })
+}
+
+fn headed_line(head: &SigmaHead, groups: &str) -> String {
     let (id, level, place) = (&head.id, head.level.number(), &head.place);
     let title = head.title.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{id}  {level:>2}  {}  {title}  ({}:{})", groups.join(","), place.file, place.line)
+    format!("{id}  {level:>2}  {groups}  {title}  ({}:{})", place.file, place.line)
 }
 
 fn sigma_object(rule: &SigmaRule, sources: &[&str]) -> Value {

@@ -38,10 +38,8 @@ pub(super) fn committer(metrics: &mut Metrics, committer: CommitterHandle) {
 pub(super) fn state(metrics: &mut Metrics, stage: &StageHandle) {
     type Read = fn(&Remembered) -> u64;
     let figures: [(&str, &str, ProbeKind, Read); 2] = [
-        ("memory_evicted", "What rules forgot for want of room", ProbeKind::Counter, |one| {
-            one.memory.evicted()
-        }),
-        ("memory_bytes", "What rules remember", ProbeKind::Gauge, |one| one.memory.bytes()),
+        ("memory_evicted", "What rules forgot for want of room", ProbeKind::Counter, |one| one.evicted),
+        ("memory_bytes", "What rules remember", ProbeKind::Gauge, |one| one.bytes),
     ];
     for (name, help, kind, figure) in figures {
         let handle = stage.clone();
