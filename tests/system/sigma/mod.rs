@@ -5,6 +5,7 @@
 //! which `scan` and the script differ. It needs Python with the packages that the script pins; without them the tests say
 //! that they were skipped, and fail where `CI=true`.
 
+mod correlations;
 mod oracle;
 mod python;
 

@@ -14,6 +14,7 @@ use threatlockdown_analysis::{
 use threatlockdown_event::{Alert, AlertId, Unit};
 use threatlockdown_topics::{Commit, LogPosition, Marker, raw_topic};
 
+use crate::correlations::CLOUD;
 use crate::rng::Rng;
 use crate::trial::{LATENESS, SOURCE, STREAMS, Trial, memory, memory_options};
 
@@ -156,7 +157,8 @@ pub(crate) fn framed(mut commits: Vec<Commit>) -> Vec<Commit> {
 }
 
 pub(crate) fn worker_options(composites: Composites) -> WorkerOptions {
-    let lateness = HashMap::from([(SOURCE.to_owned(), Duration::from_millis(LATENESS as u64))]);
+    let lateness = Duration::from_millis(LATENESS as u64);
+    let lateness = HashMap::from([SOURCE, CLOUD].map(|source| (source.to_owned(), lateness)));
     WorkerOptions {
         min_level: 0,
         host: "host".into(),
