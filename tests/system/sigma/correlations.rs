@@ -119,6 +119,29 @@ fn scan_tells_of_brute_force_and_of_what_is_decided_at_the_end() {
     assert!(first.get("full_log").is_none());
 }
 
+fn configure(site: &Site, state: &str) {
+    site.configure(&format!(
+        "rules: {{builtin: false, paths: [DIR/rules.yml]}}\n\
+         state: {state}\n\
+         sinks: [{{name: alerts, type: file, path: DIR/alerts.jsonl}}]\n\
+         sources: [{{name: trail, type: file, source: aws.cloudtrail, paths: [DIR/in.log]}}]\n"
+    ));
+}
+
+#[test]
+fn a_window_ends_by_the_clock_when_nothing_more_comes() {
+    let site = Site::new();
+    site.write("rules.yml", RULES);
+    configure(&site, "{idle: 200ms}");
+    let mut daemon = site.start().ready();
+    site.append("in.log", logins(0..1));
+    let path = site.path("alerts.jsonl");
+    daemon.until("the end of the window", || (!complete_lines(&path).is_empty()).then_some(()));
+    daemon.stop();
+    let alerts = site.alerts();
+    assert_eq!((alerts.len(), &alerts[0]["rule"]["id"]), (1, &json!(NO_LOGIN)));
+}
+
 #[test]
 fn a_process_that_is_killed_tells_the_same_correlations_as_scan() {
     const PARTS: u32 = 6;
@@ -128,12 +151,7 @@ fn a_process_that_is_killed_tells_the_same_correlations_as_scan() {
     site.write("all.log", logins(0..count));
     let expected = told(&scanned(&site, "2"));
     assert!(expected.len() > 10);
-    site.configure(
-        "rules: {builtin: false, paths: [DIR/rules.yml]}\n\
-         state: {idle: 200ms}\n\
-         sinks: [{name: alerts, type: file, path: DIR/alerts.jsonl}]\n\
-         sources: [{name: trail, type: file, source: aws.cloudtrail, paths: [DIR/in.log]}]\n",
-    );
+    configure(&site, "{idle: 1h, lateness: {aws.cloudtrail: 1m}}");
     let part = count / PARTS;
     for number in 0..PARTS {
         let daemon = site.start().ready();
@@ -142,6 +160,8 @@ fn a_process_that_is_killed_tells_the_same_correlations_as_scan() {
         daemon.kill();
     }
     let mut daemon = site.start().ready();
+    // Long after all others: every window has ended.
+    site.append("in.log", logins(5_000..5_001).replace("ConsoleLogin", "Other"));
     let path = site.path("alerts.jsonl");
     let all = expected.len();
     daemon.until("all correlations", || (complete_lines(&path).len() >= all).then_some(()));
