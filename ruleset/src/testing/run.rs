@@ -93,8 +93,47 @@ fn sigma(program: &Program, verdict: &Verdict<'_>, arrivals: &mut Arrivals, step
 mod tests {
     use super::*;
     use crate::load::load;
-    use crate::testing::{CaseOptions, read_cases};
-    use crate::wazuh::Texts;
+    use crate::testing::{CaseOptions, read_cases, read_rule_tests};
+    use crate::wazuh::{Origin, RuleText, Texts};
+
+    const CORRELATION: &str = r"
+title: Login failed
+name: failed
+logsource: {product: aws, service: cloudtrail}
+detection:
+    failed: {eventName: ConsoleLogin}
+    condition: failed
+---
+title: Many
+id: 00000000-0000-4000-8000-000000000001
+correlation:
+    type: event_count
+    rules: [failed]
+    group-by: [userIdentity.userName]
+    timespan: 1m
+    condition: {gte: 2}
+";
+
+    #[test]
+    fn a_correlation_is_tested_by_its_id() {
+        let mut texts = Texts::rules_only(Vec::new());
+        let text = CORRELATION.as_bytes().to_vec();
+        texts.add(RuleText { path: "c.yml".into(), text, origin: Origin::User });
+        let program = load(texts).program.unwrap();
+        let failures = |seconds: u32, other: &str| {
+            let test = |user: &str| {
+                format!(r#"{{"eventName":"ConsoleLogin","userIdentity":{{"userName":"{user}"}}}}"#)
+            };
+            let (one, two) = (test("ann"), test(other));
+            let tests = format!(
+                "- rule: 00000000-0000-4000-8000-000000000001\n  fires:\n    - source: aws.cloudtrail\n      events: ['{one}', '{two}']\n      times: [0, {seconds}]\n"
+            );
+            run(&program, &read_rule_tests("c.tests.yaml", tests.as_bytes()).unwrap()).len()
+        };
+        assert_eq!(failures(60, "ann"), 0);
+        assert_eq!(failures(61, "ann"), 1);
+        assert_eq!(failures(60, "bob"), 1);
+    }
 
     #[test]
     fn an_event_that_no_stream_takes_fails_its_check() {

@@ -119,6 +119,23 @@ fn scan_tells_of_brute_force_and_of_what_is_decided_at_the_end() {
     assert!(first.get("full_log").is_none());
 }
 
+#[test]
+fn rules_list_and_check_show_correlations() {
+    let site = Site::new();
+    site.write("rules.yml", RULES);
+    let rules = site.text("rules.yml");
+    let list =
+        Task::new(["rules", "list", "--no-builtin", "--group", "correlation", "--rules", &rules]).run();
+    let lines: Vec<&str> = list.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", list.stdout);
+    assert!(lines[0].starts_with(&format!("{BRUTE_FORCE}  12  sigma,correlation,event_count  Brute force")));
+    let check = Task::new(["rules", "check", "--no-builtin", &rules]).run();
+    assert!(check.stdout.contains("2 of Sigma, 2 correlations"), "{}", check.stdout);
+    let shown = format!("correlation {BRUTE_FORCE} (event_count), fed by ");
+    assert!(check.stdout.contains(&shown), "{}", check.stdout);
+    assert!(check.stdout.contains("key: userIdentity.userName"), "{}", check.stdout);
+}
+
 fn configure(site: &Site, state: &str) {
     site.configure(&format!(
         "rules: {{builtin: false, paths: [DIR/rules.yml]}}\n\

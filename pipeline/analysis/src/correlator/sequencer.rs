@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn the_clock_counts_only_while_every_lane_is_silent() {
+        let mut log = Log::new();
+        let passed = |until| vec![Marker::Passed { until: Millis(until) }];
+        assert_eq!(log.apply(&[10, 20], vec![progress("a", 15)]), [10]);
+        assert_eq!(log.apply(&[], passed(100)), NONE, "a lane is heard of");
+        assert_eq!(log.sequencer.watermark(), Some(Millis(15)));
+        assert_eq!(log.idle("a", 2), [20]);
+        assert!(log.sequencer.is_silent());
+        assert_eq!(log.apply(&[], passed(100)), NONE);
+        assert_eq!(log.sequencer.watermark(), Some(Millis(100)));
+    }
+
+    #[test]
     fn word_that_came_after_the_decision_takes_it_back() {
         let mut log = Log::new();
         assert_eq!(log.apply(&[10], vec![progress("a", 10)]), NONE);

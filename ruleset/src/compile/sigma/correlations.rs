@@ -68,6 +68,11 @@ fn kind(kind: &CorrelationKind) -> &'static str {
         CorrelationKind::TemporalOrdered(_) => "temporal_ordered",
         CorrelationKind::Value { figure: Figure::Sum, .. } => "value_sum",
         CorrelationKind::Value { figure: Figure::Average, .. } => "value_avg",
-        CorrelationKind::Value { figure: Figure::Percentile(_), .. } => "value_percentile",
+        CorrelationKind::Value { figure: Figure::Percentile(percentile), .. } => match percentile {
+            0.0 => "value_min",
+            50.0 => "value_median",
+            100.0 => "value_max",
+            _ => "value_percentile",
+        },
     }
 }

@@ -221,6 +221,50 @@ mod tests {
         assert_eq!((&answer["rule"], &answer["alert"]), (&Value::Null, &false.into()));
     }
 
+    const CORRELATION: &str = r"
+title: Login failed
+name: failed
+logsource: {product: aws, service: cloudtrail}
+detection:
+    failed: {responseElements.ConsoleLogin: Failure}
+    condition: failed
+---
+title: Many logins failed
+id: 00000000-0000-4000-8000-000000000001
+correlation:
+    type: event_count
+    rules: [failed]
+    group-by: [eventName]
+    timespan: 1m
+    condition: {gte: 2}
+";
+
+    #[test]
+    fn a_correlation_is_told_with_the_event_that_completes_it() {
+        let mut texts = threatlockdown_ruleset::Texts::builtin();
+        texts.add(threatlockdown_ruleset::RuleText {
+            path: "c.yml".into(),
+            text: CORRELATION.as_bytes().to_vec(),
+            origin: threatlockdown_ruleset::Origin::User,
+        });
+        let program = threatlockdown_ruleset::load(texts).program.unwrap();
+        let clock = Some(ClockArg { start: 1_000, step: 1_000 });
+        let mut bench = Bench::new(Arc::clone(&program), None, LogtestFormat::Json, clock);
+        let first: Value = serde_json::from_str(&bench.judge(LOGIN)).unwrap();
+        assert_eq!(first.get("correlations"), None);
+        let second: Value = serde_json::from_str(&bench.judge(LOGIN)).unwrap();
+        assert_eq!(second["correlations"][0]["id"], "00000000-0000-4000-8000-000000000001");
+        assert_eq!(second["correlations"][0]["group_by"]["eventName"], "ConsoleLogin");
+        let mut bench = Bench::new(program, None, LogtestFormat::Text, clock);
+        assert!(!bench.judge(LOGIN).contains("correlation"));
+        let answer = bench.judge(LOGIN);
+        for part in
+            ["**Sigma correlation matched.", "type: 'event_count'", "eventName: 'ConsoleLogin'", "count: '2'"]
+        {
+            assert!(answer.contains(part), "{part}\n{answer}");
+        }
+    }
+
     #[test]
     fn text_shows_no_line_that_an_event_wrote() {
         let event = br#"{"eventSource":"signin.amazonaws.com","eventName":"a\u001b[2J\n**Phase 3: forged"}"#;
