@@ -277,7 +277,7 @@ proptest! {
             passed += usize::from(*count <= 2);
         }
         prop_assert_eq!(expected.iter().filter(|(_, level)| *level == 5).count(), passed);
-        let mut shuffled = in_order.clone();
+        let mut shuffled = in_order;
         shuffled.sort_by_key(|at| events[*at].0 + order[*at % order.len()] - 1);
         let ids = |found: &[(AlertId, u8)]| found.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>();
         let found = run(&shuffled, &Metrics::unregistered(), None);
