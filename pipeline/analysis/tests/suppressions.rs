@@ -24,7 +24,7 @@ use threatlockdown_topics::{Candidate, Commit, LogPosition, Marker};
 
 const RULES: &str = r#"<group name="shop,">
   <rule id="100100" level="5"><decoded_as>json</decoded_as><field name="verdict">^denied$</field><description>Denied.</description></rule>
-  <rule id="100101" level="9" frequency="3" timeframe="600"><if_matched_sid>100100</if_matched_sid><same_field>user</same_field><description>Denied again.</description></rule>
+  <rule id="100101" level="9" frequency="3" timeframe="600"><if_matched_sid>100100</if_matched_sid><same_field>who</same_field><description>Denied again.</description></rule>
 </group>"#;
 
 const SIGMA: &str = "title: Denied\nid: 11111111-2222-3333-4444-555555555555\nstatus: test\n\
@@ -48,7 +48,8 @@ fn memory() -> Arc<Memory> {
 }
 
 fn worker(program: &Arc<Program>, metrics: &Metrics, composites: Composites) -> Worker {
-    let lateness = HashMap::from([("json".to_owned(), Duration::from_secs(60))]);
+    let lateness = ["json", "aws.cloudtrail"].map(|source| (source.to_owned(), Duration::from_secs(60)));
+    let lateness = HashMap::from(lateness);
     let options = WorkerOptions {
         min_level: 3,
         host: "host-1".into(),
@@ -82,7 +83,7 @@ fn unit(source: &str, sequence: u64, second: i64, record: &str) -> Unit {
 }
 
 fn denied(sequence: u64, second: i64, user: &str) -> Unit {
-    unit("json", sequence, second, &format!(r#"{{"verdict":"denied","user":"{user}"}}"#))
+    unit("json", sequence, second, &format!(r#"{{"verdict":"denied","who":"{user}"}}"#))
 }
 
 fn suppressed(metrics: &Metrics, suppression: &str) -> u64 {
@@ -123,8 +124,8 @@ fn counted(correlator: &mut Correlator, commits: Vec<Commit>) -> Vec<AlertId> {
 #[test]
 fn a_worker_holds_back_what_fits_and_counts_it() {
     let program = program(
-        "  - {id: alice, rules: 100100, where: {user: alice}, reason: r, permanent: true}\n\
-         \x20 - {id: over, rules: 100100, where: {user: bob}, reason: r, until: 2026-11-01T00:00:00Z}\n",
+        "  - {id: alice, rules: 100100, where: {who: alice}, reason: r, permanent: true}\n\
+         \x20 - {id: over, rules: 100100, where: {who: bob}, reason: r, until: 2026-11-01T00:00:00Z}\n",
     );
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
@@ -188,7 +189,7 @@ fn what_is_held_back_counts_for_composites_all_the_same() {
     }
 }
 
-const THROTTLE: &str = "  - {id: some, groups: shop, allow: 2, quiet: 100s, per: [user], reason: r}\n";
+const THROTTLE: &str = "  - {id: some, groups: shop, allow: 2, quiet: 100s, per: [who], reason: r}\n";
 const THROTTLED_SIGMA: &str = "  - {id: some, groups: sigma, allow: 1, quiet: 1h, reason: r}\n";
 
 #[test]
@@ -276,7 +277,7 @@ proptest! {
             passed += usize::from(*count <= 2);
         }
         prop_assert_eq!(expected.iter().filter(|(_, level)| *level == 5).count(), passed);
-        let mut shuffled = in_order.clone();
+        let mut shuffled = in_order;
         shuffled.sort_by_key(|at| events[*at].0 + order[*at % order.len()] - 1);
         let ids = |found: &[(AlertId, u8)]| found.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>();
         let found = run(&shuffled, &Metrics::unregistered(), None);

@@ -138,7 +138,7 @@ fn percentile(members: &Members<'_>, kind: &str, found: &mut CountCondition, fau
             };
             match single {
                 Single::Number(number, _) if (0.0..=100.0).contains(&number) => {
-                    found.percentile = Some(number)
+                    found.percentile = Some(number);
                 }
                 _ => faults.expected(node, "`percentile`", "a number from 0 to 100"),
             }

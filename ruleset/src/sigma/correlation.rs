@@ -103,11 +103,10 @@ pub(super) fn read(members: &Members<'_>, faults: &mut Faults<'_>) -> Option<Sec
     let group_by = parts.get("group-by").map(|node| texts(node, "a field of `group-by`", faults));
     let aliases = parts.get("aliases").map(|node| aliases(node, faults));
     let timespan = timespan(&parts, faults);
+    // Both are looked at, so that a fault in either is told.
     let generate = [parts.get("generate"), members.get("generate")]
-        .into_iter()
-        .flatten()
-        .map(|node| truth(node, faults))
-        .any(|generate| generate);
+        .map(|node| node.is_some_and(|node| truth(node, faults)));
+    let generate = generate.contains(&true);
     let names_rules = matches!(kind, Some(KindDraft::Temporal { occurrence: OccurrenceDraft::Expr(..), .. }));
     if rules.is_none() && !names_rules && kind.is_some() {
         let help = "add `rules:` with ids or names of rules";
@@ -176,7 +175,7 @@ fn texts(node: &Node, what: &str, faults: &mut Faults<'_>) -> Vec<String> {
         match item.text() {
             Some(text) if seen.insert(text) => found.push(text.to_owned()),
             Some(text) => {
-                faults.warning(&item.place, text, format!("{text} stands here twice"), "remove one")
+                faults.warning(&item.place, text, format!("{text} stands here twice"), "remove one");
             }
             None => faults.expected(item, what, "its name"),
         }

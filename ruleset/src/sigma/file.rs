@@ -196,11 +196,11 @@ impl Reader<'_> {
             ["filter"] => self.filter(&members, faults),
             [] | [_] => {
                 let keys = members.pairs().iter().filter_map(|(key, _)| key.text());
-                let meant = keys.filter_map(|key| {
+                let mut meant = keys.filter_map(|key| {
                     let near = nearest(key, ["detection", "correlation", "filter"])?;
                     Some(format!("{key} should probably be {near}"))
                 });
-                let help = meant.last().unwrap_or_else(|| {
+                let help = meant.next_back().unwrap_or_else(|| {
                     "a rule has `detection`, a correlation `correlation`, a filter `filter`".into()
                 });
                 faults.error(members.place, "", "the document has nothing to detect", help);

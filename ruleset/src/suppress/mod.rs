@@ -17,6 +17,7 @@
 mod check;
 mod fields;
 mod read;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod throttle;

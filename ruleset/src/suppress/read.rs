@@ -22,12 +22,11 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use threatlockdown_event::Millis;
 
 use super::value::literal;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::Place;
-use crate::ir::suppression::{Allowance, FieldDemand, GroupRef, RuleName, RuleRef, Suppression, ValueTest};
+use crate::ir::suppression::{FieldDemand, GroupRef, RuleName, RuleRef, Suppression, ValueTest};
 use crate::sigma::network;
 use crate::yaml::{self, Node, Style, Value};
 
@@ -36,8 +35,6 @@ const MAX_DEPTH: usize = 8;
 /// Longer texts are no names.
 const MAX_NAME: usize = 128;
 const MAX_LEVEL: u8 = 16;
-/// In `quiet`: ten years.
-const MAX_QUIET: i64 = 10 * 366 * 24 * 60 * 60 * 1000;
 
 /// A file of suppressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +87,8 @@ pub fn load(files: &[SuppressionText]) -> LoadedSuppressions {
     loaded
 }
 
-struct Reader {
+/// Reads one file.
+pub(super) struct Reader {
     faults: Vec<Diagnostic>,
 }
 
@@ -111,7 +109,7 @@ const KEYS: [&str; 12] = [
 ];
 
 impl Reader {
-    fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
+    pub(super) fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
         self.faults.push(Diagnostic::error(place.clone(), text, message, help));
     }
 
@@ -119,7 +117,7 @@ impl Reader {
         self.faults.iter().filter(|fault| fault.severity == Severity::Error).count()
     }
 
-    fn expected(&mut self, node: &Node, what: &str, form: &str) {
+    pub(super) fn expected(&mut self, node: &Node, what: &str, form: &str) {
         let message = format!("{what} must be {form}, this is {}", node.kind());
         self.fault(&node.place, node.text().unwrap_or_default(), &message, &format!("write {form}"));
     }
@@ -225,7 +223,7 @@ impl Reader {
         (self.errors() == before).then_some(suppression)
     }
 
-    fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match node.text().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => Some(text.to_owned()),
             None => {
@@ -266,7 +264,7 @@ impl Reader {
     }
 
     /// A value or a list of them.
-    fn each<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+    pub(super) fn each<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.value {
             Value::Sequence(items) if !items.is_empty() => items,
             Value::Scalar(scalar) if !scalar.is_null() => std::slice::from_ref(node),
@@ -367,100 +365,4 @@ impl Reader {
         }
         Some(literal(text).map_or_else(|| ValueTest::Wildcard(text.to_owned()), ValueTest::Text))
     }
-
-    fn allowance(
-        &mut self,
-        entry: &Node,
-        allow: Option<&Node>,
-        quiet: Option<&Node>,
-        per: Option<&Node>,
-    ) -> Option<Allowance> {
-        let Some(allow) = allow else {
-            for (node, name) in [(quiet, "quiet"), (per, "per")] {
-                if let Some(node) = node {
-                    let message = format!("`{name}` is of no use without `allow`");
-                    self.fault(&node.place, name, &message, "add `allow: N`: so many alerts pass first");
-                }
-            }
-            return None;
-        };
-        let count = allow.text().and_then(|text| text.parse::<u32>().ok()).filter(|count| *count > 0);
-        if count.is_none() {
-            let help = "write how many alerts pass, 1 at least; without `allow` and `quiet` none does";
-            self.fault(&allow.place, allow.text().unwrap_or_default(), "this is no number of alerts", help);
-        }
-        let Some(quiet) = quiet else {
-            let help = "add how long it is quiet, for example `quiet: 1h`";
-            self.fault(&entry.place, "", "`allow` needs `quiet`", help);
-            return None;
-        };
-        let length = quiet.text().and_then(duration);
-        if length.is_none() {
-            let help = "write a number and a unit: 90s, 15m, 1h, 7d; ten years at most";
-            self.fault(&quiet.place, quiet.text().unwrap_or_default(), "this is no length of time", help);
-        }
-        let per = per.map(|per| {
-            let items = self.each(per, "`per`");
-            items.iter().filter_map(|item| self.text(item, "a field")).collect()
-        });
-        Some(Allowance { allow: count?, quiet: length?, per: per.unwrap_or_default() })
-    }
-
-    /// When it ends. One without an allowance has to end, or to say that it does not.
-    fn until(
-        &mut self,
-        entry: &Node,
-        until: Option<&Node>,
-        permanent: Option<&Node>,
-        has_allowance: bool,
-    ) -> Option<i64> {
-        let is_permanent = match permanent.map(|node| (node, node.text())) {
-            Some((_, Some("true"))) => true,
-            None | Some((_, Some("false"))) => false,
-            Some((node, _)) => {
-                self.expected(node, "`permanent`", "true or false");
-                return None;
-            }
-        };
-        let Some(until) = until else {
-            if !is_permanent && !has_allowance {
-                let help = "add `until: 2027-01-31T00:00:00Z`, or `permanent: true` if it is never to end";
-                self.fault(&entry.place, "", "`until` is missing", help);
-            }
-            return None;
-        };
-        if is_permanent {
-            self.fault(&until.place, "until", "it cannot end and be permanent", "remove one of the two");
-            return None;
-        }
-        let text = until.text().unwrap_or_default();
-        let time = Some(text).filter(|text| has_zone(text)).and_then(Millis::parse);
-        if time.is_none() {
-            let help = "write date, time and zone as RFC 3339 has them: 2027-01-31T00:00:00Z";
-            self.fault(&until.place, text, "this is no time", help);
-        }
-        time.map(|time| time.0)
-    }
-}
-
-/// RFC 3339: a date, `T`, a time, and a zone, without which the same text would mean another time elsewhere.
-fn has_zone(text: &str) -> bool {
-    let Some((date, time)) = text.split_once(['T', 't', ' ']) else { return false };
-    date.len() == 10 && (time.ends_with(['Z', 'z']) || time.rfind(['+', '-']).is_some())
-}
-
-/// `90s`, `15m`, `1h`, `7d`, in milliseconds.
-fn duration(text: &str) -> Option<i64> {
-    let unit = text.chars().last()?;
-    let millis = match unit {
-        's' => 1000,
-        'm' => 60_000,
-        'h' => 3_600_000,
-        'd' => 86_400_000,
-        'w' => 7 * 86_400_000,
-        _ => return None,
-    };
-    let digits = text.get(..text.len() - 1).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let length = digits.parse::<i64>().ok()?.checked_mul(millis)?;
-    (1..=MAX_QUIET).contains(&length).then_some(length)
 }

@@ -61,8 +61,8 @@ fn what_is_absent_has_its_default() {
         loaded.set.rules.into_iter().map(|rule| rule.head.id).collect::<Vec<_>>()
     };
     let text = format!("title: t\n{DETECTION}");
-    assert_eq!(id("a/b/r.yml", &text), [head.id.clone()]);
-    assert_ne!(id("a/b/other.yml", &text), [head.id.clone()]);
+    assert_eq!(id("a/b/r.yml", &text), std::slice::from_ref(&head.id));
+    assert_ne!(id("a/b/other.yml", &text), std::slice::from_ref(&head.id));
     let twice = id("r.yml", &format!("{text}---\n{text}"));
     assert_eq!(twice[0], head.id);
     assert_ne!(twice[1], head.id);

@@ -198,23 +198,21 @@ fn finish(
         bail!("nothing could be read");
     }
     if args.stats == Some(Stats::Json) {
-        report(
-            &serde_json::json!({
-                "events": events,
-                "bytes": reading.bytes,
-                "alerts": delivered.alerts,
-                "dead_letters": delivered.dead_letters,
-                "suppressed": held_back.values().map(|held_back| held_back.count).sum::<u64>(),
-                "suppressions": held_back
-                    .iter()
-                    .map(|(id, held_back)| (id.clone(), held_back.count.into()))
-                    .collect::<Map<String, Value>>(),
-                "load_seconds": load_time.as_secs_f64(),
-                "seconds": time.as_secs_f64(),
-                "threads": threads,
-            })
-            .to_string(),
-        );
+        let mut object = serde_json::json!({
+            "events": events,
+            "bytes": reading.bytes,
+            "alerts": delivered.alerts,
+            "dead_letters": delivered.dead_letters,
+            "load_seconds": load_time.as_secs_f64(),
+            "seconds": time.as_secs_f64(),
+            "threads": threads,
+        });
+        if !held_back.is_empty() {
+            let each = held_back.iter().map(|(id, held_back)| (id.clone(), held_back.count.into()));
+            object["suppressed"] = held_back.values().map(|held_back| held_back.count).sum::<u64>().into();
+            object["suppressions"] = each.collect::<Map<String, Value>>().into();
+        }
+        report(&object.to_string());
     }
     Ok(if delivered.alerts > 0 { ExitCode::from(EXIT_ALERTS) } else { ExitCode::SUCCESS })
 }
