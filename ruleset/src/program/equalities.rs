@@ -12,9 +12,10 @@ pub(super) type LiteralIndex = u32;
 /// The literals with their hashes.
 #[derive(Debug, Default)]
 pub(super) struct Equalities {
-    literals: Vec<Box<[u8]>>,
-    /// The literals of each hash.
-    by_hash: FxHashMap<u64, Vec<LiteralIndex>>,
+    /// Each with the one before it that has the same hash.
+    literals: Vec<(Box<[u8]>, Option<LiteralIndex>)>,
+    /// The last literal of each hash.
+    by_hash: FxHashMap<u64, LiteralIndex>,
     /// Bit n: there is a literal of n bytes; the last bit stands for all longer ones, up to `longest`.
     lengths: u64,
     longest: usize,
@@ -27,8 +28,8 @@ impl Equalities {
             return known;
         }
         let index = u32::try_from(self.literals.len()).unwrap_or(u32::MAX);
-        self.by_hash.entry(hash(literal)).or_default().push(index);
-        self.literals.push(literal.into());
+        let before = self.by_hash.insert(hash(literal), index);
+        self.literals.push((literal.into(), before));
         self.lengths |= 1 << literal.len().min(63);
         self.longest = self.longest.max(literal.len());
         index
@@ -40,8 +41,14 @@ impl Equalities {
         if text.len() > self.longest || self.lengths >> text.len().min(63) & 1 == 0 {
             return None;
         }
-        let same = self.by_hash.get(&hash(text))?;
-        same.iter().copied().find(|&index| self.literals[index as usize].eq_ignore_ascii_case(text))
+        let mut index = *self.by_hash.get(&hash(text))?;
+        loop {
+            let (literal, before) = &self.literals[index as usize];
+            if literal.eq_ignore_ascii_case(text) {
+                return Some(index);
+            }
+            index = (*before)?;
+        }
     }
 }
 
