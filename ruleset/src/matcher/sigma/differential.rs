@@ -217,19 +217,13 @@ fn differing<'s>(set: &'s SigmaSet, found: &[String], expected: &[String]) -> Ve
     (0..set.rules.len()).filter(differs).map(|index| &set.rules[index].expr).collect()
 }
 
+/// A long run with `THREATLOCKDOWN_SOAK`, another one with each `THREATLOCKDOWN_SEED`.
 #[test]
 fn the_engine_agrees_with_the_oracle() {
-    compare(1, 150, 60);
-}
-
-/// For long runs: seed, rule sets and records from the environment.
-#[test]
-#[ignore = "takes as long as it is told to"]
-fn the_engine_agrees_with_the_oracle_for_long() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    compare(number("SEED", 2), number("SETS", 3_000) as usize, 100);
+    let seed = std::env::var("THREATLOCKDOWN_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let is_long = std::env::var_os("THREATLOCKDOWN_SOAK").is_some_and(|value| value == "1");
+    let (sets, records) = if is_long { (3_000, 100) } else { (150, 60) };
+    compare(seed, sets, records);
 }
 
 /// The community's rules on real records of many services: each record as one of each source.
