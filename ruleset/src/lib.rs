@@ -25,6 +25,7 @@
 
 pub mod artefact;
 pub mod compile;
+pub mod convert;
 pub mod correlate;
 pub mod decode;
 pub mod diagnostic;
