@@ -62,10 +62,13 @@ impl Loaded {
 pub fn load(mut texts: Texts) -> Loaded {
     texts.rules.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
     texts.decoders.sort_by(|a, b| bare_name(&a.path).cmp(bare_name(&b.path)));
-    texts.sigma.sort_by(|a, b| (bare_name(&a.path), &a.path).cmp(&(bare_name(&b.path), &b.path)));
-    texts.suppressions.sort_by(|a, b| (bare_name(&a.path), &a.path).cmp(&(bare_name(&b.path), &b.path)));
+    let by_name = |a: &str, b: &str| (bare_name(a), a).cmp(&(bare_name(b), b));
+    texts.sigma.sort_by(|a, b| by_name(&a.path, &b.path));
+    texts.placeholder_files.sort_by(|a, b| by_name(&a.path, &b.path));
+    texts.suppressions.sort_by(|a, b| by_name(&a.path, &b.path));
     let version = version(&texts);
     let wazuh::LoadedSet { mut set, mut diagnostics } = wazuh::load_set(&texts);
+    diagnostics.extend(sigma::read_placeholders(&texts.placeholder_files, &mut texts.placeholders));
     let sigma = sigma::load(&texts.sigma, &texts.placeholders);
     set.sigma = sigma.set;
     diagnostics.extend(sigma.diagnostics);
@@ -84,6 +87,7 @@ pub fn load(mut texts: Texts) -> Loaded {
         .map(|file| &*file.path)
         .chain(texts.lists.iter().map(|list| &*list.path))
         .chain(texts.rules.iter().map(|file| &*file.path))
+        .chain(texts.placeholder_files.iter().map(|file| &*file.path))
         .chain(texts.sigma.iter().map(|file| &*file.path))
         .chain(texts.suppressions.iter().map(|file| &*file.path));
     let mut order: FxHashMap<&str, usize> = FxHashMap::default();
@@ -166,6 +170,9 @@ fn version(texts: &Texts) -> String {
     let sigma = texts.sigma.iter().flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]);
     let suppressions = texts.suppressions.iter();
     let suppressions = suppressions.flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]);
+    let files_of_values = texts.placeholder_files.iter();
+    let files_of_values =
+        files_of_values.flat_map(|file| [bare_name(&file.path).as_bytes(), file.text.as_slice()]);
     let values = texts.placeholders.iter().flat_map(|(name, values)| {
         [b"placeholder", name.as_bytes()].into_iter().chain(values.iter().map(String::as_bytes))
     });
@@ -174,6 +181,7 @@ fn version(texts: &Texts) -> String {
         .chain(lists)
         .chain(sigma)
         .chain(suppressions)
+        .chain(files_of_values)
         .chain(values)
         .collect();
     hash(&parts).iter().take(8).map(|byte| format!("{byte:02x}")).collect()

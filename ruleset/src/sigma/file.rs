@@ -16,7 +16,7 @@ use super::detection;
 use super::faults::Faults;
 use super::filter::{self, Filter};
 use super::head::{self, Members};
-use super::pattern::Placeholders;
+use super::placeholders::Placeholders;
 use super::value::Context;
 use super::words::nearest;
 use super::{SigmaText, logsource};
@@ -200,8 +200,10 @@ impl Reader<'_> {
                     let near = nearest(key, ["detection", "correlation", "filter"])?;
                     Some(format!("{key} should probably be {near}"))
                 });
-                let help = meant.next_back().unwrap_or_else(|| {
-                    "a rule has `detection`, a correlation `correlation`, a filter `filter`".into()
+                let is_of_values = members.get("vars").is_some();
+                let help = meant.next_back().unwrap_or_else(|| match is_of_values {
+                    true => "a file of values for placeholders must be named *.placeholders.yaml".into(),
+                    false => "a rule has `detection`, a correlation `correlation`, a filter `filter`".into(),
                 });
                 faults.error(members.place, "", "the document has nothing to detect", help);
             }

@@ -10,6 +10,7 @@
 //! | `head`, `logsource` | what all documents have → title, id, level, tags, log source |
 //! | `modifier` | `field|modifier` → field, and what is done with its values |
 //! | `scalar`, `pattern`, `encode`, `network` | values → numbers, texts with wildcards, encodings, networks |
+//! | `placeholders` | files of values → values by name |
 //! | `value`, `selection` | values and maps → tests, expressions |
 //! | `condition`, `detection` | condition → one expression a rule |
 //! | `correlation`, `bounds`, `filter` | those sections → drafts with names in them |
@@ -29,6 +30,7 @@ mod logsource;
 mod modifier;
 pub(crate) mod network;
 mod pattern;
+mod placeholders;
 mod resolve;
 mod scalar;
 mod selection;
@@ -39,7 +41,7 @@ mod words;
 
 use std::sync::Arc;
 
-pub use pattern::Placeholders;
+pub use placeholders::{PlaceholderText, Placeholders, is_placeholders, read_placeholders};
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::sigma::SigmaSet;

@@ -4,45 +4,13 @@
 //! `*` and `?` are wildcards. A backslash before one of them, or before a backslash, makes it a plain character; before
 //! anything else it is a backslash.
 
-use std::collections::BTreeMap;
-
+use super::placeholders::{Placeholders, is_name};
 use crate::ir::sigma::PatternPart;
 
 /// Patterns that one value may become.
 pub(super) const MAX_PATTERNS: usize = 10_000;
 /// Bytes that they may have together.
 pub(super) const MAX_BYTES: usize = 4 << 20;
-
-/// Values for `%name%`, by name without the percent signs. Values may have wildcards.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Placeholders(BTreeMap<String, Vec<String>>);
-
-impl Placeholders {
-    /// Sets the values of a name; none at all is the same as leaving it out.
-    pub fn set(&mut self, name: impl Into<String>, values: Vec<String>) {
-        let name = name.into();
-        match values.is_empty() {
-            true => self.0.remove(&name),
-            false => self.0.insert(name, values),
-        };
-    }
-
-    /// The values of a name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&[String]> {
-        self.0.get(name).map(Vec::as_slice)
-    }
-
-    /// Names with their values, in the order of the names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.0.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
-    }
-
-    /// The names, for suggestions.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-}
 
 /// The parts of a text.
 pub(super) fn parse(text: &str) -> Vec<PatternPart> {
@@ -250,8 +218,7 @@ fn cut(text: &str, pieces: &mut Vec<Piece>) {
 /// The name at the beginning of `%name%…`, and what follows.
 fn name(text: &str) -> Option<(&str, &str)> {
     let (name, after) = text.strip_prefix('%')?.split_once('%')?;
-    let fits = !name.is_empty() && name.chars().all(|char| char.is_alphanumeric() || char == '_');
-    fits.then_some((name, after))
+    is_name(name).then_some((name, after))
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use super::encode;
 use super::faults::Faults;
 use super::modifier::{Chain, Flags, Kind, Site};
 use super::network;
-use super::pattern::{self, MAX_PATTERNS, Placeholders, Unfilled};
+use super::pattern::{self, MAX_PATTERNS, Unfilled};
+use super::placeholders::Placeholders;
 use super::scalar::Single;
-use super::words::suggest;
+use super::words::nearest;
 
 /// What reading a value needs beside it.
 pub(super) struct Context<'c, 't> {
@@ -135,10 +136,12 @@ impl Context<'_, '_> {
             Err(Unfilled::Unknown(names)) => {
                 for name in &names {
                     let known: Vec<&str> = self.placeholders.names().collect();
-                    let help = match known.is_empty() {
-                        true => "give it values".to_owned(),
-                        false => format!("give it values; {}", suggest(name, &known)),
-                    };
+                    let mut help = format!(
+                        "give it values: `vars: {{{name}: [value, …]}}` in a *.placeholders.yaml beside the rules"
+                    );
+                    if let Some(near) = nearest(name, known) {
+                        help.push_str(&format!("; did you mean {near}?"));
+                    }
                     let message = format!("the placeholder %{name}% has no values: the rule never matches");
                     self.faults.warning(&node.place, node.text().unwrap_or_default(), message, help);
                 }

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
-use crate::sigma::{Placeholders, SigmaText, is_sigma};
+use crate::sigma::{PlaceholderText, Placeholders, SigmaText, is_placeholders, is_sigma};
 use crate::suppress::{SuppressionText, is_suppressions};
 pub use decoders::{INTERNAL, LoadedDecoders, is_decoder_file, load_decoders};
 use lower::{Broken, Pending};
@@ -104,19 +104,25 @@ pub struct Texts {
     pub lists: Vec<ListText>,
     /// Sigma files.
     pub sigma: Vec<SigmaText>,
-    /// Values for the placeholders of Sigma rules.
+    /// Values for the placeholders of Sigma rules …
     pub placeholders: Placeholders,
+    /// … and files with more of them.
+    pub placeholder_files: Vec<PlaceholderText>,
     /// Files of suppressions.
     pub suppressions: Vec<SuppressionText>,
 }
 
 impl Texts {
-    /// Takes a file that holds suppressions or Sigma rules, as its name says, or rules or decoders, whichever its first element says. A
+    /// Takes a file that holds suppressions, values for placeholders or Sigma rules, as its name says, or rules or decoders, whichever its first element says. A
     /// file of any other name is Sigma when it has a section that only these have.
     pub fn add(&mut self, file: RuleText) {
         if is_suppressions(&file.path) {
             let RuleText { path, text, .. } = file;
             return self.suppressions.push(SuppressionText { path, text });
+        }
+        if is_placeholders(&file.path) {
+            let RuleText { path, text, .. } = file;
+            return self.placeholder_files.push(PlaceholderText { path, text });
         }
         let is_xml = file.path.to_ascii_lowercase().ends_with(".xml");
         if is_yaml(&file.path) || (!is_xml && is_sigma(&file.text)) {

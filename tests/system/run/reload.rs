@@ -395,3 +395,57 @@ fn a_compiled_set_is_loaded_again_when_its_file_changes() {
     daemon.stop();
     assert_eq!(numbers(&site.alerts()), [1, 2]);
 }
+
+#[test]
+fn values_for_placeholders_come_into_force_with_their_file_and_are_in_a_compiled_set() {
+    let site = Site::new();
+    let rule = "title: Call\nid: 5d0c3a50-0000-4000-8000-000000000001\nstatus: test\nlogsource: {product: aws, service: cloudtrail}\n\
+                detection:\n  s: {eventName|expand: '%calls%'}\n  condition: s\nlevel: high\n";
+    let call = |number: u32, name: &str| {
+        format!(
+            "{{\"eventVersion\":\"1.08\",\"eventID\":\"e{number}\",\"eventSource\":\"s3.amazonaws.com\",\"eventName\":\"{name}\"}}\n"
+        )
+    };
+    let both = |number: u32| call(number, "DeleteTrail") + &call(number + 1, "StopLogging");
+    site.write("rules/call.yml", rule);
+    site.write("rules/own.placeholders.yaml", "vars: {calls: [DeleteTrail]}\n");
+    site.configure(
+        "workers: 1\nrules: {builtin: false, paths: [DIR/rules], reload_interval: 100ms}\n\
+         sinks: [{name: alerts, type: file, path: DIR/alerts.jsonl}]\n\
+         sources: [{name: app, type: file, source: aws.cloudtrail, paths: [DIR/app.log]}]\n",
+    );
+    let mut daemon = site.start().ready();
+    site.append("app.log", both(0));
+    wait_for_alerts(&site, &mut daemon, 1);
+    site.write("rules/own.placeholders.yaml", "vars: {calls: 'stop*'}\n");
+    wait_for(&mut daemon, "applied", 1);
+    site.append("app.log", both(2));
+    wait_for_alerts(&site, &mut daemon, 2);
+    let set = site.path("rules.tld");
+    Task::new(["rules", "compile", "--rules"]).arg(site.path("rules")).arg("-o").arg(&set).run().with_code(0);
+    // A name without its values leaves its rules without sense: what is in force stays.
+    site.write("rules/own.placeholders.yaml", "vars: {calls: {name: x}}\n");
+    wait_for(&mut daemon, "refused", 1);
+    let why = detail(&daemon).unwrap();
+    assert!(why.contains("own.placeholders.yaml:1:15"), "{why}");
+    daemon.stop();
+    let names = |alerts: &[serde_json::Value]| -> Vec<String> {
+        let name = |alert: &serde_json::Value| {
+            let log: serde_json::Value = serde_json::from_str(alert["full_log"].as_str().unwrap()).unwrap();
+            log["eventName"].as_str().unwrap().to_owned()
+        };
+        alerts.iter().map(name).collect()
+    };
+    assert_eq!(names(&site.alerts()), ["DeleteTrail", "StopLogging"]);
+    let scanned = Task::new(["scan", "--source", "aws.cloudtrail", "--compiled"])
+        .arg(&set)
+        .arg(site.path("app.log"))
+        .run()
+        .with_code(1);
+    let of_rule: Vec<_> = scanned
+        .json()
+        .into_iter()
+        .filter(|alert| alert["rule"]["id"] == "5d0c3a50-0000-4000-8000-000000000001")
+        .collect();
+    assert_eq!(names(&of_rule), ["StopLogging", "StopLogging"]);
+}

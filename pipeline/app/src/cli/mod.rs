@@ -64,7 +64,8 @@ pub(crate) enum Command {
 /// The rules of a command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RuleArgs {
-    /// Rule or decoder file (*.xml), Sigma file (*.yml), or folder of them, loaded in the order of their names; repeatable
+    /// Rule or decoder file (*.xml), Sigma file (*.yml), values for its placeholders (*.placeholders.yaml), or folder of them, loaded in
+    /// the order of their names; repeatable
     #[arg(id = "rules", long = "rules", value_name = "PATH", help_heading = "Rules")]
     pub(crate) paths: Vec<PathBuf>,
     /// Folder of a Wazuh installation, or a copy: its rules, decoders and lists, as etc/ossec.conf names them

@@ -1,15 +1,16 @@
 //! The rule files that a user names: files and folders become texts.
 //!
 //! Enters: paths. Leaves: the texts of the files, those of folders by their bare names, with everything that cannot be read
-//! as a fault. Of folders, and of those in them, what counts is `*.xml`, and `*.yml` or `*.yaml` that hold Sigma rules or suppressions;
+//! as a fault. Of folders, and of those in them, what counts is `*.xml`, and `*.yml` or `*.yaml` that hold Sigma rules, values for their placeholders, or suppressions;
 //! tests of rules (`x.tests.yaml`) and other YAML are told apart by name and by content.
 
 use std::io::Error;
 use std::path::{Path, PathBuf};
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
+use threatlockdown_ruleset::sigma::{self, is_placeholders};
 use threatlockdown_ruleset::suppress::is_suppressions;
-use threatlockdown_ruleset::{Origin, RuleText, sigma, wazuh};
+use threatlockdown_ruleset::{Origin, RuleText, wazuh};
 
 use super::counted;
 use super::home::{self, MAX_FILE_BYTES, Pipes, place, unreadable};
@@ -69,7 +70,10 @@ impl RuleFiles {
             // What only lies in a folder is no pipe that somebody fills.
             self.file(&file, Pipes::Refused);
             let is_stranger = |text: &RuleText| {
-                wazuh::is_yaml(&text.path) && !is_suppressions(&text.path) && !sigma::is_sigma(&text.text)
+                wazuh::is_yaml(&text.path)
+                    && !is_suppressions(&text.path)
+                    && !is_placeholders(&text.path)
+                    && !sigma::is_sigma(&text.text)
             };
             if self.texts.len() > texts && self.texts.last().is_some_and(is_stranger) {
                 self.texts.pop();

@@ -245,6 +245,40 @@ mod tests {
     }
 
     #[test]
+    fn values_for_placeholders_lie_beside_the_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let sigma = "title: t\nlogsource: {product: aws}\ndetection:\n  s: {eventName|expand: '%calls%'}\n  condition: s\n";
+        write(folder.path(), &[("cloud/b.yml", sigma)]);
+        let paths = [folder.path().to_path_buf()];
+        let load =
+            || load_all(Selection { paths: &paths, home: None, builtin: true, compiled: None, before: None });
+        let loaded = load();
+        let fault = loaded.diagnostics[0].to_string();
+        assert!(
+            fault.contains("cloud/b.yml:4:23: warning: the placeholder %calls% has no values"),
+            "{fault}"
+        );
+        assert!(fault.contains("`vars: {calls: [value, …]}` in a *.placeholders.yaml"), "{fault}");
+        let mut versions = vec![loaded.program.unwrap().version().to_owned()];
+        for value in ["DeleteTrail", "StopLogging"] {
+            write(folder.path(), &[("own.placeholders.yaml", &format!("vars:\n  calls: [{value}]\n"))]);
+            let loaded = load();
+            assert_eq!(loaded.diagnostics, []);
+            assert!(format!("{:?}", loaded.set.sigma.rules[0].expr).contains("Pattern"));
+            versions.push(loaded.program.unwrap().version().to_owned());
+        }
+        versions.dedup();
+        assert_eq!(versions.len(), 3);
+        write(folder.path(), &[("own.placeholders.yaml", "vars:\n  calls: {}\n")]);
+        let loaded = load();
+        let fault = loaded.diagnostics[0].to_string();
+        assert!(
+            loaded.program.is_none() && fault.contains("own.placeholders.yaml:2:10: error: a value"),
+            "{fault}"
+        );
+    }
+
+    #[test]
     fn an_installation_stands_alone_or_on_the_built_in_rules_and_paths_come_on_top() {
         let folder = tempfile::tempdir().unwrap();
         let (home, own) = (folder.path().join("home"), folder.path().join("own.xml"));

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
+use threatlockdown_ruleset::sigma::is_placeholders;
 use threatlockdown_ruleset::suppress::is_suppressions;
 use threatlockdown_ruleset::wazuh::home::{Folder, Ruleset};
 use threatlockdown_ruleset::{ListText, Origin, RuleText, Texts};
@@ -299,6 +300,7 @@ pub(super) fn unreadable(path: &Path, error: &Error) -> Diagnostic {
 pub(super) fn is_named_like_rules(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
         || is_suppressions(&path.to_string_lossy())
+        || is_placeholders(&path.to_string_lossy())
 }
 
 pub(super) fn place(path: &Path) -> Place {

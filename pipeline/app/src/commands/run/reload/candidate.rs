@@ -78,6 +78,8 @@ impl Candidate {
                 texts.rules.iter().for_each(|file| add("rules", &file.path, &file.text));
                 texts.lists.iter().for_each(|list| add("list", &list.name, &list.text));
                 texts.sigma.iter().for_each(|file| add("sigma", &file.path, &file.text));
+                let values = &texts.placeholder_files;
+                values.iter().for_each(|file| add("placeholders", &file.path, &file.text));
                 texts.suppressions.iter().for_each(|file| add("suppressions", &file.path, &file.text));
                 for (name, values) in texts.placeholders.iter() {
                     values.iter().for_each(|value| add("placeholder", name, value.as_bytes()));
