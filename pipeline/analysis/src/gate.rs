@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use threatlockdown_event::Millis;
+use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
 use threatlockdown_ruleset::ir::sigma::SigmaRuleIndex;
 use threatlockdown_ruleset::matcher::Verdict;
-use threatlockdown_ruleset::program::{Program, SigmaRule};
-use threatlockdown_ruleset::suppress::{AlertFields, Ask, Decision, Language};
+use threatlockdown_ruleset::program::{Program, SigmaCorrelation, SigmaRule};
+use threatlockdown_ruleset::suppress::{AlertFields, Ask, CorrelationFields, Decision, Language};
 
 use crate::metrics::{Metrics, SuppressionLabel};
 
@@ -61,6 +62,23 @@ impl Gate {
         self.ask(program, verdict, among, &rule.head.id, Language::Sigma)
     }
 
+    /// For the alert of a correlation that matches; its time is that of the last event that counted.
+    pub(crate) fn correlation(
+        &mut self,
+        program: &Program,
+        correlation: &SigmaCorrelation,
+        found: &CorrelationMatch,
+    ) -> Passage {
+        let among = program.suppressions().of_correlation(found.correlation as usize);
+        if among.is_empty() {
+            return Passage::Write;
+        }
+        let (time, agent) = (Millis(found.last), Arc::clone(&self.agent));
+        let fields = CorrelationFields::new(correlation, found, &agent);
+        let decision = program.suppressions().decide(among, &correlation.head.id, time, &fields);
+        self.passage(decision, time)
+    }
+
     fn ask(
         &mut self,
         program: &Program,
@@ -76,7 +94,12 @@ impl Gate {
         let time = verdict.time();
         let agent = Arc::clone(&self.agent);
         let fields = AlertFields::new(suppressions, verdict, &agent, language);
-        match suppressions.decide(among, id, time, &fields) {
+        let decision = suppressions.decide(among, id, time, &fields);
+        self.passage(decision, time)
+    }
+
+    fn passage(&mut self, decision: Decision, time: Millis) -> Passage {
+        match decision {
             Decision::Write => Passage::Write,
             Decision::Throttle(ask) => Passage::Throttled(ask),
             Decision::HoldBack(index) => {

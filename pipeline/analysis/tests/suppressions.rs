@@ -15,7 +15,7 @@ use threatlockdown_analysis::worker::Worker;
 use threatlockdown_analysis::{
     ActiveProgram, Composites, Correlator, CorrelatorOptions, Metrics, Outcome, WorkerOptions,
 };
-use threatlockdown_event::{AlertId, Context, Millis, Record, Unit};
+use threatlockdown_event::{Alert, AlertId, Context, Millis, Record, Unit};
 use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::sigma::SigmaText;
@@ -30,12 +30,22 @@ const RULES: &str = r#"<group name="shop,">
 const SIGMA: &str = "title: Denied\nid: 11111111-2222-3333-4444-555555555555\nstatus: test\n\
     logsource: {product: aws, service: cloudtrail}\ndetection:\n  selection: {errorCode: AccessDenied}\n  condition: selection\nlevel: high\n";
 
+/// Two refusals of a user, and users of whom that was seen.
+const CORRELATIONS: &str = "---\ntitle: Denied twice\nid: 00000000-0000-4000-8000-000000000001\nname: twice\n\
+    correlation: {type: event_count, rules: [11111111-2222-3333-4444-555555555555], group-by: [userIdentity.userName], timespan: 60s, condition: {gte: 2}}\nlevel: high\n\
+    ---\ntitle: Everybody\nid: 00000000-0000-4000-8000-000000000002\n\
+    correlation: {type: value_count, rules: [twice], generate: true, timespan: 1h, condition: {field: userIdentity.userName, gte: 3}}\nlevel: high\n";
+
 const BEGIN: i64 = 1_795_226_400_000;
 
 fn program(suppressions: &str) -> Arc<Program> {
+    program_of(SIGMA, suppressions)
+}
+
+fn program_of(sigma: &str, suppressions: &str) -> Arc<Program> {
     let rules = RuleText { path: "own.xml".into(), text: RULES.into(), origin: Origin::User };
     let mut texts = Texts::rules_only(vec![rules]);
-    texts.sigma.push(SigmaText { path: "own.yml".into(), text: SIGMA.into(), origin: Origin::User });
+    texts.sigma.push(SigmaText { path: "own.yml".into(), text: sigma.into(), origin: Origin::User });
     let text = format!("suppressions:\n{suppressions}").into_bytes();
     texts.add(RuleText { path: "own.suppressions.yaml".into(), text, origin: Origin::User });
     let loaded = load(texts);
@@ -211,6 +221,61 @@ fn a_throttled_alert_waits_for_its_turn() {
     let found = counted(&mut correlator, outcomes.into_iter().map(commit).collect());
     assert_eq!(found, [youngest_first], "it happened first");
     assert_eq!(suppressed(&metrics, "some"), 2);
+}
+
+#[test]
+fn alerts_of_correlations_are_held_back_by_their_groups() {
+    let sigma = format!("{SIGMA}{CORRELATIONS}");
+    for (suppressions, users, held_back) in [
+        ("  - {id: x, rules: none, reason: r, permanent: true}\n", vec!["ann", "bob", "eve", ""], 0),
+        (
+            "  - {id: x, rules: TWICE, where: {UserIdentity.userName: [ann, 'e*']}, reason: r, permanent: true}\n",
+            vec!["bob", ""],
+            2,
+        ),
+        ("  - {id: x, groups: correlation, level: 12, reason: r, until: 2027-01-01T00:00:00Z}\n", vec![], 4),
+        // All of them count together, or each user for itself.
+        ("  - {id: x, rules: twice, allow: 2, quiet: 1h, reason: r}\n", vec!["ann", "bob", ""], 1),
+        (
+            "  - {id: x, rules: twice, allow: 1, quiet: 1h, per: [userIdentity.userName], reason: r}\n",
+            vec!["ann", "bob", "eve", ""],
+            0,
+        ),
+        (
+            "  - {id: x, rules: any, where: {agent: host-1}, allow: 1, quiet: 5s, reason: r}\n",
+            vec!["ann", "eve", ""],
+            1,
+        ),
+    ] {
+        let program = program_of(&sigma, suppressions);
+        let metrics = Metrics::unregistered();
+        let mut worker = worker(&program, &metrics, Composites::Add);
+        let commits: Vec<Commit> = ["ann", "ann", "bob", "bob", "eve", "eve"]
+            .iter()
+            .enumerate()
+            .map(|(at, user)| {
+                let record = format!(
+                    r#"{{"eventSource":"s3.amazonaws.com","eventName":"GetObject","errorCode":"AccessDenied","eventID":"e{at}","userIdentity":{{"userName":"{user}"}}}}"#
+                );
+                let outcome = worker.analyze(unit("aws.cloudtrail", at as u64, 2 * at as i64, &record));
+                assert!(outcome.alerts.is_empty());
+                commit(outcome)
+            })
+            .collect();
+        let mut found = Vec::new();
+        let mut correlator = correlator(&program, &metrics);
+        let end = Commit { markers: vec![Marker::End], ..Commit::default() };
+        for (number, commit) in commits.into_iter().chain([end]).enumerate() {
+            let take = &mut |alert: Alert| {
+                let json: serde_json::Value = serde_json::from_slice(&alert.json).unwrap();
+                let user = &json["sigma"]["correlation"]["group_by"]["userIdentity.userName"];
+                found.push(user.as_str().unwrap_or_default().to_owned());
+            };
+            correlator.apply(span(number), commit, take).unwrap();
+        }
+        assert_eq!(found, users, "{suppressions}");
+        assert_eq!(suppressed(&metrics, "x"), held_back, "{suppressions}");
+    }
 }
 
 /// Events as (second, user), none at the same second.

@@ -138,7 +138,7 @@ pub fn compile(set: &RuleSet, mappings: Vec<Mapping>, version: String) -> Result
             bind::bind(mapping, &subjects, &outputs, sigma, decoder)
         })
         .collect();
-    let suppressions = Suppressions::new(&set.suppressions, &rules, sigma.rules());
+    let suppressions = Suppressions::new(&set.suppressions, &rules, &sigma);
     Ok(Program {
         version,
         rules,

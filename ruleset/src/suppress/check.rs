@@ -22,7 +22,10 @@ pub(crate) fn unknown_names(suppressions: &[Suppression], program: &Program) -> 
     }
     let (mut numbers, mut ids, mut groups) = (Vec::new(), FxHashSet::default(), FxHashSet::default());
     let rules = program.rules.iter().map(RuleTraits::from);
-    for rule in rules.chain(program.sigma.rules.iter().map(RuleTraits::from)) {
+    let sigma = program.sigma.rules().iter().map(RuleTraits::from);
+    let correlations = program.sigma.correlations().iter().map(RuleTraits::from);
+    for rule in rules.chain(sigma).chain(correlations) {
+        ids.extend(rule.name.map(str::to_lowercase));
         match rule.id.parse::<u32>() {
             Ok(number) => numbers.push(number),
             Err(_) => drop(ids.insert(rule.id.to_lowercase())),

@@ -1,14 +1,16 @@
 //! The fields of an alert, by the names that rules use.
 //!
-//! Enters: a verdict. Leaves: values by name. Names that begin no field of a rule, `agent`, `source` and `location`, are what
+//! Enters: a verdict, or the match of a correlation. Leaves: values by name. Names that begin no field of a rule, `agent`, `source` and `location`, are what
 //! the alert shows under them, and so are `decoder`, `program_name` and `hostname`. A Sigma alert knows the names of the
 //! Sigma rules first, then those of the other rules. The record is walked once, when the first field of it is asked for,
-//! and only what any suppression looks at is kept.
+//! and only what any suppression looks at is kept. The alert of a correlation is of no one event: it has the values of its group.
 
 use std::cell::OnceCell;
 
 use super::{Fields, Suppressions};
+use crate::correlate::sigma::CorrelationMatch;
 use crate::matcher::Verdict;
+use crate::program::SigmaCorrelation;
 
 /// Whose names come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,5 +82,32 @@ impl Fields for AlertFields<'_, '_> {
         }
         let known = self.known.get_or_init(|| self.gathered());
         known.iter().filter(|(known, _)| *known == name).for_each(|(_, value)| visit(value));
+    }
+}
+
+/// The fields of a correlation's alert: those of `group-by`, by the names that the correlation has for them, and `agent`.
+pub struct CorrelationFields<'a> {
+    correlation: &'a SigmaCorrelation,
+    found: &'a CorrelationMatch,
+    agent: &'a str,
+}
+
+impl<'a> CorrelationFields<'a> {
+    /// Those of a match; `agent` is the name of this host.
+    #[must_use]
+    pub fn new(correlation: &'a SigmaCorrelation, found: &'a CorrelationMatch, agent: &'a str) -> Self {
+        Self { correlation, found, agent }
+    }
+}
+
+impl Fields for CorrelationFields<'_> {
+    fn visit(&self, name: &str, visit: &mut dyn FnMut(&str)) {
+        if name == "agent" {
+            return visit(self.agent);
+        }
+        let group = self.correlation.group_by.iter().zip(&self.found.group);
+        group
+            .filter(|(field, _)| field.to_lowercase() == name)
+            .for_each(|(_, value)| visit(&String::from_utf8_lossy(value)));
     }
 }

@@ -30,12 +30,13 @@ use threatlockdown_event::identity::hash;
 
 pub(crate) use self::check::unknown_names;
 pub use self::check::{SOON, expiry};
-pub use self::fields::{AlertFields, Language};
+pub use self::fields::{AlertFields, CorrelationFields, Language};
 pub use self::read::{LoadedSuppressions, SuppressionText, is_suppressions, load};
 pub use self::throttle::{Answer, Ask, MOST_KEYS, Throttle, ThrottleState};
 use self::value::Value;
+use crate::ir::sigma::SigmaHead;
 use crate::ir::suppression::{RuleName, Suppression};
-use crate::program::{Rule, SigmaRule};
+use crate::program::{Rule, Sigma, SigmaCorrelation, SigmaRule};
 
 /// Position of a suppression among all of a program.
 pub type SuppressionIndex = u32;
@@ -48,6 +49,8 @@ pub struct Suppressions {
     of_rules: Vec<Box<[SuppressionIndex]>>,
     /// By the position of a Sigma rule.
     of_sigma: Vec<Box<[SuppressionIndex]>>,
+    /// By the position of a correlation.
+    of_correlations: Vec<Box<[SuppressionIndex]>>,
     /// In lower case, sorted: every field that one of them looks at.
     fields: Vec<String>,
 }
@@ -67,6 +70,8 @@ pub struct Entry {
 pub struct RuleTraits<'r> {
     /// Its id, as alerts show it.
     pub id: &'r str,
+    /// What Sigma's correlations call it.
+    pub name: Option<&'r str>,
     /// Its groups.
     pub groups: &'r [String],
     /// Its level.
@@ -75,13 +80,25 @@ pub struct RuleTraits<'r> {
 
 impl<'r> From<&'r Rule> for RuleTraits<'r> {
     fn from(rule: &'r Rule) -> Self {
-        Self { id: &rule.id, groups: &rule.groups, level: rule.level }
+        Self { id: &rule.id, name: None, groups: &rule.groups, level: rule.level }
     }
 }
 
 impl<'r> From<&'r SigmaRule> for RuleTraits<'r> {
     fn from(rule: &'r SigmaRule) -> Self {
-        Self { id: &rule.head.id, groups: &rule.groups, level: rule.head.level.number() }
+        Self::headed(&rule.head, &rule.groups)
+    }
+}
+
+impl<'r> From<&'r SigmaCorrelation> for RuleTraits<'r> {
+    fn from(correlation: &'r SigmaCorrelation) -> Self {
+        Self::headed(&correlation.head, &correlation.groups)
+    }
+}
+
+impl<'r> RuleTraits<'r> {
+    fn headed(head: &'r SigmaHead, groups: &'r [String]) -> Self {
+        Self { id: &head.id, name: head.name.as_deref(), groups, level: head.level.number() }
     }
 }
 
@@ -185,7 +202,7 @@ impl Suppression {
     /// Whether it is about such a rule.
     #[must_use]
     pub fn is_about(&self, rule: &RuleTraits<'_>) -> bool {
-        let named = self.rules.is_empty() || self.rules.iter().any(|wanted| wanted.which.is(rule.id));
+        let named = self.rules.is_empty() || self.rules.iter().any(|wanted| wanted.which.is(rule));
         let grouped =
             self.groups.is_empty() || self.groups.iter().any(|group| rule.groups.contains(&group.name));
         let levelled = self.levels.is_none_or(|(least, most)| (least..=most).contains(&rule.level));
@@ -194,18 +211,21 @@ impl Suppression {
 }
 
 impl RuleName {
-    fn is(&self, id: &str) -> bool {
+    fn is(&self, rule: &RuleTraits<'_>) -> bool {
         match self {
             Self::Any => true,
-            Self::Id(name) => name.eq_ignore_ascii_case(id),
-            Self::Numbers(first, last) => id.parse().is_ok_and(|id: u32| (*first..=*last).contains(&id)),
+            Self::Id(wanted) => {
+                wanted.eq_ignore_ascii_case(rule.id)
+                    || rule.name.is_some_and(|name| wanted.eq_ignore_ascii_case(name))
+            }
+            Self::Numbers(first, last) => rule.id.parse().is_ok_and(|id: u32| (*first..=*last).contains(&id)),
         }
     }
 }
 
 impl Suppressions {
     /// Those of a set whose rules are these.
-    pub(crate) fn new(heads: &[Suppression], rules: &[Rule], sigma: &[SigmaRule]) -> Self {
+    pub(crate) fn new(heads: &[Suppression], rules: &[Rule], sigma: &Sigma) -> Self {
         if heads.is_empty() {
             return Self::default();
         }
@@ -215,7 +235,8 @@ impl Suppressions {
         fields.dedup();
         let mut all = Self { entries, fields, ..Self::default() };
         all.of_rules = rules.iter().map(|rule| all.select(&rule.into())).collect();
-        all.of_sigma = sigma.iter().map(|rule| all.select(&rule.into())).collect();
+        all.of_sigma = sigma.rules().iter().map(|rule| all.select(&rule.into())).collect();
+        all.of_correlations = sigma.correlations().iter().map(|one| all.select(&one.into())).collect();
         all
     }
 
@@ -241,6 +262,12 @@ impl Suppressions {
     #[must_use]
     pub fn of_sigma(&self, position: usize) -> &[SuppressionIndex] {
         self.of_sigma.get(position).map(|found| &**found).unwrap_or_default()
+    }
+
+    /// Those about the correlation at this position.
+    #[must_use]
+    pub fn of_correlation(&self, position: usize) -> &[SuppressionIndex] {
+        self.of_correlations.get(position).map(|found| &**found).unwrap_or_default()
     }
 
     /// Those about a rule: what [`Suppressions::of_rule`] knows already, for rules of other kinds.

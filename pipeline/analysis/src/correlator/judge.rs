@@ -105,16 +105,33 @@ impl Set {
         judged.ok().flatten()
     }
 
-    /// The alerts of correlations that matched.
-    fn write(&mut self, found: &[CorrelationMatch], min_level: u8) -> Vec<Alert> {
-        let Self { program, writer, .. } = self;
+    /// The alerts of correlations that matched and that no suppression holds back.
+    fn write(
+        &mut self,
+        found: &[CorrelationMatch],
+        min_level: u8,
+        throttling: &mut Throttling,
+        is_told: bool,
+    ) -> Vec<Alert> {
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let Self { program, writer, gate, .. } = self;
         let correlations = program.sigma().correlations();
         let alert = |found: &CorrelationMatch| {
             let correlation = correlations.get(found.correlation as usize)?;
             let alerts = correlation.head.alerts && correlation.head.level.number() >= min_level;
-            if alerts { writer.write_correlation(correlation, found) } else { None }
+            let is_written = alerts
+                && match gate.correlation(program, correlation, found) {
+                    Passage::Write => true,
+                    Passage::HeldBack => false,
+                    Passage::Throttled(ask) => throttling.passes(&ask, Millis(found.last), is_told),
+                };
+            if is_written { writer.write_correlation(correlation, found) } else { None }
         };
-        found.iter().filter_map(alert).collect()
+        let alerts = found.iter().filter_map(alert).collect();
+        gate.count(program, is_told);
+        alerts
     }
 
     fn judge(
@@ -242,29 +259,30 @@ impl Judge {
             if let Some(correlated) = correlated {
                 let mut found = Vec::new();
                 correlations.observe(&candidate, &correlated, &mut found);
-                due.extend(newest.write(&found, *min_level));
+                due.extend(newest.write(&found, *min_level, throttling, is_told));
             }
         }
         due
     }
 
     /// The alerts of correlations that time decides: nothing older than the watermark comes.
-    pub(super) fn advance(&mut self, watermark: Millis) -> Vec<Alert> {
+    pub(super) fn advance(&mut self, watermark: Millis, is_told: bool) -> Vec<Alert> {
         let mut found = Vec::new();
         self.correlations.advance(watermark, &mut found);
-        self.write(&found)
+        self.write(&found, is_told)
     }
 
     /// The same where nothing comes any more.
-    pub(super) fn end(&mut self) -> Vec<Alert> {
+    pub(super) fn end(&mut self, is_told: bool) -> Vec<Alert> {
         let mut found = Vec::new();
         self.correlations.end(&mut found);
-        self.write(&found)
+        self.write(&found, is_told)
     }
 
-    fn write(&mut self, found: &[CorrelationMatch]) -> Vec<Alert> {
-        let min_level = self.min_level;
-        self.sets.front_mut().map(|set| set.write(found, min_level)).unwrap_or_default()
+    fn write(&mut self, found: &[CorrelationMatch], is_told: bool) -> Vec<Alert> {
+        let Self { sets, throttling, min_level, .. } = self;
+        let newest = sets.front_mut();
+        newest.map(|set| set.write(found, *min_level, throttling, is_told)).unwrap_or_default()
     }
 
     /// When the next window of a correlation ends.

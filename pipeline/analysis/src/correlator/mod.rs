@@ -124,9 +124,11 @@ impl Correlator {
                 }
             }
         })?;
-        let mut decided = self.sequencer.watermark().map(|time| judge.advance(time)).unwrap_or_default();
+        let is_told = alert.is_some();
+        let watermark = self.sequencer.watermark();
+        let mut decided = watermark.map(|time| judge.advance(time, is_told)).unwrap_or_default();
         if is_end {
-            decided.extend(judge.end());
+            decided.extend(judge.end(is_told));
         }
         if let Some(alert) = &mut alert {
             decided.into_iter().for_each(alert);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
+use threatlockdown_analysis::metrics::SuppressionLabel;
 use threatlockdown_analysis::{Composites, Metrics};
 use threatlockdown_event::{Context, Millis, Unit};
 use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
@@ -84,12 +85,20 @@ const RULES: &str = r#"<group name="own,">
     <rule id="100701" level="10" frequency="4" timeframe="60"><if_matched_sid>100700</if_matched_sid><description>Again.</description></rule>
     </group>"#;
 
+/// One user's alerts of a correlation that is decided at the end, and all but the first in a while of one that is decided at once.
+const SUPPRESSIONS: &str = "suppressions:
+  - {id: user, rules: 00000000-0000-4000-8000-000000000003, where: {userIdentity.userName: u1}, reason: r, permanent: true}
+  - {id: few, rules: 00000000-0000-4000-8000-000000000002, allow: 1, quiet: 30m, per: [userIdentity.userName], reason: r}
+";
+
 /// Random logins of some users.
-fn trial(seed: u64) -> Trial {
+fn trial(seed: u64, suppressions: &str) -> Trial {
     let rules = RuleText { path: "t.xml".into(), text: RULES.as_bytes().to_vec(), origin: Origin::User };
     let sigma = RuleText { path: "t.yml".into(), text: SIGMA.as_bytes().to_vec(), origin: Origin::User };
     let mut texts = Texts::builtin_and(vec![rules]);
     texts.add(sigma);
+    let text = suppressions.as_bytes().to_vec();
+    texts.add(RuleText { path: "t.suppressions.yaml".into(), text, origin: Origin::User });
     let program = load(texts).program.unwrap();
     let mut rng = Rng::new(seed);
     let mut now = 1_700_000_000_000;
@@ -122,14 +131,28 @@ fn streams(trial: &Trial, rng: &mut Rng, shuffled: bool) -> Vec<Vec<Unit>> {
 /// Correlation, group, count, first and last.
 type Shown = (String, Vec<String>, u64, String, String);
 
-fn expected(trial: &Trial) -> BTreeMap<Shown, usize> {
+/// Whether the suppressions leave an alert, by a plain count.
+fn is_left(shown: &Shown, last: i64, runs: &mut BTreeMap<Vec<String>, i64>) -> bool {
+    let (id, group, ..) = shown;
+    if id.ends_with('3') {
+        return group[0] != "u1";
+    }
+    if !id.ends_with('2') || runs.get(group).is_none_or(|start| last - start >= 30 * 60 * 1000) {
+        runs.insert(group.clone(), last);
+        return true;
+    }
+    false
+}
+
+/// All alerts, and how many are held back of those.
+fn expected(trial: &Trial, suppresses: bool) -> (BTreeMap<Shown, usize>, u64) {
     let program = &trial.program;
     let mut scratch = Scratch::sharing(program, memory());
     let mut arrivals = Arrivals::new(program);
     let (context, binding) = (cloud(), program.binding(CLOUD));
     let mut order: Vec<usize> = (0..trial.events.len()).collect();
     order.sort_by_key(|place| trial.events[*place].0);
-    let mut shown = BTreeMap::new();
+    let (mut shown, mut runs, mut held_back) = (BTreeMap::new(), BTreeMap::new(), 0);
     for place in order {
         let (received, record) = &trial.events[place];
         let input = Input { binding, record: record.as_bytes(), context: &context, received: *received };
@@ -138,10 +161,15 @@ fn expected(trial: &Trial) -> BTreeMap<Shown, usize> {
         let correlations = program.sigma().correlations();
         let alerts = |found: &&CorrelationMatch| correlations[found.correlation as usize].head.alerts;
         for found in found.unwrap().iter().filter(alerts) {
-            *shown.entry(of_match(trial, found)).or_insert(0) += 1;
+            let one = of_match(trial, found);
+            if suppresses && !is_left(&one, found.last, &mut runs) {
+                held_back += 1;
+                continue;
+            }
+            *shown.entry(one).or_insert(0) += 1;
         }
     }
-    shown
+    (shown, held_back)
 }
 
 fn of_match(trial: &Trial, found: &CorrelationMatch) -> Shown {
@@ -151,8 +179,8 @@ fn of_match(trial: &Trial, found: &CorrelationMatch) -> Shown {
     (correlation.head.id.clone(), group, found.count, first, last)
 }
 
-/// The same of alerts, with their ids.
-fn counted(trial: &Trial, commits: &[Commit]) -> (BTreeMap<Shown, usize>, BTreeSet<String>) {
+/// The same of alerts, with their ids and how many were held back.
+fn counted(trial: &Trial, commits: &[Commit]) -> (BTreeMap<Shown, usize>, BTreeSet<String>, u64) {
     let metrics = Metrics::unregistered();
     let mut correlator = trial.correlator(&metrics);
     let (mut shown, mut ids) = (BTreeMap::new(), BTreeSet::new());
@@ -174,21 +202,24 @@ fn counted(trial: &Trial, commits: &[Commit]) -> (BTreeMap<Shown, usize>, BTreeS
         correlator.apply(span(number), commit.clone(), alert).unwrap();
     }
     assert_eq!(metrics.late_candidates.get(), 0);
-    (shown, ids)
+    let held_back = |suppression: &str| {
+        metrics.suppressed.get_or_create(&SuppressionLabel { suppression: suppression.into() }).get()
+    };
+    (shown, ids, held_back("user") + held_back("few"))
 }
 
 #[test]
 fn correlations_match_the_same_on_any_number_of_workers_and_in_any_order_within_the_lateness() {
     let mut of_each: BTreeMap<String, usize> = BTreeMap::new();
     for seed in 1..6 {
-        let trial = trial(seed);
+        let trial = trial(seed, "");
         let mut rng = Rng::new(seed ^ 0x5eed);
-        let expected = expected(&trial);
+        let (expected, _) = expected(&trial, false);
         let mut first: Option<BTreeSet<String>> = None;
         for (workers, shuffled) in [(1, false), (1, true), (2, true), (8, true)] {
             let streams = streams(&trial, &mut rng, shuffled);
             let commits = trial.commits(streams, workers, Composites::Add);
-            let (shown, ids) = counted(&trial, &commits);
+            let (shown, ids, _) = counted(&trial, &commits);
             assert_eq!(shown, expected, "seed {seed}, {workers} workers");
             assert_eq!(&ids, first.get_or_insert_with(|| ids.clone()), "seed {seed}, {workers} workers");
         }
@@ -202,9 +233,26 @@ fn correlations_match_the_same_on_any_number_of_workers_and_in_any_order_within_
 }
 
 #[test]
+fn suppressions_leave_the_same_of_correlations_on_any_number_of_workers() {
+    for seed in 1..6 {
+        let trial = trial(seed, SUPPRESSIONS);
+        let mut rng = Rng::new(seed ^ 0x5eed);
+        let (expected, held_back) = expected(&trial, true);
+        assert!(held_back >= 3, "seed {seed}: {held_back}");
+        for (workers, shuffled) in [(1, false), (2, true), (8, true)] {
+            let streams = streams(&trial, &mut rng, shuffled);
+            let commits = trial.commits(streams, workers, Composites::Add);
+            let (shown, _, counted) = counted(&trial, &commits);
+            assert_eq!(shown, expected, "seed {seed}, {workers} workers");
+            assert_eq!(counted, held_back, "seed {seed}, {workers} workers");
+        }
+    }
+}
+
+#[test]
 fn kills_change_nothing_about_correlations() {
     for seed in 1..40 {
-        let trial = trial(seed);
+        let trial = trial(seed, if seed % 2 == 0 { "" } else { SUPPRESSIONS });
         let mut rng = Rng::new(seed ^ 0x6b69_6c6c);
         let streams = streams(&trial, &mut rng, true);
         let commits = trial.commits_of_units(streams, &mut rng, Composites::Add);

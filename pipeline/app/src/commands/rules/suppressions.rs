@@ -63,7 +63,8 @@ pub(super) fn execute(args: &SuppressionsArgs) -> anyhow::Result<ExitCode> {
 fn rules_of(head: &Suppression, program: &Program) -> usize {
     let rules = program.rules().iter().map(RuleTraits::from);
     let sigma = program.sigma().rules().iter().map(RuleTraits::from);
-    rules.chain(sigma).filter(|rule| head.is_about(rule)).count()
+    let correlations = program.sigma().correlations().iter().map(RuleTraits::from);
+    rules.chain(sigma).chain(correlations).filter(|rule| head.is_about(rule)).count()
 }
 
 fn paragraph(entry: &Entry, program: &Program, now: Millis, found: Option<HeldBack>) -> String {
