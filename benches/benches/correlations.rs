@@ -56,6 +56,7 @@ fn set(kind: CorrelationKind) -> SigmaSet {
         kind,
         of: vec![Referent::Rule(0), Referent::Rule(1)],
         group_by: vec![user],
+        value_aliases: Vec::new(),
         timespan: 3600,
     };
     SigmaSet { rules: vec![rule("failed"), rule("success")], correlations: vec![correlation] }

@@ -111,8 +111,9 @@ fn check_sigma(set: &SigmaSet) -> Result<(), &'static str> {
         if correlation.of.is_empty() || !correlation.of.iter().all(known) {
             return Err("a correlation refers to what is not there");
         }
-        if correlation.group_by.iter().any(|field| field.fields.len() != correlation.of.len()) {
-            return Err("a correlation groups by fields of other rules");
+        let fields = correlation.group_by.iter().chain(&correlation.value_aliases);
+        if fields.into_iter().any(|field| field.fields.len() != correlation.of.len()) {
+            return Err("a correlation looks at fields of other rules");
         }
         check_kind(correlation)?;
     }

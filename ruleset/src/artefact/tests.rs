@@ -152,15 +152,18 @@ correlation: {type: value_percentile, rules: [a], timespan: 5m, condition: {fiel
         }
     };
     use crate::ir::sigma::{
-        Comparison, CorrelationKind, Expr, FieldTest, Figure, Occurrence, OccurrenceExpr, Referent,
+        Comparison, CorrelationKind, Expr, FieldTest, Figure, GroupField, Occurrence, OccurrenceExpr,
+        Referent,
     };
     let nothing = "a correlation refers to what is not there";
     assert_eq!(refused(&|set| set.correlations[0].of = vec![Referent::Rule(1)]), nothing);
     assert_eq!(refused(&|set| set.correlations[0].of = vec![Referent::Correlation(0)]), nothing);
     assert_eq!(refused(&|set| set.correlations[1].of = vec![Referent::Correlation(1)]), nothing);
     assert_eq!(refused(&|set| set.correlations[0].of.clear()), nothing);
-    let fields = "a correlation groups by fields of other rules";
+    let fields = "a correlation looks at fields of other rules";
     assert_eq!(refused(&|set| set.correlations[0].group_by[0].fields.clear()), fields);
+    let alias = || GroupField { name: "n".into(), fields: Vec::new() };
+    assert_eq!(refused(&|set| set.correlations[1].value_aliases.push(alias())), fields);
     let count = "a correlation counts what cannot be counted";
     let unknown = || CorrelationKind::Temporal(Occurrence::Expr(OccurrenceExpr::Matched(1)));
     assert_eq!(refused(&|set| set.correlations[0].kind = unknown()), count);

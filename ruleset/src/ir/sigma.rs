@@ -242,17 +242,43 @@ pub struct SigmaCorrelation {
     /// `group-by`; empty: all matches together. For each field its name in the events of each referent (same index as
     /// `of`), which aliases may make different.
     pub group_by: Vec<GroupField>,
+    /// Of the fields whose values are counted those that aliases name, in the same form; others have one name everywhere.
+    pub value_aliases: Vec<GroupField>,
     /// `timespan` in seconds: matches that lie at most so far apart.
     pub timespan: u64,
 }
 
-/// A field that keeps matches apart.
+/// A field that keeps matches apart, or whose values are counted under an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupField {
     /// Its name in the correlation.
     pub name: String,
     /// Its name in the events of each referent; `None`: an alias leaves this one out.
     pub fields: Vec<Option<String>>,
+}
+
+impl SigmaCorrelation {
+    /// The fields whose values are counted, by their names in the correlation.
+    #[must_use]
+    pub fn value_fields(&self) -> &[String] {
+        match &self.kind {
+            CorrelationKind::ValueCount { fields, .. } => fields,
+            CorrelationKind::Value { field, .. } => std::slice::from_ref(field),
+            CorrelationKind::EventCount(_)
+            | CorrelationKind::Temporal(_)
+            | CorrelationKind::TemporalOrdered(_) => &[],
+        }
+    }
+
+    /// What the field of that name, whose values are counted, is called in the events of the referent at `place` in `of`;
+    /// `None` where an alias leaves this one out.
+    #[must_use]
+    pub fn value_field_of<'n>(&'n self, name: &'n str, place: usize) -> Option<&'n str> {
+        match self.value_aliases.iter().find(|alias| alias.name == name) {
+            Some(alias) => alias.fields.get(place)?.as_deref(),
+            None => Some(name),
+        }
+    }
 }
 
 /// What a correlation counts.

@@ -17,21 +17,39 @@ pub(super) fn correlation(
 ) -> Option<SigmaCorrelation> {
     let Draft { head, section } = draft;
     let aliases = aliases(linker, &section.aliases, knowns);
+    let kind = kind(linker, section.kind, knowns);
+    let counted = kind.as_ref().map(value_fields).unwrap_or_default();
     for alias in &section.aliases {
-        if !section.group_by.contains(&alias.name) {
-            let message = format!("`group-by` does not use the alias {}", alias.name);
-            let help = "add it to `group-by`, or remove it";
+        if kind.is_some() && !section.group_by.contains(&alias.name) && !counted.contains(&alias.name) {
+            let message = format!("neither `group-by` nor the condition uses the alias {}", alias.name);
+            let help = "add it to `group-by`, count its values, or remove it";
             linker.tell(Diagnostic::warning(alias.place.clone(), &alias.name, message, help));
         }
     }
-    let kind = kind(linker, section.kind, knowns);
     let aliases = aliases?;
+    let aliased =
+        |name: &str| aliases.iter().find(|(alias, _)| *alias == name).map(|(_, fields)| fields.clone());
+    let value_aliases = counted.iter().filter_map(|name| {
+        let fields = aliased(name)?;
+        Some(GroupField { name: name.clone(), fields })
+    });
+    let value_aliases = value_aliases.collect();
     let group_by = section.group_by.into_iter().map(|name| {
-        let alias = aliases.iter().find(|(alias, _)| **alias == *name);
-        let fields = alias.map_or_else(|| vec![Some(name.clone()); of.len()], |(_, fields)| fields.clone());
+        let fields = aliased(&name).unwrap_or_else(|| vec![Some(name.clone()); of.len()]);
         GroupField { name, fields }
     });
-    Some(SigmaCorrelation { group_by: group_by.collect(), head, kind: kind?, of, timespan: section.timespan })
+    let group_by = group_by.collect();
+    Some(SigmaCorrelation { group_by, value_aliases, head, kind: kind?, of, timespan: section.timespan })
+}
+
+fn value_fields(kind: &CorrelationKind) -> Vec<String> {
+    match kind {
+        CorrelationKind::ValueCount { fields, .. } => fields.clone(),
+        CorrelationKind::Value { field, .. } => vec![field.clone()],
+        CorrelationKind::EventCount(_)
+        | CorrelationKind::Temporal(_)
+        | CorrelationKind::TemporalOrdered(_) => Vec::new(),
+    }
 }
 
 /// For each alias its field in the events of each referent.

@@ -17,7 +17,7 @@ use crate::decode::paths::MAX_PARTS;
 use crate::decode::tree::Decoders;
 use crate::diagnostic::Diagnostic;
 use crate::ir::OrderField;
-use crate::ir::sigma::{CorrelationKind, Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet};
+use crate::ir::sigma::{Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet};
 use crate::ir::suppression::Suppression;
 use crate::program::{
     KEYWORDS, Mitre, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
@@ -198,16 +198,12 @@ impl Lowering<'_> {
 
 /// Fields that correlations ask of the matches of their rules are read with those of the rules.
 fn correlated_fields(correlation: &SigmaCorrelation, interner: &mut Interner, rules: &mut [Lowered]) {
-    let counted: &[String] = match &correlation.kind {
-        CorrelationKind::ValueCount { fields, .. } => fields,
-        CorrelationKind::Value { field, .. } => std::slice::from_ref(field),
-        CorrelationKind::EventCount(_)
-        | CorrelationKind::Temporal(_)
-        | CorrelationKind::TemporalOrdered(_) => &[],
-    };
+    let counted = correlation.value_fields().iter().flat_map(|name| {
+        (0..correlation.of.len()).filter_map(|place| correlation.value_field_of(name, place))
+    });
     let grouped = correlation.group_by.iter().flat_map(|group| group.fields.iter().flatten());
-    let subjects: Vec<SigmaSubjectIndex> =
-        grouped.chain(counted).map(|name| interner.subject(name)).collect();
+    let names = grouped.map(String::as_str).chain(counted);
+    let subjects: Vec<SigmaSubjectIndex> = names.map(|name| interner.subject(name)).collect();
     // A correlation of correlations asks for fields of the rules below; those few are read for all rules.
     for lowered in rules {
         let more = subjects.iter().filter(|subject| !lowered.fields.contains(subject));

@@ -222,7 +222,9 @@ impl Correlator {
             work.rules.clear();
             work.rules.extend(group.iter().map(|(_, referent)| *referent));
             let Some(sources) = plan.referents.get(first as usize) else { continue };
-            let Some(value) = value(plan, sources, origin, &mut work.text) else {
+            // An alias may name another field for each rule: the first that has it says what the value is.
+            let mut all = group.iter().filter_map(|(_, referent)| plan.referents.get(*referent as usize));
+            let Some(value) = all.find_map(|sources| value(plan, sources, origin, &mut work.text)) else {
                 self.counter(index, |counters| counters.without_value += 1);
                 continue;
             };

@@ -62,11 +62,11 @@ pub(super) fn value(plan: &Plan, sources: &Sources, origin: Origin<'_>, text: &m
         Measure::Distinct(_) => {
             text.clear();
             for source in &sources.value {
-                write_value(Some(origin.value(*source)?), text);
+                write_value(Some(origin.value((*source)?)?), text);
             }
             hash(&[text]).first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
         }
-        Measure::Figure(..) => number(origin.value(*sources.value.first()?)?).map(f64::to_bits),
+        Measure::Figure(..) => number(origin.value((*sources.value.first()?)?)?).map(f64::to_bits),
         _ => Some(0),
     }
 }

@@ -83,8 +83,8 @@ pub(super) struct Plan {
 pub(super) struct Sources {
     /// For each field of `group-by`; `None` where the referent has no such field.
     pub(super) group: Vec<Option<Source>>,
-    /// What is counted.
-    pub(super) value: Vec<Source>,
+    /// What is counted; `None` where the referent has no such field.
+    pub(super) value: Vec<Option<Source>>,
     /// What is handed on.
     pub(super) carried: Vec<Source>,
 }
@@ -195,7 +195,8 @@ impl Plans {
         let of = u32::try_from(correlation.of.len()).unwrap_or(u32::MAX);
         let Decision { measure, at_end, opens } = decision(&correlation.kind, of)
             .map_err(|TooComplex| PlanError::TooComplex { title: title(), correlation: index })?;
-        let demand = (&correlation.kind, &correlation.group_by, correlation.timespan);
+        let fields = (&correlation.group_by, &correlation.value_aliases);
+        let demand = (&correlation.kind, fields, correlation.timespan);
         let span = i64::try_from(correlation.timespan).unwrap_or(MAX_TIME).saturating_mul(1000).min(MAX_TIME);
         Ok(Plan {
             identity: hash(&[correlation.head.id.as_bytes(), &identities.concat(), &bytes(&demand)]),
@@ -215,18 +216,19 @@ impl Plans {
         let mut indices = FxHashMap::default();
         let mut carried: Vec<Vec<String>> = vec![Vec::new(); set.correlations.len()];
         for (index, correlation) in set.correlations.iter().enumerate().rev() {
-            let values = value_fields(&correlation.kind);
+            let values = correlation.value_fields();
             let hands_on = carried.get(index).cloned().unwrap_or_default();
             let mut referents = Vec::new();
             for (place, of) in correlation.of.iter().enumerate() {
-                let mut find = |name: &String| match *of {
+                let mut find = |name: &str| match *of {
                     Referent::Rule(rule) => Source::Event(self.field(&mut indices, rule, name)),
                     Referent::Correlation(inner) => from_match(set, &mut carried, inner, name),
                 };
                 let group = correlation.group_by.iter();
-                let group = group.map(|field| field.fields.get(place)?.as_ref().map(&mut find)).collect();
-                let value = values.iter().map(&mut find).collect();
-                let carried = hands_on.iter().map(&mut find).collect();
+                let group = group.map(|field| field.fields.get(place)?.as_deref().map(&mut find)).collect();
+                let value = values.iter().map(|name| correlation.value_field_of(name, place).map(&mut find));
+                let value = value.collect();
+                let carried = hands_on.iter().map(|name| find(name)).collect();
                 referents.push(Sources { group, value, carried });
             }
             if let Some(plan) = self.plans.get_mut(index) {
@@ -319,14 +321,6 @@ fn decision(kind: &CorrelationKind, of: u32) -> Result<Decision, TooComplex> {
             Decision { measure: Measure::Chains(branches), at_end, opens }
         }
     })
-}
-
-fn value_fields(kind: &CorrelationKind) -> Vec<String> {
-    match kind {
-        CorrelationKind::ValueCount { fields, .. } => fields.clone(),
-        CorrelationKind::Value { field, .. } => vec![field.clone()],
-        _ => Vec::new(),
-    }
 }
 
 /// What is part of an identity. Everything that is here can be written.

@@ -158,7 +158,8 @@ fn groups(correlation: &SigmaCorrelation, matched: &[NaiveMatched], made: &[Vec<
         }
         for (values, items) in parts {
             let Some(first) = items.first() else { continue };
-            let Some(value) = value_of(&correlation.kind, &first.fields) else { continue };
+            // The first rule that has the values says what they are.
+            let Some(value) = items.iter().find_map(|item| value_of(correlation, item)) else { continue };
             let member = Member {
                 order: first.order,
                 referents: items.iter().map(|item| item.referent).collect(),
@@ -191,13 +192,21 @@ fn key(values: &[Vec<u8>]) -> [u8; 16] {
     hash(&[&text])
 }
 
-fn value_of(kind: &CorrelationKind, fields: &BTreeMap<String, Vec<u8>>) -> Option<Value> {
-    match kind {
+fn value_of(correlation: &SigmaCorrelation, item: &Item) -> Option<Value> {
+    let field = |name: &String| {
+        let alias = correlation.value_aliases.iter().find(|alias| alias.name == *name);
+        let name = match alias {
+            Some(alias) => alias.fields.get(item.referent as usize)?.as_ref()?,
+            None => name,
+        };
+        item.fields.get(name)
+    };
+    match &correlation.kind {
         CorrelationKind::ValueCount { fields: names, .. } => {
-            names.iter().map(|name| fields.get(name).cloned()).collect::<Option<_>>().map(Value::Text)
+            names.iter().map(|name| field(name).cloned()).collect::<Option<_>>().map(Value::Text)
         }
-        CorrelationKind::Value { field, .. } => {
-            let text = std::str::from_utf8(fields.get(field)?).ok()?;
+        CorrelationKind::Value { field: name, .. } => {
+            let text = std::str::from_utf8(field(name)?).ok()?;
             let number: f64 = text.parse().ok()?;
             (number.is_finite() && number.abs() <= 1e24).then_some(Value::Number(number))
         }

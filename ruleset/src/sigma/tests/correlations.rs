@@ -143,6 +143,13 @@ fn aliases_name_fields_of_each_rule() {
     let correlation = one("type: temporal, rules: [rule_a, rule_b], timespan: 1m, group-by: ip, \
          aliases: {ip: {rule_b: dst.ip}}");
     assert_eq!(correlation.group_by[0].fields, [None, Some("dst.ip".to_owned())]);
+    assert_eq!(correlation.value_aliases, []);
+    let correlation = one("type: value_count, rules: [rule_a, rule_b], timespan: 1m, group-by: host, \
+         aliases: {ip: {rule_a: src.ip, id-b: dst.ip}}, condition: {field: [ip, port], gte: 3}");
+    assert_eq!(correlation.value_fields(), ["ip", "port"]);
+    let names = |field: &str| [0, 1].map(|place| correlation.value_field_of(field, place).map(str::to_owned));
+    assert_eq!(names("ip"), [Some("src.ip".to_owned()), Some("dst.ip".to_owned())]);
+    assert_eq!(names("port"), [Some("port".to_owned()), Some("port".to_owned())]);
 }
 
 #[test]
@@ -302,7 +309,7 @@ fn faults_have_their_place() {
         ),
         (
             "type: temporal, rules: [id-a], timespan: 1m, aliases: {x: {id-a: f}}",
-            "2:70: warning: `group-by` does not use the alias x",
+            "2:70: warning: neither `group-by` nor the condition uses the alias x",
         ),
     ] {
         let found = faults(&loaded(&document(section)));

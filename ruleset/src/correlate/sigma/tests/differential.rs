@@ -89,12 +89,18 @@ fn one(index: u32) -> impl Strategy<Value = SigmaCorrelation> {
                 field
             })
             .collect();
-        kind(of.len() as u32).prop_map(move |kind| SigmaCorrelation {
-            head: head("c"),
-            kind,
-            of: of.clone(),
-            group_by: group_by.clone(),
-            timespan,
+        (kind(of.len() as u32), 0..4_u8).prop_map(move |(kind, choice)| {
+            // The values of one rule are those of another field, or it has none.
+            let mut alias = by(if choice < 2 { "port" } else { "size" }, of.len());
+            alias.fields[0] = (choice != 1).then(|| "port".to_owned());
+            SigmaCorrelation {
+                head: head("c"),
+                kind,
+                of: of.clone(),
+                group_by: group_by.clone(),
+                value_aliases: if choice == 0 { Vec::new() } else { vec![alias] },
+                timespan,
+            }
         })
     })
 }

@@ -56,6 +56,7 @@ fn correlation(kind: CorrelationKind, of: &[Referent]) -> SigmaCorrelation {
         kind,
         of: of.to_vec(),
         group_by: vec![by("user", of.len())],
+        value_aliases: Vec::new(),
         timespan: 10,
     }
 }

@@ -174,6 +174,46 @@ fn value_count_counts_different_values() {
     assert_eq!((machine.counters()[0].without_value, machine.counters()[0].counted), (2, 1));
 }
 
+#[test]
+fn aliases_join_the_values_of_different_fields() {
+    let alias = |one: &str, other: Option<&str>| GroupField {
+        name: "peer".to_owned(),
+        fields: vec![Some(one.to_owned()), other.map(str::to_owned)],
+    };
+    let counted = |alias| {
+        let kind = CorrelationKind::ValueCount { fields: vec!["peer".to_owned()], bounds: at_least(3.0) };
+        SigmaCorrelation { value_aliases: vec![alias], ..correlation(kind, &[rule(0), rule(1)]) }
+    };
+    let events = vec![
+        event(0, &[0], "user=ann src=x dst=z"),
+        event(1000, &[1], "user=ann src=q dst=y"),
+        event(2000, &[0], "user=ann src=z dst=z"),
+    ];
+    for (alias, expected, without) in [
+        (alias("src", Some("dst")), vec!["0@2 3 ann"], 0),
+        (alias("dst", Some("dst")), vec![], 0),
+        (alias("src", None), vec![], 1),
+    ] {
+        let mut machine = correlator(vec![counted(alias)]);
+        assert_eq!(shown(&run(&mut machine, events.clone())), expected);
+        assert_eq!(machine.counters()[0].without_value, without);
+    }
+    // One event as two rules: the first that has the field says what the value is.
+    let both = vec![
+        event(0, &[0, 1], "user=ann src=x dst=z"),
+        event(1000, &[0, 1], "user=ann dst=y"),
+        event(2000, &[0, 1], "user=ann src=v"),
+    ];
+    let mut machine = correlator(vec![counted(alias("src", Some("dst")))]);
+    assert_eq!(shown(&run(&mut machine, both)), ["0@2 3 ann"]);
+    let kind = CorrelationKind::Value { figure: Figure::Sum, field: "n".to_owned(), bounds: at_least(30.0) };
+    let alias =
+        GroupField { name: "n".to_owned(), fields: vec![Some("in".to_owned()), Some("out".to_owned())] };
+    let summed = SigmaCorrelation { value_aliases: vec![alias], ..correlation(kind, &[rule(0), rule(1)]) };
+    let events = vec![event(0, &[0], "user=ann in=10 out=1"), event(1000, &[1], "user=ann in=1 out=20")];
+    assert_eq!(shown(&run(&mut correlator(vec![summed]), events)).len(), 1);
+}
+
 /// Several hundred values: beyond what is searched one by one.
 #[test]
 fn value_count_of_many_values() {
