@@ -1,11 +1,12 @@
 //! Which sources a rule reaches, and on which of them it can never fire.
 //!
 //! Enters: the rules and the mappings. Leaves: a [`Reach`]. A rule is said never to fire on a source only where that is
-//! proven from the source's known paths; sources whose records are open are never said to lack anything.
+//! proven from the source's known paths and its own words for values (on one source success is a word, on another the absence of an error); sources whose records are open are never said to lack anything.
 
 use std::sync::Arc;
 
 use super::truth::{Truth, reasons, truth};
+use super::wording::in_words_of_source;
 use crate::decode::mapping::Mapping;
 use crate::diagnostic::Diagnostic;
 use crate::ir::sigma::{Logsource, SigmaRule, SigmaRuleIndex, SigmaSet};
@@ -54,11 +55,13 @@ pub fn check(set: &SigmaSet, mappings: &[Mapping]) -> Reach {
 /// The fields without which the rule cannot fire; `None` when it can.
 fn why_never(rule: &SigmaRule, mapping: &Mapping) -> Option<Vec<String>> {
     let has = |name: &str| mapping.sigma.may_have(name);
-    if truth(&rule.expr, &has) != Truth::False {
+    // The words of other sources say nothing about this one.
+    let expr = in_words_of_source(&rule.expr, mapping);
+    if truth(&expr, &has) != Truth::False {
         return None;
     }
     let mut missing = Vec::new();
-    reasons(&rule.expr, &has, &mut missing);
+    reasons(&expr, &has, &mut missing);
     Some(missing.into_iter().map(str::to_owned).collect())
 }
 
@@ -115,7 +118,7 @@ fn in_words(logsource: &Logsource) -> String {
 mod tests {
     use super::*;
     use crate::ir::Place;
-    use crate::ir::sigma::{Expr, FieldTest, Pattern, SigmaHead, SigmaLevel};
+    use crate::ir::sigma::{Expr, FieldTest, Pattern, PatternPart, SigmaHead, SigmaLevel};
 
     fn rule(product: &str, expr: Expr) -> SigmaRule {
         let head = SigmaHead {
@@ -146,6 +149,38 @@ mod tests {
 
     fn mapping(source: &str, sigma: &str) -> Mapping {
         Mapping::parse("m.yaml", &format!("source: {source}\nformat: json\nsigma:\n{sigma}")).unwrap()
+    }
+
+    #[test]
+    fn each_source_has_its_own_words() {
+        let is = |name: &str, value: &str| {
+            let parts = vec![PatternPart::Bytes(value.as_bytes().to_vec())];
+            Expr::Field { name: name.to_owned(), test: FieldTest::Pattern(Pattern { parts, cased: false }) }
+        };
+        let logsource = "  logsources: [{product: p}]\n";
+        let mappings = [
+            // Success is the absence of an error, …
+            mapping(
+                "one",
+                &format!("{logsource}  values: {{status: {{null: success}}}}\n  paths: [error]\n"),
+            ),
+            // … a word, which this one has nowhere, …
+            mapping(
+                "two",
+                &format!("{logsource}  values: {{status: {{Done: success}}}}\n  paths: [error]\n"),
+            ),
+            // … or nothing that is known.
+            mapping("three", &format!("{logsource}  paths: [error]\n")),
+        ];
+        let rules = vec![rule("p", is("status", "success")), rule("p", is("status", "failure"))];
+        let reach = check(&SigmaSet { rules, correlations: Vec::new() }, &mappings);
+        let silent: Vec<(u32, &str, bool)> =
+            reach.silent.iter().map(|silent| (silent.rule, &*silent.source, silent.elsewhere)).collect();
+        assert_eq!(
+            silent,
+            [(0, "two", true), (0, "three", true), (1, "one", false), (1, "two", false), (1, "three", false)]
+        );
+        assert_eq!(reach.silent[0].missing, ["status"]);
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub fn in_words_of(set: &SigmaSet, mappings: &[Mapping]) -> SigmaSet {
     SigmaSet { rules: set.rules.iter().map(rule).collect(), correlations: set.correlations.clone() }
 }
 
+/// What a rule tests on one source alone, in its words.
+pub(super) fn in_words_of_source(expr: &Expr, mapping: &Mapping) -> Expr {
+    reworded(expr, &mapping.sigma.values.iter().collect::<Vec<_>>())
+}
+
 fn reworded(expr: &Expr, wordings: &[&Wording]) -> Expr {
     let all = |parts: &[Expr]| parts.iter().map(|part| reworded(part, wordings)).collect();
     match expr {
