@@ -1,7 +1,8 @@
 //! Running tests.
 //!
 //! Enters: a program and tests. Leaves: the checks that fail. Each test has a memory of its own, which follows the
-//! reference's test front end and takes the time of receipt, because that is what tests state.
+//! reference's test front end and takes the time of receipt, because that is what tests state. After the last event time
+//! goes on until every window has ended, so that correlations which are decided then belong to the last event's verdict.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use threatlockdown_event::Context;
 use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
 
 use super::{Failure, Outcome, Step, Test};
+use crate::correlate::sigma::CorrelationMatch;
 use crate::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
 use crate::matcher::{Arrivals, Input, Scratch, Verdict};
 use crate::program::Program;
@@ -28,7 +30,10 @@ pub fn run_one(program: &Arc<Program>, test: &Test) -> Vec<Failure> {
     let mut arrivals = Arrivals::new(program);
     let mut failures = Vec::new();
     for (event, step) in test.steps.iter().enumerate() {
-        let actual = outcome(program, &mut scratch, &mut arrivals, step);
+        let mut actual = outcome(program, &mut scratch, &mut arrivals, step);
+        if event + 1 == test.steps.len() {
+            actual.sigma.extend(ids(program, arrivals.end()));
+        }
         for check in test.checks.iter().filter(|check| check.event == event) {
             if !check.expected.is_met(&actual) {
                 failures.push(Failure {
@@ -82,11 +87,14 @@ fn outcome(program: &Program, scratch: &mut Scratch, arrivals: &mut Arrivals, st
 /// Ids of the Sigma rules that match, and of the correlations that match with the event.
 fn sigma(program: &Program, verdict: &Verdict<'_>, arrivals: &mut Arrivals, step: &Step) -> Vec<String> {
     let rules = verdict.sigma_matches().map(|(_, rule)| &rule.head.id);
-    let found = arrivals.take(verdict, step.received).iter();
-    let correlations = found.filter_map(|found| {
-        program.sigma().correlations().get(found.correlation as usize).map(|correlation| &correlation.head.id)
-    });
-    rules.chain(correlations).cloned().collect()
+    let found = arrivals.take(verdict, step.received);
+    rules.cloned().chain(ids(program, found)).collect()
+}
+
+/// Ids of the correlations that matched.
+fn ids(program: &Program, found: &[CorrelationMatch]) -> impl Iterator<Item = String> {
+    let correlations = program.sigma().correlations();
+    found.iter().filter_map(|found| Some(correlations.get(found.correlation as usize)?.head.id.clone()))
 }
 
 #[cfg(test)]
@@ -133,6 +141,23 @@ correlation:
         assert_eq!(failures(60, "ann"), 0);
         assert_eq!(failures(61, "ann"), 1);
         assert_eq!(failures(60, "bob"), 1);
+    }
+
+    #[test]
+    fn windows_that_are_decided_at_their_end_end_with_the_test() {
+        let mut texts = Texts::rules_only(Vec::new());
+        let text = CORRELATION.replace("{gte: 2}", "{eq: 2}").into_bytes();
+        texts.add(RuleText { path: "c.yml".into(), text, origin: Origin::User });
+        let program = load(texts).program.unwrap();
+        let failures = |count: usize| {
+            let event = r#"'{"eventName":"ConsoleLogin","userIdentity":{"userName":"ann"}}'"#;
+            let tests = format!(
+                "- rule: 00000000-0000-4000-8000-000000000001\n  fires:\n    - {{source: aws.cloudtrail, events: [{}]}}\n",
+                vec![event; count].join(", ")
+            );
+            run(&program, &read_rule_tests("c.tests.yaml", tests.as_bytes()).unwrap()).len()
+        };
+        assert_eq!([1, 2, 3].map(failures), [1, 0, 1]);
     }
 
     #[test]

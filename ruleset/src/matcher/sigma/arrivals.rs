@@ -1,7 +1,7 @@
 //! Correlations counted in the order in which events arrive, for tools that judge one event after the other.
 //!
 //! Enters: verdicts. Leaves: the matches of correlations that each brings about. A window that is decided at its end is decided
-//! with the first event that comes after it.
+//! with the first event that comes after it, or when nothing more comes.
 
 use std::sync::Arc;
 
@@ -42,6 +42,15 @@ impl Arrivals {
                 self.correlator.observe(&event, &mut self.found);
             }
             None => self.correlator.advance(time.0, &mut self.found),
+        }
+        &self.found
+    }
+
+    /// What the windows that are still open come to: time goes on after the last event, as far as that takes.
+    pub fn end(&mut self) -> &[CorrelationMatch] {
+        self.found.clear();
+        while let Some(end) = self.correlator.next_end() {
+            self.correlator.advance(end.saturating_add(1), &mut self.found);
         }
         &self.found
     }

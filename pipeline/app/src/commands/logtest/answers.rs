@@ -60,6 +60,27 @@ pub(super) fn json(verdict: &Verdict<'_>, found: &Found<'_>, out: &mut String) {
     out.push_str("}\n");
 }
 
+/// What is decided when nothing more comes, in one line of its own.
+pub(super) fn end_json(found: &Found<'_>, out: &mut String) {
+    let correlations: Vec<Value> =
+        found.all().map(|(correlation, found)| object(correlation, found)).collect();
+    if !correlations.is_empty() {
+        let _ = writeln!(out, "{}", json!({"end": true, "correlations": correlations}));
+    }
+}
+
+/// The same for people.
+pub(super) fn end_text(found: &Found<'_>, out: &mut String) {
+    let start = out.len();
+    for (correlation, found) in found.all() {
+        correlation_text(correlation, found, out);
+    }
+    if out.len() > start {
+        out.insert_str(start, "**End of input.\n");
+        out.push('\n');
+    }
+}
+
 fn object(correlation: &SigmaCorrelation, found: &CorrelationMatch) -> Value {
     let head = &correlation.head;
     let group: serde_json::Map<String, Value> =

@@ -51,6 +51,7 @@ pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
             answers.clear();
         }
     }
+    bench.end(&mut answers);
     output.write_all(answers.as_bytes()).and_then(|()| output.flush()).ok();
     Ok(ExitCode::SUCCESS)
 }
@@ -145,6 +146,19 @@ impl Bench<'_> {
         });
         if let Err(fault) = judged {
             self.refuse(record, &fault.to_string(), out);
+        }
+    }
+
+    /// Appends what correlations come to when nothing more is said; nothing where no window was open.
+    fn end(&mut self, out: &mut String) {
+        if self.explainer.is_some() {
+            return;
+        }
+        let correlations = self.program.sigma().correlations();
+        let found = answers::Found { matches: self.arrivals.end(), correlations };
+        match self.format {
+            LogtestFormat::Text => answers::end_text(&found, out),
+            LogtestFormat::Json => answers::end_json(&found, out),
         }
     }
 
@@ -262,6 +276,33 @@ correlation:
             ["**Sigma correlation matched.", "type: 'event_count'", "eventName: 'ConsoleLogin'", "count: '2'"]
         {
             assert!(answer.contains(part), "{part}\n{answer}");
+        }
+    }
+
+    #[test]
+    fn windows_that_are_open_at_the_end_are_decided_then() {
+        let mut texts = threatlockdown_ruleset::Texts::builtin();
+        texts.add(threatlockdown_ruleset::RuleText {
+            path: "c.yml".into(),
+            text: CORRELATION.replace("{gte: 2}", "{lt: 3}").into_bytes(),
+            origin: threatlockdown_ruleset::Origin::User,
+        });
+        let program = threatlockdown_ruleset::load(texts).program.unwrap();
+        let clock = Some(ClockArg { start: 1_000, step: 1_000 });
+        let at_end = |format, events: usize| {
+            let mut bench = Bench::new(Arc::clone(&program), None, format, clock);
+            (0..events).for_each(|_| assert!(!bench.judge(LOGIN).contains("event_count")));
+            let mut out = String::new();
+            bench.end(&mut out);
+            out
+        };
+        let answer: Value = serde_json::from_str(&at_end(LogtestFormat::Json, 2)).unwrap();
+        assert_eq!((&answer["end"], &answer["correlations"][0]["count"]), (&true.into(), &2.into()));
+        assert!(
+            at_end(LogtestFormat::Text, 2).starts_with("**End of input.\n\n**Sigma correlation matched.\n")
+        );
+        for format in [LogtestFormat::Json, LogtestFormat::Text] {
+            assert_eq!(at_end(format, 3), "");
         }
     }
 
