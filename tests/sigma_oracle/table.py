@@ -106,9 +106,9 @@ class Rows:
 
 
 def columns(value: Any) -> tuple[bool, str | None, float | None]:
-    """A value as a row; an object is there but has no text."""
-    if value is None or isinstance(value, dict):
-        return value is None, None, None
+    """A value as a row; that of an object is its JSON."""
+    if value is None:
+        return True, None, None
     return False, text(value), number(value)
 
 

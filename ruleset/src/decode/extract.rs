@@ -45,8 +45,18 @@ pub(crate) enum Found {
     },
     /// Of a Sigma field: null.
     Null,
-    /// Of a Sigma field: an object.
-    Object,
+    /// Of a Sigma field: an object in the record.
+    Object {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+    },
+    /// The same on the tape.
+    TapeObject {
+        /// Its position.
+        at: u32,
+    },
     /// A list in the record, at or on the way to a Sigma field.
     List {
         /// First byte.
@@ -83,8 +93,10 @@ impl Found {
 
     /// Moves a range of a part of the record to where it is in the whole.
     pub(crate) fn shift(&mut self, by: usize) {
-        if let Self::Bytes { start, end } | Self::Json { start, end, .. } | Self::List { start, end, .. } =
-            self
+        if let Self::Bytes { start, end }
+        | Self::Json { start, end, .. }
+        | Self::List { start, end, .. }
+        | Self::Object { start, end } = self
         {
             let by = u32::try_from(by).unwrap_or(u32::MAX);
             (*start, *end) = (start.saturating_add(by), end.saturating_add(by));
@@ -198,7 +210,7 @@ impl Walk<'_> {
     fn value(&mut self, at: usize, node: PathNode, unwrapped: bool) {
         match self.tape.get(at) {
             Some(Node::Object { len, .. }) => {
-                self.sigma(node, Found::Object);
+                self.sigma(node, Found::TapeObject { at: u32::try_from(at).unwrap_or(u32::MAX) });
                 if self.tree.has_children(node) {
                     self.object(at, *len, node, unwrapped);
                 }

@@ -7,17 +7,25 @@
 use simd_json::{Node, StaticNode};
 
 use super::paths::{Derive, PathNode, PathTree};
-use super::text::{span, write_json};
+use super::text::{span, write_compact, write_json};
 
 /// One value of a Sigma field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value<'v> {
     Null,
+    /// An object, where nobody asks for its text.
     Object,
     /// A list; its elements follow.
     List,
-    /// A string, or a scalar as JSON writes it.
+    /// A string, or a scalar or object as JSON writes it.
     Text(&'v [u8]),
+}
+
+/// What an object is shown as: its text is made only for those who read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Objects {
+    Texts,
+    Kinds,
 }
 
 /// See the file's comment.
@@ -27,6 +35,8 @@ pub(crate) struct Lists<'a> {
     pub(crate) slot: u32,
     /// Room for texts that have to be made.
     pub(crate) text: &'a mut String,
+    /// What objects are shown as.
+    pub(crate) objects: Objects,
 }
 
 impl Lists<'_> {
@@ -50,6 +60,10 @@ impl Lists<'_> {
                 true
             }
             Some(Node::Object { len, .. }) if !self.ends_at(node) => self.object(at, *len, node, visit),
+            Some(Node::Object { .. }) => {
+                visit_object(tape, at, self.text, self.objects, visit);
+                true
+            }
             Some(scalar) if self.ends_at(node) => {
                 visit_scalar(*scalar, self.text, visit);
                 true
@@ -78,6 +92,24 @@ impl Lists<'_> {
 
     fn leads_through(&self, node: PathNode) -> bool {
         self.tree.sigma(node).is_some_and(|(_, slots)| slots.contains(&self.slot))
+    }
+}
+
+/// Shows the object at `at`.
+pub(crate) fn visit_object(
+    tape: &[Node<'_>],
+    at: usize,
+    text: &mut String,
+    objects: Objects,
+    visit: &mut dyn FnMut(Value<'_>),
+) {
+    match objects {
+        Objects::Kinds => visit(Value::Object),
+        Objects::Texts => {
+            text.clear();
+            write_compact(tape, at, text);
+            visit(Value::Text(text.as_bytes()));
+        }
     }
 }
 

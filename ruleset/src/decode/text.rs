@@ -43,6 +43,42 @@ pub(crate) fn write_json(value: StaticNode, out: &mut String) {
     }
 }
 
+/// Appends the value at `at` as JSON without blanks: what Sigma rules see of an object. The depth of a record is bounded when
+/// it is parsed.
+pub(crate) fn write_compact(tape: &[Node<'_>], at: usize, out: &mut String) {
+    match tape.get(at) {
+        Some(Node::String(text)) => write_json_string(text, out),
+        Some(Node::Static(value)) => write_json(*value, out),
+        Some(Node::Array { len, .. }) => {
+            out.push('[');
+            let mut next = at + 1;
+            for index in 0..*len {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_compact(tape, next, out);
+                next += span(tape, next);
+            }
+            out.push(']');
+        }
+        Some(Node::Object { len, .. }) => {
+            out.push('{');
+            let mut key = at + 1;
+            for index in 0..*len {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_compact(tape, key, out);
+                out.push(':');
+                write_compact(tape, key + 1, out);
+                key += 1 + span(tape, key + 1);
+            }
+            out.push('}');
+        }
+        None => {}
+    }
+}
+
 /// Appends the scalars of an array with commas between; containers are left out.
 pub(crate) fn write_csv(tape: &[Node<'_>], at: usize, out: &mut String) {
     let Some(Node::Array { len, .. }) = tape.get(at) else { return write_value(tape, at, out) };

@@ -154,7 +154,11 @@ impl<'a> Facts<'a> {
                     false => text::write_value(self.tape, at as usize, &mut buffer.text),
                 }
             }
-            Found::Null | Found::Object | Found::List { .. } | Found::TapeList { .. } => return None,
+            Found::Null
+            | Found::Object { .. }
+            | Found::TapeObject { .. }
+            | Found::List { .. }
+            | Found::TapeList { .. } => return None,
             Found::Python { at } => {
                 buffer.text.clear();
                 text::write_python(self.tape, at as usize, &mut buffer.text);

@@ -4,7 +4,7 @@
 //! shared test and no prefilter, and fields are looked for from the top for every test: slow, and easy to see through.
 //! The engine is compared with it.
 
-use super::json::Json;
+use super::json::{Json, write_text};
 use crate::decode::mapping::Mapping;
 use crate::expr::{Networks, Pcre2};
 use crate::ir::sigma::{
@@ -34,7 +34,6 @@ pub fn matches(set: &SigmaSet, event: SigmaEvent<'_>) -> Vec<u32> {
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Null,
-    Object,
     List,
     Text(String),
 }
@@ -106,10 +105,15 @@ fn reach(value: &Json, path: &[&str]) -> Option<Vec<Value>> {
             let inner = elements.iter().filter_map(|element| reach(element, path)).flatten();
             Some(list.into_iter().chain(inner).collect())
         }
-        (value, []) => Some(vec![
-            text_of(value)
-                .map_or_else(|| if *value == Json::Null { Value::Null } else { Value::Object }, Value::Text),
-        ]),
+        (Json::Null, []) => Some(vec![Value::Null]),
+        (value, []) => {
+            let mut text = String::new();
+            match text_of(value) {
+                Some(scalar) => text = scalar,
+                None => compact(value, &mut text),
+            }
+            Some(vec![Value::Text(text)])
+        }
         (Json::Object(members), path) => members.iter().find_map(|(key, inner)| {
             let end = (1..=path.len()).find(|end| path[..*end].join(".").eq_ignore_ascii_case(key))?;
             reach(inner, &path[end..])
@@ -138,6 +142,33 @@ fn text_of(value: &Json) -> Option<String> {
             whole.ok().or_else(float)
         }
         Json::Null | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// JSON without blanks, with numbers as above.
+fn compact(value: &Json, out: &mut String) {
+    match value {
+        Json::Null => out.push_str("null"),
+        Json::Text(text) => write_text(text, out),
+        Json::Bool(_) | Json::Number(_) => out.push_str(&text_of(value).unwrap_or_default()),
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                compact(item, out);
+            }
+            out.push(']');
+        }
+        Json::Object(members) => {
+            out.push('{');
+            for (index, (key, member)) in members.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                write_text(key, out);
+                out.push(':');
+                compact(member, out);
+            }
+            out.push('}');
+        }
     }
 }
 

@@ -76,6 +76,11 @@ fn bytes(start: usize, end: usize) -> Found {
 }
 
 #[allow(clippy::cast_possible_truncation)]
+fn object(start: usize, end: usize) -> Found {
+    Found::Object { start: start as u32, end: end as u32 }
+}
+
+#[allow(clippy::cast_possible_truncation)]
 fn list(start: usize, end: usize, node: u16) -> Found {
     Found::List { start: start as u32, end: end as u32, node }
 }
@@ -250,14 +255,15 @@ impl<'a> Walk<'a> {
                 (Kind::Text { plain: string.plain }, string.end + 1)
             }
             b'{' => {
-                self.sigma(node, Found::Object);
-                return if !self.tree.has_children(node) {
-                    Some(self.text.container(at, depth)?.0)
+                let end = if !self.tree.has_children(node) {
+                    self.text.container(at, depth)?.0
                 } else if depth < MAX_DEPTH {
-                    self.object::<false>(at, node, depth + 1, unwrapped)
+                    self.object::<false>(at, node, depth + 1, unwrapped)?
                 } else {
-                    None
+                    return None;
                 };
+                self.sigma(node, object(at, end));
+                return Some(end);
             }
             b'[' => {
                 let (end, _) = self.text.container(at, depth)?;

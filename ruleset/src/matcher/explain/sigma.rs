@@ -181,7 +181,7 @@ impl Judge<'_, '_> {
         let values = self.values(name);
         let texts: Vec<&str> = values.iter().filter_map(|value| value.as_deref()).collect();
         let holds = match test {
-            FieldTest::Null => values.iter().all(|value| value.is_none()) && !self.has_object(name),
+            FieldTest::Null => values.iter().all(Option::is_none),
             FieldTest::Exists(wanted) => self.exists(name) == *wanted,
             FieldTest::Same { field, site, cased, negated } => {
                 let fold = |text: &str| if *cased { text.to_owned() } else { text.to_ascii_lowercase() };
@@ -214,12 +214,6 @@ impl Judge<'_, '_> {
             Value::Object | Value::List => {}
         });
         values
-    }
-
-    fn has_object(&self, name: &str) -> bool {
-        let mut has = false;
-        self.each(name, &mut |value| has |= value == Value::Object);
-        has
     }
 
     fn exists(&self, name: &str) -> bool {

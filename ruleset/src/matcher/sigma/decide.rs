@@ -35,12 +35,18 @@ impl Search<'_> {
         self.marks.text = room;
     }
 
+    fn each_kind(&mut self, subject: SigmaSubjectIndex, visit: &mut dyn FnMut(Value<'_>)) {
+        let mut room = std::mem::take(&mut self.marks.text);
+        self.event.visit_kinds(subject, &mut room, visit);
+        self.marks.text = room;
+    }
+
     /// What is neither literal nor pattern.
     pub(super) fn decide(&mut self, subject: SigmaSubjectIndex, test: &SigmaPredicate) -> bool {
         match test {
             SigmaPredicate::Null => {
                 let mut is_null = true;
-                self.each(subject, &mut |value| is_null &= matches!(value, Value::Null | Value::List));
+                self.each_kind(subject, &mut |value| is_null &= matches!(value, Value::Null | Value::List));
                 is_null
             }
             SigmaPredicate::Exists(wanted) => self.exists(subject) == *wanted,
@@ -93,7 +99,7 @@ impl Search<'_> {
     /// A list on the way may have it in none of its elements.
     fn exists(&mut self, subject: SigmaSubjectIndex) -> bool {
         let mut exists = false;
-        self.each(subject, &mut |_| exists = true);
+        self.each_kind(subject, &mut |_| exists = true);
         exists
     }
 }

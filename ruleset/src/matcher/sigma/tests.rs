@@ -258,6 +258,30 @@ fn fields_mean_the_record_as_it_stands() {
 }
 
 #[test]
+fn an_object_has_its_json_as_value() {
+    check(
+        is("requestParameters", "*\"status\":\"Suspended\"*"),
+        &[
+            (r#"{"requestParameters":{"bucket":"b","Configuration":{"Status" : "Suspended" }}}"#, true),
+            (r#"{"requestParameters":[{"Status":"Enabled"},[{"Status":"\u0053uspended"}]]}"#, true),
+            (r#"{"requestParameters":{"Status":"Enabled","Other":"Suspended"}}"#, false),
+            (r#"{"requestParameters":["Suspended"]}"#, false),
+            (r#"{"Status":"Suspended"}"#, false),
+        ],
+    );
+    check(
+        field("a.b", FieldTest::Regex(r#"^\{"c":\[1\.5,true,null,"\\"é"\],"d":\{\}\}$"#.to_owned())),
+        &[
+            (r#"{"a":{"b": { "c" : [ 1.50, true, null, "\"\u00e9" ], "d" : { } }}}"#, true),
+            (r#"{"a":{"b":{"d":{},"c":[1.5,true,null,"\"é"]}}}"#, false),
+        ],
+    );
+    check(is("a", "{}"), &[(r#"{"a":{}}"#, true), (r#"{"a":[]}"#, false), (r#"{"a":null}"#, false)]);
+    // Words of a member are none of the fields in it.
+    check(is("a.b", "x"), &[(r#"{"a":{"b":"x"}}"#, true), (r#"{"a":{"c":"{\"b\":\"x\"}"}}"#, false)]);
+}
+
+#[test]
 fn one_of_several_values_is_enough() {
     check(
         Expr::All(vec![is("r.arn", "x*"), is("r.arn", "*é?")]),

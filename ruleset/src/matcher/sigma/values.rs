@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::super::facts::{Facts, TextRoom};
 use crate::decode::extract::Found;
-use crate::decode::lists::{Lists, Value, visit_all, visit_scalar};
+use crate::decode::lists::{Lists, Objects, Value, visit_all, visit_object, visit_scalar};
 use crate::decode::mapping::Format;
 use crate::program::{Binding, KEYWORDS, SigmaSubjectIndex};
 
@@ -41,9 +41,29 @@ impl Event<'_> {
         subject != KEYWORDS && self.filled(subject).next().is_none_or(|(_, found)| !is_list(found))
     }
 
-    /// Shows every value of a field, or of the whole event.
+    /// Shows every value of a field, or of the whole event. An object is shown as its JSON text.
     pub(in crate::matcher) fn visit(
         &self,
+        subject: SigmaSubjectIndex,
+        room: &mut TextRoom,
+        visit: &mut dyn FnMut(Value<'_>),
+    ) {
+        self.visit_as(Objects::Texts, subject, room, visit);
+    }
+
+    /// The same without the texts of objects, for those who want to know what there is.
+    pub(in crate::matcher) fn visit_kinds(
+        &self,
+        subject: SigmaSubjectIndex,
+        room: &mut TextRoom,
+        visit: &mut dyn FnMut(Value<'_>),
+    ) {
+        self.visit_as(Objects::Kinds, subject, room, visit);
+    }
+
+    fn visit_as(
+        &self,
+        objects: Objects,
         subject: SigmaSubjectIndex,
         room: &mut TextRoom,
         visit: &mut dyn FnMut(Value<'_>),
@@ -53,11 +73,11 @@ impl Event<'_> {
         }
         for (slot, found) in self.filled(subject) {
             if !is_list(found) {
-                return self.show(slot, found, room, visit);
+                return self.show(objects, slot, found, room, visit);
             }
             // A list on the way may have it in none of its elements: then the next place counts.
             let mut is_shown = false;
-            self.show(slot, found, room, &mut |value| {
+            self.show(objects, slot, found, room, &mut |value| {
                 is_shown = true;
                 visit(value);
             });
@@ -68,13 +88,30 @@ impl Event<'_> {
     }
 
     /// Shows every value of what a slot has.
-    fn show(&self, slot: u32, found: Found, room: &mut TextRoom, visit: &mut dyn FnMut(Value<'_>)) {
+    fn show(
+        &self,
+        objects: Objects,
+        slot: u32,
+        found: Found,
+        room: &mut TextRoom,
+        visit: &mut dyn FnMut(Value<'_>),
+    ) {
         let facts = &self.facts;
         let record = facts.input.record;
         match found {
             Found::None => {}
             Found::Null => visit(Value::Null),
-            Found::Object => visit(Value::Object),
+            Found::Object { .. } | Found::TapeObject { .. } if objects == Objects::Kinds => {
+                visit(Value::Object)
+            }
+            Found::Object { start, end } => {
+                let Some(json) = record.get(start as usize..end as usize) else { return };
+                let TextRoom { text, json: texts } = room;
+                texts.get_or_insert_default().with(json, |tape| visit_object(tape, 0, text, objects, visit));
+            }
+            Found::TapeObject { at } => {
+                visit_object(facts.tape, at as usize, &mut room.text, objects, visit);
+            }
             Found::Bytes { start, end } => {
                 self.visit_bytes(record.get(start as usize..end as usize), visit);
             }
@@ -95,13 +132,13 @@ impl Event<'_> {
                 let TextRoom { text, json: texts } = room;
                 let tree = &facts.view.tests;
                 texts.get_or_insert_default().with(json, |tape| {
-                    Lists { tape, tree, slot, text }.visit(0, tree.sigma_node(node), visit);
+                    Lists { tape, tree, slot, text, objects }.visit(0, tree.sigma_node(node), visit);
                 });
             }
             Found::TapeList { at, node } => {
                 let (tape, tree) = (facts.tape, &facts.view.tests);
                 let node = tree.sigma_node(node);
-                Lists { tape, tree, slot, text: &mut room.text }.visit(at as usize, node, visit);
+                Lists { tape, tree, slot, text: &mut room.text, objects }.visit(at as usize, node, visit);
             }
             Found::Tape { at } | Found::Python { at } => {
                 if let Some(node) = facts.tape.get(at as usize) {
