@@ -10,6 +10,7 @@ mod reload;
 mod replaced;
 mod restart;
 mod suppressions;
+mod zone;
 
 use serde_json::Value;
 

@@ -104,7 +104,7 @@ pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandl
         correlator: CorrelatorOptions {
             min_level: config.min_level,
             host: host_name(),
-            memory: rule_set::memory_options(),
+            memory: rule_set::memory_options(&config.rules.time_zone),
             max_bytes: state.max_bytes - buffer_bytes,
             buffer_bytes: usize::try_from(buffer_bytes).unwrap_or(usize::MAX),
             folder: config.data_dir.clone(),
@@ -134,7 +134,7 @@ pub(super) fn worker_options(config: &Config) -> WorkerOptions {
     WorkerOptions {
         min_level: config.min_level,
         host: host_name(),
-        memory: rule_set::memory(),
+        memory: rule_set::memory(&config.rules.time_zone),
         composites: config.state.composites,
         lateness: Arc::new(lateness),
     }
