@@ -9,6 +9,7 @@ mod quickstart;
 mod reload;
 mod replaced;
 mod restart;
+mod snapshot;
 mod suppressions;
 mod zone;
 
