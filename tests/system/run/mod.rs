@@ -6,7 +6,7 @@ mod full_disk;
 mod ingest;
 mod pressure;
 mod quickstart;
-mod reload;
+pub(crate) mod reload;
 mod replaced;
 mod restart;
 mod snapshot;
