@@ -18,7 +18,7 @@ use threatlockdown_ruleset::correlate::sigma::{
 use threatlockdown_ruleset::ir::Place;
 use threatlockdown_ruleset::ir::sigma::{
     Bound, Comparison, CorrelationKind, Expr, GroupField, Logsource, Occurrence, Referent, SigmaCorrelation,
-    SigmaHead, SigmaLevel, SigmaRule, SigmaSet,
+    SigmaHead, SigmaRule, SigmaSet,
 };
 
 #[global_allocator]
@@ -28,23 +28,7 @@ const KEYS: u64 = 1_000_000;
 const EVENTS: u64 = 10_000;
 
 fn head(id: &str) -> SigmaHead {
-    SigmaHead {
-        id: id.to_owned(),
-        name: None,
-        title: id.to_owned(),
-        level: SigmaLevel::Medium,
-        status: None,
-        description: None,
-        author: None,
-        references: Vec::new(),
-        false_positives: Vec::new(),
-        tags: Vec::new(),
-        mitre: Vec::new(),
-        fields: Vec::new(),
-        alerts: true,
-        place: Place { file: "bench.yml".into(), line: 1, column: 1 },
-        builtin: false,
-    }
+    SigmaHead::new(id, Place { file: "bench.yml".into(), line: 1, column: 1 })
 }
 
 fn set(kind: CorrelationKind) -> SigmaSet {

@@ -107,3 +107,31 @@ fn request_name(entry: &Entry) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use threatlockdown_event::Millis;
+
+    use super::*;
+
+    #[test]
+    fn records_have_the_time_of_their_request_however_late_they_are_read() {
+        let entry = Entry {
+            source: "syslog".into(),
+            connector: "push".into(),
+            idempotency_key: None,
+            request_id: [7; 16],
+            peer: "192.0.2.1:5".into(),
+            received: Millis(1_700_000_000_000),
+            records: vec![vec![b'x'; 100]; MAX_UNIT_RECORDS + 1],
+            digest: [0; 16],
+            response: Vec::new(),
+        };
+        let units: Vec<Unit> = units(&entry, vec![1]).collect();
+        let checkpoints: Vec<bool> = units.iter().map(|unit| unit.checkpoint.is_some()).collect();
+        assert_eq!(checkpoints, [false, true]);
+        assert!(units.iter().all(|unit| unit.ingested == entry.received));
+        let places = units.iter().flat_map(|unit| &unit.records).map(|record| record.origin);
+        assert!(places.eq(0..=MAX_UNIT_RECORDS as u64));
+    }
+}

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use threatlockdown_event::{Millis, Reason};
 
 /// The log source.
@@ -38,6 +38,10 @@ pub struct ReasonLabel {
 pub struct SuppressionLabel {
     /// Its id.
     pub suppression: String,
+}
+
+fn add(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    registry.register(name, help, metric.clone());
 }
 
 /// Handles of the stage's metrics.
@@ -77,60 +81,54 @@ impl Metrics {
     /// Registers all of them.
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
-        registry.register("events", "records judged", metrics.events.clone());
-        registry.register("bytes", "bytes of the records judged", metrics.bytes.clone());
-        registry.register("alerts", "alerts committed", metrics.alerts.clone());
-        registry.register(
-            "alerts_repeated",
-            "alerts of events that were read twice",
-            metrics.repeated.clone(),
-        );
-        registry.register(
+        add(registry, "events", "records judged", &metrics.events);
+        add(registry, "bytes", "bytes of the records judged", &metrics.bytes);
+        add(registry, "alerts", "alerts committed", &metrics.alerts);
+        add(registry, "alerts_repeated", "alerts of events that were read twice", &metrics.repeated);
+        add(
+            registry,
             "suppressed",
             "alerts that were not written because of a suppression",
-            metrics.suppressed.clone(),
+            &metrics.suppressed,
         );
-        registry.register(
+        add(
+            registry,
             "suppressed_last_event_timestamp_seconds",
             "when the event of the last alert of a suppression happened",
-            metrics.suppressed_last.clone(),
+            &metrics.suppressed_last,
         );
-        registry.register(
+        add(
+            registry,
             "throttle_evictions",
             "counts of throttles that were forgotten early for want of room",
-            metrics.throttle_evictions.clone(),
+            &metrics.throttle_evictions,
         );
-        registry.register(
+        add(
+            registry,
             "candidates",
             "events that are judged with regard to earlier ones",
-            metrics.candidates.clone(),
+            &metrics.candidates,
         );
-        registry.register(
+        add(
+            registry,
             "candidates_late",
             "candidates behind the watermark, counted in the order of the log",
-            metrics.late_candidates.clone(),
+            &metrics.late_candidates,
         );
-        registry.register(
+        add(
+            registry,
             "candidates_judged",
             "candidates that the stateful stage has judged",
-            metrics.judged_candidates.clone(),
+            &metrics.judged_candidates,
         );
-        registry.register(
-            "decode_errors",
-            "records that could not be decoded",
-            metrics.decode_errors.clone(),
-        );
-        registry.register("dead_letters", "records kept as dead letters", metrics.dead_letters.clone());
+        add(registry, "decode_errors", "records that could not be decoded", &metrics.decode_errors);
+        add(registry, "dead_letters", "records kept as dead letters", &metrics.dead_letters);
+        add(registry, "commit_retries", "commits that had to be tried again", &metrics.commit_retries);
         registry.register_with_unit(
             "batch_latency",
             "from reading a batch to its commit",
             Unit::Seconds,
             metrics.batch_latency.clone(),
-        );
-        registry.register(
-            "commit_retries",
-            "commits that had to be tried again",
-            metrics.commit_retries.clone(),
         );
         metrics.begin_at_zero();
         metrics

@@ -17,6 +17,7 @@ mod room;
 pub mod sigma;
 mod snapshot;
 mod store;
+mod zone;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +29,7 @@ pub(crate) use store::{Stamp, Store};
 pub use memories::Memories;
 pub use room::Room;
 pub use snapshot::{Extent, SnapshotError};
+pub use zone::Zone;
 
 use room::Share;
 use snapshot::Contents;
@@ -59,8 +61,8 @@ pub struct MemoryOptions {
     pub front_end: FrontEnd,
     /// See [`Clock`].
     pub clock: Clock,
-    /// Seconds east of UTC of the zone that `<time>` and `<weekday>` mean.
-    pub zone_offset: i32,
+    /// The zone that `<time>` and `<weekday>` mean.
+    pub zone: Zone,
     /// Host of events that name none.
     pub host: Arc<str>,
 }

@@ -56,6 +56,30 @@ pub struct SigmaHead {
     pub builtin: bool,
 }
 
+impl SigmaHead {
+    /// A head that says no more than an id, which is the title as well.
+    #[must_use]
+    pub fn new(id: &str, place: Place) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: None,
+            title: id.to_owned(),
+            level: SigmaLevel::default(),
+            status: None,
+            description: None,
+            author: None,
+            references: Vec::new(),
+            false_positives: Vec::new(),
+            tags: Vec::new(),
+            mitre: Vec::new(),
+            fields: Vec::new(),
+            alerts: true,
+            place,
+            builtin: false,
+        }
+    }
+}
+
 /// `level`, with the alert levels that they stand for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs)]

@@ -129,8 +129,8 @@ impl<'w, O: Observer> Walk<'w, O> {
     }
 
     fn local_seconds(&mut self) -> i64 {
-        let zone = self.past.memory.options().zone_offset;
-        self.past.now(&self.facts) + i64::from(zone)
+        let now = self.past.now(&self.facts);
+        self.past.memory.options().zone.local_seconds(now)
     }
 
     fn is_at(&mut self, time: TimeOfDay) -> bool {

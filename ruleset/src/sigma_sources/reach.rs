@@ -122,21 +122,9 @@ mod tests {
 
     fn rule(product: &str, expr: Expr) -> SigmaRule {
         let head = SigmaHead {
-            id: "i".to_owned(),
-            name: None,
             title: "T".to_owned(),
             level: SigmaLevel::Low,
-            status: None,
-            description: None,
-            author: None,
-            references: Vec::new(),
-            false_positives: Vec::new(),
-            tags: Vec::new(),
-            mitre: Vec::new(),
-            fields: Vec::new(),
-            alerts: true,
-            place: Place::new(&Arc::from("r.yml"), 7, 1),
-            builtin: false,
+            ..SigmaHead::new("i", Place::new(&Arc::from("r.yml"), 7, 1))
         };
         let logsource = Logsource { product: Some(product.to_owned()), ..Logsource::default() };
         SigmaRule { head, logsource, expr }

@@ -24,11 +24,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::value::literal;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::ir::Place;
 use crate::ir::suppression::{FieldDemand, GroupRef, RuleName, RuleRef, Suppression, ValueTest};
 use crate::sigma::network;
-use crate::yaml::{self, Node, Style, Value};
+use crate::yaml::{self, Faults, Node, Style, Value};
 
 /// Deeper nesting than an entry has.
 const MAX_DEPTH: usize = 8;
@@ -67,11 +67,11 @@ pub fn load(files: &[SuppressionText]) -> LoadedSuppressions {
     let mut loaded = LoadedSuppressions::default();
     let mut places: FxHashMap<String, Place> = FxHashMap::default();
     for file in files {
-        let mut reader = Reader { faults: Vec::new() };
+        let mut reader = Reader { faults: Faults::default() };
         for suppression in reader.file(file) {
             if let Some(first) = places.get(&suppression.id) {
                 let message = format!("`{}` stands at {}:{} already", suppression.id, first.file, first.line);
-                reader.fault(
+                reader.faults.add(
                     &suppression.place,
                     &suppression.id,
                     &message,
@@ -82,14 +82,14 @@ pub fn load(files: &[SuppressionText]) -> LoadedSuppressions {
             places.insert(suppression.id.clone(), suppression.place.clone());
             loaded.suppressions.push(suppression);
         }
-        loaded.diagnostics.extend(reader.faults);
+        loaded.diagnostics.extend(reader.faults.0);
     }
     loaded
 }
 
 /// Reads one file.
 pub(super) struct Reader {
-    faults: Vec<Diagnostic>,
+    pub(super) faults: Faults,
 }
 
 /// The keys of an entry.
@@ -109,69 +109,20 @@ const KEYS: [&str; 12] = [
 ];
 
 impl Reader {
-    pub(super) fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
-        self.faults.push(Diagnostic::error(place.clone(), text, message, help));
-    }
-
-    fn errors(&self) -> usize {
-        self.faults.iter().filter(|fault| fault.severity == Severity::Error).count()
-    }
-
-    pub(super) fn expected(&mut self, node: &Node, what: &str, form: &str) {
-        let message = format!("{what} must be {form}, this is {}", node.kind());
-        self.fault(&node.place, node.text().unwrap_or_default(), &message, &format!("write {form}"));
-    }
-
-    /// The values of a mapping in the order of `keys`; unknown and repeated keys are faults.
-    fn members<'n, const N: usize>(
-        &mut self,
-        node: &'n Node,
-        keys: [&str; N],
-        what: &str,
-    ) -> Option<[Option<&'n Node>; N]> {
-        let Value::Mapping(pairs) = &node.value else {
-            self.expected(node, what, &format!("a mapping with `{}`", keys[0]));
-            return None;
-        };
-        let mut found = [None; N];
-        for (key, value) in pairs {
-            let name = key.text().unwrap_or_default();
-            match keys.iter().position(|known| *known == name) {
-                Some(at) if found[at].is_none() => found[at] = Some(value),
-                Some(_) => {
-                    self.fault(&key.place, name, &format!("`{name}` stands here twice"), "remove one");
-                }
-                None => {
-                    let help = format!("{what} may have {}", keys.join(", "));
-                    self.fault(&key.place, name, &format!("unknown key in {what}"), &help);
-                }
-            }
-        }
-        Some(found)
-    }
-
     fn file(&mut self, file: &SuppressionText) -> Vec<Suppression> {
-        let text = match std::str::from_utf8(&file.text) {
-            Ok(text) => text,
-            Err(error) => {
-                let before = file.text.get(..error.valid_up_to()).unwrap_or_default();
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-                let place = Place::new(&file.path, u32::try_from(line).unwrap_or(u32::MAX), 1);
-                self.fault(&place, "", "the text is not UTF-8", "save the file as UTF-8");
-                return Vec::new();
-            }
-        };
+        let Some(text) = self.faults.utf8(&file.path, &file.text) else { return Vec::new() };
         let root = match yaml::parse(&file.path, text, MAX_DEPTH) {
             Ok(Some(root)) if !root.is_null() => root,
             Ok(_) => return Vec::new(),
             Err(fault) => {
-                self.faults.push(fault);
+                self.faults.0.push(fault);
                 return Vec::new();
             }
         };
-        let Some([Some(list)]) = self.members(&root, ["suppressions"], "a file of suppressions") else {
+        let Some([Some(list)]) = self.faults.members(&root, ["suppressions"], "a file of suppressions")
+        else {
             if matches!(root.value, Value::Mapping(_)) {
-                self.fault(
+                self.faults.add(
                     &root.place,
                     "",
                     "`suppressions` is missing",
@@ -184,7 +135,7 @@ impl Reader {
             Value::Sequence(entries) => entries.iter().filter_map(|entry| self.entry(entry)).collect(),
             _ if list.is_null() => Vec::new(),
             _ => {
-                self.expected(list, "`suppressions`", "a list of `- id: …`");
+                self.faults.expected(list, "`suppressions`", "a list of `- id: …`");
                 Vec::new()
             }
         }
@@ -192,13 +143,13 @@ impl Reader {
 
     /// An entry, if nothing about it is wrong.
     fn entry(&mut self, node: &Node) -> Option<Suppression> {
-        let before = self.errors();
+        let before = self.faults.errors();
         let [id, rules, groups, level, demands, reason, author, until, permanent, allow, quiet, per] =
-            self.members(node, KEYS, "a suppression")?;
+            self.faults.members(node, KEYS, "a suppression")?;
         if rules.is_none() && groups.is_none() {
             let help =
                 "add `rules: [ID, FIRST-LAST, …]` or `groups: […]`; `rules: any` stands for every rule";
-            self.fault(&node.place, "", "it does not say which rules it is about", help);
+            self.faults.add(&node.place, "", "it does not say which rules it is about", help);
         }
         let (id, reason) = (self.id(node, id), self.reason(node, reason));
         let rules = rules.map(|rules| self.rules(rules)).unwrap_or_default();
@@ -220,14 +171,14 @@ impl Reader {
             until,
             allowance,
         };
-        (self.errors() == before).then_some(suppression)
+        (self.faults.errors() == before).then_some(suppression)
     }
 
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match node.text().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => Some(text.to_owned()),
             None => {
-                self.expected(node, what, "a text");
+                self.faults.expected(node, what, "a text");
                 None
             }
         }
@@ -235,7 +186,7 @@ impl Reader {
 
     fn id(&mut self, entry: &Node, node: Option<&Node>) -> Option<String> {
         let Some(node) = node else {
-            self.fault(
+            self.faults.add(
                 &entry.place,
                 "",
                 "`id` is missing",
@@ -248,7 +199,7 @@ impl Reader {
             && id.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.'));
         if !is_name {
             let help = "use letters of ASCII, digits, `-`, `_` and `.`, 128 at most";
-            self.fault(&node.place, &id, "this is no name for a suppression", help);
+            self.faults.add(&node.place, &id, "this is no name for a suppression", help);
             return None;
         }
         Some(id)
@@ -257,7 +208,7 @@ impl Reader {
     fn reason(&mut self, entry: &Node, node: Option<&Node>) -> Option<String> {
         let Some(node) = node else {
             let help = "say why these alerts may be held back: whoever looks for them will ask";
-            self.fault(&entry.place, "", "`reason` is missing", help);
+            self.faults.add(&entry.place, "", "`reason` is missing", help);
             return None;
         };
         self.text(node, "`reason`")
@@ -269,7 +220,7 @@ impl Reader {
             Value::Sequence(items) if !items.is_empty() => items,
             Value::Scalar(scalar) if !scalar.is_null() => std::slice::from_ref(node),
             _ => {
-                self.expected(node, what, "a value or a list of values");
+                self.faults.expected(node, what, "a value or a list of values");
                 &[]
             }
         }
@@ -289,7 +240,7 @@ impl Reader {
                 (Ok(first), Ok(last)) if first <= last => RuleName::Numbers(first, last),
                 _ => {
                     let help = "write FIRST-LAST with numbers of up to nine digits, the smaller one first";
-                    self.fault(&node.place, &text, "this is no range of rules", help);
+                    self.faults.add(&node.place, &text, "this is no range of rules", help);
                     return None;
                 }
             }
@@ -299,7 +250,7 @@ impl Reader {
             RuleName::Id(text.to_lowercase())
         } else {
             let help = "write an id: 5710, 5710-5719, or that of a Sigma rule";
-            self.fault(&node.place, &text, "this is no id of a rule", help);
+            self.faults.add(&node.place, &text, "this is no id of a rule", help);
             return None;
         };
         Some(RuleRef { place: node.place.clone(), which })
@@ -319,7 +270,7 @@ impl Reader {
             (Ok(first), Ok(last)) if first <= last && last <= MAX_LEVEL => Some((first, last)),
             _ => {
                 let help = "write one level, 5, or a range, 3-7; levels are 0 to 16";
-                self.fault(&node.place, text, "this is no range of levels", help);
+                self.faults.add(&node.place, text, "this is no range of levels", help);
                 None
             }
         }
@@ -327,12 +278,12 @@ impl Reader {
 
     fn demands(&mut self, node: &Node) -> Vec<FieldDemand> {
         let Value::Mapping(pairs) = &node.value else {
-            self.expected(node, "`where`", "a mapping of fields to values");
+            self.faults.expected(node, "`where`", "a mapping of fields to values");
             return Vec::new();
         };
         for (key, name) in yaml::repeated(pairs) {
             let help = "write its values as one list";
-            self.fault(&key.place, name, "this field stands here twice", help);
+            self.faults.add(&key.place, name, "this field stands here twice", help);
         }
         let mut demands = Vec::new();
         for (key, value) in pairs {
@@ -347,20 +298,20 @@ impl Reader {
     /// What stands in quotes is a text without wildcards only where it has none: quotes are needed for a leading `*`.
     fn value(&mut self, node: &Node) -> Option<ValueTest> {
         let (Some(text), Value::Scalar(scalar)) = (node.text(), &node.value) else {
-            self.expected(node, "a field's value", "a text");
+            self.faults.expected(node, "a field's value", "a text");
             return None;
         };
         match network::parse(text) {
             Some((network, true)) => return Some(ValueTest::Network(network)),
             Some((..)) => {
                 let help = "write the first address of the network, or leave out the prefix";
-                self.fault(&node.place, text, "this address has bits behind its prefix", help);
+                self.faults.add(&node.place, text, "this address has bits behind its prefix", help);
                 return None;
             }
             None => {}
         }
         if text.is_empty() && scalar.style == Style::Plain {
-            self.expected(node, "a field's value", "a text");
+            self.faults.expected(node, "a field's value", "a text");
             return None;
         }
         Some(literal(text).map_or_else(|| ValueTest::Wildcard(text.to_owned()), ValueTest::Text))

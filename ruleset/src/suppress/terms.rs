@@ -23,7 +23,7 @@ impl Reader {
             for (node, name) in [(quiet, "quiet"), (per, "per")] {
                 if let Some(node) = node {
                     let message = format!("`{name}` is of no use without `allow`");
-                    self.fault(&node.place, name, &message, "add `allow: N`: so many alerts pass first");
+                    self.faults.add(&node.place, name, &message, "add `allow: N`: so many alerts pass first");
                 }
             }
             return None;
@@ -31,17 +31,27 @@ impl Reader {
         let count = allow.text().and_then(|text| text.parse::<u32>().ok()).filter(|count| *count > 0);
         if count.is_none() {
             let help = "write how many alerts pass, 1 at least; without `allow` and `quiet` none does";
-            self.fault(&allow.place, allow.text().unwrap_or_default(), "this is no number of alerts", help);
+            self.faults.add(
+                &allow.place,
+                allow.text().unwrap_or_default(),
+                "this is no number of alerts",
+                help,
+            );
         }
         let Some(quiet) = quiet else {
             let help = "add how long it is quiet, for example `quiet: 1h`";
-            self.fault(&entry.place, "", "`allow` needs `quiet`", help);
+            self.faults.add(&entry.place, "", "`allow` needs `quiet`", help);
             return None;
         };
         let length = quiet.text().and_then(duration);
         if length.is_none() {
             let help = "write a number and a unit: 90s, 15m, 1h, 7d; ten years at most";
-            self.fault(&quiet.place, quiet.text().unwrap_or_default(), "this is no length of time", help);
+            self.faults.add(
+                &quiet.place,
+                quiet.text().unwrap_or_default(),
+                "this is no length of time",
+                help,
+            );
         }
         let per = per.map(|per| {
             let items = self.each(per, "`per`");
@@ -62,26 +72,26 @@ impl Reader {
             Some((_, Some("true"))) => true,
             None | Some((_, Some("false"))) => false,
             Some((node, _)) => {
-                self.expected(node, "`permanent`", "true or false");
+                self.faults.expected(node, "`permanent`", "true or false");
                 return None;
             }
         };
         let Some(until) = until else {
             if !is_permanent && !has_allowance {
                 let help = "add `until: 2027-01-31T00:00:00Z`, or `permanent: true` if it is never to end";
-                self.fault(&entry.place, "", "`until` is missing", help);
+                self.faults.add(&entry.place, "", "`until` is missing", help);
             }
             return None;
         };
         if is_permanent {
-            self.fault(&until.place, "until", "it cannot end and be permanent", "remove one of the two");
+            self.faults.add(&until.place, "until", "it cannot end and be permanent", "remove one of the two");
             return None;
         }
         let text = until.text().unwrap_or_default();
         let time = Some(text).filter(|text| has_zone(text)).and_then(Millis::parse);
         if time.is_none() {
             let help = "write date, time and zone as RFC 3339 has them: 2027-01-31T00:00:00Z";
-            self.fault(&until.place, text, "this is no time", help);
+            self.faults.add(&until.place, text, "this is no time", help);
         }
         time.map(|time| time.0)
     }

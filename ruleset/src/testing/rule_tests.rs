@@ -21,8 +21,7 @@ use threatlockdown_event::Millis;
 
 use super::{Check, Expected, ExtraEntries, FROZEN, Step, Test};
 use crate::diagnostic::Diagnostic;
-use crate::ir::Place;
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Faults, Node, Value};
 
 /// Times below count from [`FROZEN`], others from 1970.
 const FIRST_ABSOLUTE_SECOND: i64 = 1_000_000_000;
@@ -35,29 +34,24 @@ const MAX_DEPTH: usize = 16;
 /// Every fault.
 pub fn read_rule_tests(file: &str, text: &[u8]) -> Result<Vec<Test>, Vec<Diagnostic>> {
     let file: Arc<str> = file.into();
-    let mut reader = Reader { file: Arc::clone(&file), tests: Vec::new(), faults: Vec::new() };
-    match std::str::from_utf8(text) {
-        Err(error) => {
-            let line = 1 + text[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-            let place = Place::new(&file, u32::try_from(line).unwrap_or(u32::MAX), 1);
-            reader.fault(&place, "", "the text is not UTF-8", "save the file as UTF-8");
-        }
-        Ok(text) => match yaml::parse(&file, text, MAX_DEPTH) {
-            Err(fault) => reader.faults.push(fault),
+    let mut reader = Reader { file: Arc::clone(&file), tests: Vec::new(), faults: Faults::default() };
+    if let Some(text) = reader.faults.utf8(&file, text) {
+        match yaml::parse(&file, text, MAX_DEPTH) {
+            Err(fault) => reader.faults.0.push(fault),
             Ok(None) => {}
             Ok(Some(Node { value: Value::Sequence(entries), .. })) => {
                 entries.iter().for_each(|entry| reader.entry(entry));
             }
-            Ok(Some(other)) => reader.expected(&other, "the file", "a list of `- rule: …`"),
-        },
+            Ok(Some(other)) => reader.faults.expected(&other, "the file", "a list of `- rule: …`"),
+        }
     }
-    if reader.faults.is_empty() { Ok(reader.tests) } else { Err(reader.faults) }
+    if reader.faults.0.is_empty() { Ok(reader.tests) } else { Err(reader.faults.0) }
 }
 
 struct Reader {
     file: Arc<str>,
     tests: Vec<Test>,
-    faults: Vec<Diagnostic>,
+    faults: Faults,
 }
 
 /// Whether the rule must be the result.
@@ -77,64 +71,28 @@ fn is_sigma_id(id: &str) -> bool {
 }
 
 impl Reader {
-    fn fault(&mut self, place: &Place, text: &str, message: &str, help: &str) {
-        self.faults.push(Diagnostic::error(place.clone(), text, message, help));
-    }
-
-    fn expected(&mut self, node: &Node, what: &str, form: &str) {
-        let message = format!("{what} must be {form}, this is {}", node.kind());
-        self.fault(&node.place, node.text().unwrap_or_default(), &message, &format!("write {form}"));
-    }
-
-    /// The values of a mapping in the order of `keys`; unknown and repeated keys are faults.
-    fn members<'n, const N: usize>(
-        &mut self,
-        node: &'n Node,
-        keys: [&str; N],
-        what: &str,
-    ) -> Option<[Option<&'n Node>; N]> {
-        let Value::Mapping(pairs) = &node.value else {
-            self.expected(node, what, &format!("a mapping with `{}`", keys[0]));
-            return None;
-        };
-        let mut found = [None; N];
-        for (key, value) in pairs {
-            let name = key.text().unwrap_or_default();
-            match keys.iter().position(|known| *known == name) {
-                Some(at) if found[at].is_none() => found[at] = Some(value),
-                Some(_) => {
-                    self.fault(&key.place, name, &format!("`{name}` stands here twice"), "remove one");
-                }
-                None => {
-                    let help = format!("{what} may have {}", keys.join(", "));
-                    self.fault(&key.place, name, &format!("unknown key in {what}"), &help);
-                }
-            }
-        }
-        Some(found)
-    }
-
     fn entry(&mut self, node: &Node) {
-        let Some([rule, fires, misses]) = self.members(node, ["rule", "fires", "misses"], "a rule's tests")
+        let Some([rule, fires, misses]) =
+            self.faults.members(node, ["rule", "fires", "misses"], "a rule's tests")
         else {
             return;
         };
         let Some(rule) = rule else {
-            return self.fault(&node.place, "", "`rule` is missing", "add `rule: ID`");
+            return self.faults.add(&node.place, "", "`rule` is missing", "add `rule: ID`");
         };
         let Some(id) = rule.text().filter(|id| is_number(id) || is_sigma_id(id)) else {
-            return self.expected(rule, "`rule`", "the number of a rule or the id of a Sigma rule");
+            return self.faults.expected(rule, "`rule`", "the number of a rule or the id of a Sigma rule");
         };
         if fires.is_none() && misses.is_none() {
             let help = "add `fires: […]` with events on which it must fire, or `misses: […]`";
-            return self.fault(&node.place, "", &format!("rule {id} has no tests here"), help);
+            return self.faults.add(&node.place, "", &format!("rule {id} has no tests here"), help);
         }
         // Written with leading zeros it is the same rule.
         let id = if is_number(id) { id.trim_start_matches('0') } else { id };
         for (list, wanted) in [(fires, Wanted::Fires), (misses, Wanted::Misses)] {
             let Some(list) = list else { continue };
             let Value::Sequence(items) = &list.value else {
-                self.expected(list, "`fires` and `misses`", "a list");
+                self.faults.expected(list, "`fires` and `misses`", "a list");
                 continue;
             };
             for (number, item) in items.iter().enumerate() {
@@ -145,16 +103,17 @@ impl Reader {
 
     fn item(&mut self, rule: &str, wanted: Wanted, number: usize, node: &Node) {
         let keys = ["source", "event", "events", "location", "times", "facts", "gives"];
-        let Some([source, event, events, location, times, facts, gives]) = self.members(node, keys, "a test")
+        let Some([source, event, events, location, times, facts, gives]) =
+            self.faults.members(node, keys, "a test")
         else {
             return;
         };
-        let before = self.faults.len();
+        let before = self.faults.0.len();
         let source = match source {
             Some(source) => self.text(source, "`source`"),
             None => {
                 let help = "add the log source, for example `source: syslog`";
-                self.fault(&node.place, "", "`source` is missing", help);
+                self.faults.add(&node.place, "", "`source` is missing", help);
                 None
             }
         };
@@ -167,7 +126,7 @@ impl Reader {
         else {
             return;
         };
-        if self.faults.len() > before {
+        if self.faults.0.len() > before {
             return;
         }
         let (source, location): (Arc<str>, Arc<str>) = (source.into(), location.into());
@@ -197,7 +156,7 @@ impl Reader {
         match node.text().filter(|text| !text.is_empty()) {
             Some(text) => Some(text.to_owned()),
             None => {
-                self.expected(node, what, "a text");
+                self.faults.expected(node, what, "a text");
                 None
             }
         }
@@ -210,16 +169,16 @@ impl Reader {
                 items.iter().collect()
             }
             (None, Some(other)) => {
-                self.expected(other, "`events`", "a list of texts");
+                self.faults.expected(other, "`events`", "a list of texts");
                 return Vec::new();
             }
             (None, None) => {
                 let help = "add `event: …`, or `events: […]` for several in order";
-                self.fault(&node.place, "", "the event is missing", help);
+                self.faults.add(&node.place, "", "the event is missing", help);
                 return Vec::new();
             }
             (Some(event), Some(_)) => {
-                self.fault(&event.place, "", "both `event` and `events`", "keep one of them");
+                self.faults.add(&event.place, "", "both `event` and `events`", "keep one of them");
                 return Vec::new();
             }
         };
@@ -233,26 +192,26 @@ impl Reader {
     fn times(&mut self, node: &Node, events: usize) -> Option<Vec<Millis>> {
         let form = "a list of whole seconds, one for each event";
         let Value::Sequence(items) = &node.value else {
-            self.expected(node, "`times`", form);
+            self.faults.expected(node, "`times`", form);
             return None;
         };
         if items.len() != events {
             let message = format!("{} times for {events} events", items.len());
-            self.fault(&node.place, "", &message, "give one time for each event");
+            self.faults.add(&node.place, "", &message, "give one time for each event");
             return None;
         }
         let mut times = Vec::with_capacity(items.len());
         for item in items {
             let seconds = item.text().and_then(|text| text.parse::<u32>().ok()).map(i64::from);
             let Some(seconds) = seconds else {
-                self.expected(item, "a time", "a number of whole seconds");
+                self.faults.expected(item, "a time", "a number of whole seconds");
                 return None;
             };
             let base = if seconds < FIRST_ABSOLUTE_SECOND { FROZEN.0 } else { 0 };
             let time = Millis(base + seconds * 1000);
             if times.last().is_some_and(|last| *last > time) {
                 let help = "list the events in the order in which they arrive";
-                self.fault(&item.place, "", "this time lies before the one before it", help);
+                self.faults.add(&item.place, "", "this time lies before the one before it", help);
                 return None;
             }
             times.push(time);
@@ -262,14 +221,14 @@ impl Reader {
 
     fn facts(&mut self, node: &Node) -> Option<Vec<(String, String)>> {
         let Value::Mapping(pairs) = &node.value else {
-            self.expected(node, "`facts`", "a mapping of names and texts");
+            self.faults.expected(node, "`facts`", "a mapping of names and texts");
             return None;
         };
         let mut facts = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let name = self.text(name, "the name of a fact")?;
             let Some(value) = value.text() else {
-                self.expected(value, &format!("`{name}`"), "a text");
+                self.faults.expected(value, &format!("`{name}`"), "a text");
                 return None;
             };
             facts.push((name, value.to_owned()));
@@ -281,7 +240,7 @@ impl Reader {
         if !is_number(rule) {
             if let Some(gives) = gives {
                 let help = "remove it: other rules may match beside a Sigma rule";
-                self.fault(&gives.place, "", "`gives` is for rules with a number only", help);
+                self.faults.add(&gives.place, "", "`gives` is for rules with a number only", help);
             }
             return Expected::Sigma { rule: rule.to_owned(), matches: wanted == Wanted::Fires };
         }
@@ -289,7 +248,7 @@ impl Reader {
             (Wanted::Fires, None) => Expected::Rule(Some(rule.to_owned())),
             (Wanted::Fires, Some(gives)) => {
                 let help = "remove it: what fires gives the rule itself";
-                self.fault(&gives.place, "", "`gives` is for `misses` only", help);
+                self.faults.add(&gives.place, "", "`gives` is for `misses` only", help);
                 Expected::Rule(Some(rule.to_owned()))
             }
             (Wanted::Misses, None) => Expected::NotRule(rule.to_owned()),
@@ -298,7 +257,12 @@ impl Reader {
                 let text = self.text(gives, "`gives`").unwrap_or_default();
                 if text == rule {
                     let help = "name the rule that fires instead, or null for none";
-                    self.fault(&gives.place, &text, "a miss gives another rule than the one it misses", help);
+                    self.faults.add(
+                        &gives.place,
+                        &text,
+                        "a miss gives another rule than the one it misses",
+                        help,
+                    );
                 }
                 Expected::Rule(Some(text))
             }

@@ -4,6 +4,7 @@
 mod counting;
 mod lane;
 mod load;
+mod throttles;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

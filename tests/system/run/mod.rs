@@ -6,10 +6,12 @@ mod full_disk;
 mod ingest;
 mod pressure;
 mod quickstart;
-mod reload;
+pub(crate) mod reload;
 mod replaced;
 mod restart;
+mod snapshot;
 mod suppressions;
+mod zone;
 
 use serde_json::Value;
 

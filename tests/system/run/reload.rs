@@ -40,7 +40,7 @@ pub(super) fn event(number: usize, verdict: &str) -> String {
 
 /// Waits until so many attempts to load rules have ended this way.
 #[track_caller]
-pub(super) fn wait_for(daemon: &mut Daemon, outcome: &str, count: u32) {
+pub(crate) fn wait_for(daemon: &mut Daemon, outcome: &str, count: u32) {
     let client = daemon.client.clone();
     let name = format!("threatlockdown_rules_reloads_total{{outcome=\"{outcome}\"");
     daemon.until(&format!("{count} times {outcome}"), || {

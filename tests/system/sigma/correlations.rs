@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Site, Task, complete_lines};
 
 /// The failures alone are no alerts.
-const RULES: &str = r"
+pub(super) const RULES: &str = r"
 title: Login failed
 name: failed
 logsource: {product: aws, service: cloudtrail}
@@ -46,11 +46,11 @@ correlation:
     condition: failed and not succeeded
 level: medium
 ";
-const BRUTE_FORCE: &str = "00000000-0000-4000-8000-00000000c001";
-const NO_LOGIN: &str = "00000000-0000-4000-8000-00000000c002";
+pub(super) const BRUTE_FORCE: &str = "00000000-0000-4000-8000-00000000c001";
+pub(super) const NO_LOGIN: &str = "00000000-0000-4000-8000-00000000c002";
 
 /// A login every ten seconds, of three users in turn; those of `u2` succeed.
-fn logins(numbers: std::ops::Range<u32>) -> String {
+pub(super) fn logins(numbers: std::ops::Range<u32>) -> String {
     let mut lines = String::new();
     for number in numbers {
         let (user, second) = (number % 3, number * 10);
@@ -64,12 +64,12 @@ fn logins(numbers: std::ops::Range<u32>) -> String {
     lines
 }
 
-fn correlations(alerts: Vec<Value>) -> Vec<Value> {
+pub(super) fn correlations(alerts: Vec<Value>) -> Vec<Value> {
     alerts.into_iter().filter(|alert| !alert["sigma"]["correlation"].is_null()).collect()
 }
 
 /// Correlation and group, and the id.
-fn told(alerts: &[Value]) -> BTreeSet<(String, String, String)> {
+pub(super) fn told(alerts: &[Value]) -> BTreeSet<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let told = alerts.iter().map(|alert| {
         let user = &alert["sigma"]["correlation"]["group_by"]["userIdentity.userName"];
@@ -80,7 +80,7 @@ fn told(alerts: &[Value]) -> BTreeSet<(String, String, String)> {
     told
 }
 
-fn scanned(site: &Site, threads: &str) -> Vec<Value> {
+pub(super) fn scanned(site: &Site, threads: &str) -> Vec<Value> {
     let (rules, all) = (site.text("rules.yml"), site.text("all.log"));
     let scan =
         ["scan", "--source", "aws.cloudtrail", "--no-builtin", "--threads", threads, "--rules", &rules, &all];

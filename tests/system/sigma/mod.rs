@@ -8,6 +8,7 @@
 mod correlations;
 mod oracle;
 mod python;
+mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

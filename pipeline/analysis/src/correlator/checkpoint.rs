@@ -94,3 +94,68 @@ pub(super) fn decode(bytes: &[u8]) -> Option<LogPosition> {
     (version == CHECKPOINT_VERSION && rest.is_empty())
         .then(|| LogPosition { segment: u64::from_le_bytes(*segment), offset: u64::from_le_bytes(*offset) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use threatlockdown_ruleset::correlate::MemoryOptions;
+    use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
+
+    use super::*;
+    use crate::active::ActiveProgram;
+    use crate::correlator::CorrelatorOptions;
+    use crate::metrics::Metrics;
+
+    /// Of a program with one component.
+    fn correlator() -> Correlator {
+        let text = r#"<group name="own,"><rule id="100100" level="3"><decoded_as>json</decoded_as><description>d</description></rule>
+          <rule id="100101" level="9" frequency="3" timeframe="60"><if_matched_sid>100100</if_matched_sid><description>d</description></rule></group>"#;
+        let rules = RuleText { path: "own.xml".into(), text: text.into(), origin: Origin::User };
+        let program = load(Texts::rules_only(vec![rules])).program.unwrap();
+        assert_eq!(program.components().len(), 1);
+        let options = CorrelatorOptions {
+            min_level: 3,
+            host: "h".into(),
+            memory: MemoryOptions::default(),
+            max_bytes: 1 << 20,
+            buffer_bytes: 1 << 20,
+            folder: std::env::temp_dir(),
+        };
+        Correlator::new(&options, &ActiveProgram::new(Arc::clone(&program)), &Metrics::unregistered())
+    }
+
+    #[test]
+    fn a_snapshot_that_is_cut_or_of_another_version_is_refused() {
+        let at = LogPosition { segment: 3, offset: 77 };
+        let whole = correlator().snapshot(at).unwrap();
+        assert_eq!(correlator().restore(&whole).unwrap(), (at, at));
+        let head = 4 + u32::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
+        for length in (0..whole.len()).filter(|length| *length != head) {
+            assert!(correlator().restore(&whole[..length]).is_err(), "cut at {length}");
+        }
+        let known = format!("{{\"version\":{SNAPSHOT_VERSION},");
+        assert!(whole[4..].starts_with(known.as_bytes()));
+        let mut other = whole.clone();
+        other[4 + known.len() - 2] = b'9';
+        let error = correlator().restore(&other).unwrap_err().to_string();
+        assert!(error.ends_with("its version 9 is not known here"), "{error}");
+        // The memory of a component has a version of its own, behind four bytes that name it.
+        let mut other = whole;
+        other[head + 16 + 8 + 4] = 9;
+        let error = correlator().restore(&other).unwrap_err().to_string();
+        assert!(error.contains("format 9"), "{error}");
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_as_it_was_written_and_nothing_else_is() {
+        let at = LogPosition { segment: 3, offset: 77 };
+        let whole = encode(at);
+        assert_eq!(decode(&whole), Some(at));
+        for length in 0..whole.len() {
+            assert_eq!(decode(&whole[..length]), None, "cut at {length}");
+        }
+        assert_eq!(decode(&[&whole[..], &[0]].concat()), None);
+        assert_eq!(decode(&[&[2], &whole[1..]].concat()), None);
+    }
+}

@@ -5,6 +5,7 @@
 //! to its checkpoint the log is replayed silently. Any fault (a full disk, a file that cannot be read) begins the stage
 //! anew from its snapshot; candidates are durable in the log meanwhile.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
@@ -102,6 +103,8 @@ enum Trouble {
     Buffer(#[from] std::io::Error),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("cannot read what rules remember, {path}: {error}")]
+    Kept { path: PathBuf, error: std::io::Error },
     /// Nobody takes outcomes any more.
     #[error("the committer is gone")]
     Gone,
@@ -193,10 +196,15 @@ impl Stage {
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 return Ok(self.begin_without(&error.to_string()));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Trouble::Kept { path: self.parts.kept.path().to_path_buf(), error }),
         };
         self.parts.reader.seek(None);
         let Some((from, upto)) = restored else { return Ok(correlator) };
+        if upto > self.parts.reader.end().position() {
+            return Ok(
+                self.begin_without("it is of a commit log that had come further than the one that is here")
+            );
+        }
         self.snapshots.at = upto;
         self.handle.set_needs(from);
         // Where the log was begun anew, nothing of it is in the snapshot.

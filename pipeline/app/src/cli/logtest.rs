@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{RuleArgs, source_name};
+use super::{RuleArgs, ZoneArg, source_name};
 use crate::config::parse_duration;
 
 #[derive(Debug, Clone, Args)]
@@ -29,6 +29,8 @@ pub(crate) struct LogtestArgs {
     pub(crate) source: Option<String>,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) zone: ZoneArg,
     /// Phases for people, or one JSON object an event
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: LogtestFormat,

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use threatlockdown_analysis::Composites;
+use threatlockdown_ruleset::correlate::Zone;
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::rules::{
@@ -79,6 +80,14 @@ pub(crate) struct RuleArgs {
     pub(crate) compiled: Option<PathBuf>,
 }
 
+/// The zone of a command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ZoneArg {
+    /// Zone that <time> and <weekday> of rules mean, by its IANA name, for example Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "NAME", value_parser = zone, help_heading = "Rules")]
+    pub(crate) time_zone: Option<Zone>,
+}
+
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
 Flags go before the configuration file: --input replaces its file and stdin
@@ -120,6 +129,8 @@ pub(crate) struct RunArgs {
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) zone: ZoneArg,
     /// Write alerts to this file as JSON lines
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) alerts: Option<PathBuf>,
@@ -170,6 +181,8 @@ pub(crate) struct ScanArgs {
     pub(crate) source: Option<String>,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) zone: ZoneArg,
     /// Lowest rule level that is an alert
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=16), help_heading = "Output")]
     pub(crate) level: u8,
@@ -266,6 +279,11 @@ fn source_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("a log source holds letters, digits, `.`, `_` and `-` only, for example aws.cloudtrail".into())
+}
+
+fn zone(text: &str) -> Result<Zone, String> {
+    Zone::named(text)
+        .ok_or_else(|| "there is no such time zone; write its IANA name, for example Europe/Berlin".into())
 }
 
 fn input(text: &str) -> Result<Input, String> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use threatlockdown_event::Millis;
-use threatlockdown_ruleset::correlate::{Memory, MemoryOptions};
+use threatlockdown_ruleset::correlate::{Memory, MemoryOptions, Zone};
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
@@ -176,13 +176,13 @@ impl Loaded {
 }
 
 /// What is remembered between events, as the reference's daemon does.
-pub(super) fn memory() -> Arc<Memory> {
-    Memory::new(memory_options())
+pub(super) fn memory(zone: &Zone) -> Arc<Memory> {
+    Memory::new(memory_options(zone))
 }
 
 /// How such a memory behaves.
-pub(super) fn memory_options() -> MemoryOptions {
-    MemoryOptions { host: super::host_name(), ..MemoryOptions::default() }
+pub(super) fn memory_options(zone: &Zone) -> MemoryOptions {
+    MemoryOptions { host: super::host_name(), zone: zone.clone(), ..MemoryOptions::default() }
 }
 
 /// `2 errors, 1 warning`.

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
 
@@ -89,6 +90,8 @@ pub(crate) struct Rules {
     pub(crate) paths: Vec<PathBuf>,
     /// Folder of a Wazuh installation.
     pub(crate) home: Option<PathBuf>,
+    /// The zone that `<time>` and `<weekday>` mean.
+    pub(crate) time_zone: Zone,
     /// How often the files are looked at for changes while `run` runs; `None` = `off`.
     pub(crate) reload_interval: Option<Duration>,
 }
@@ -192,6 +195,7 @@ impl Default for Config {
                 builtin: true,
                 paths: Vec::new(),
                 home: None,
+                time_zone: Zone::default(),
                 reload_interval: Some(Duration::from_secs(2)),
             },
             min_level: 3,

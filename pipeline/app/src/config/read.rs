@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 
 use super::fields::{
@@ -140,10 +141,8 @@ fn log(node: &Node, mut log: Log, faults: &mut Faults) -> Log {
 }
 
 fn rules(node: &Node, mut rules: Rules, faults: &mut Faults) -> Rules {
-    let Some(fields) = Fields::open(node, "rules", &["builtin", "home", "paths", "reload_interval"], faults)
-    else {
-        return rules;
-    };
+    let keys = ["builtin", "home", "paths", "reload_interval", "time_zone"];
+    let Some(fields) = Fields::open(node, "rules", &keys, faults) else { return rules };
     if let Some(builtin) = fields.get("builtin").and_then(|node| boolean(node, faults)) {
         rules.builtin = builtin;
     }
@@ -156,7 +155,20 @@ fn rules(node: &Node, mut rules: Rules, faults: &mut Faults) -> Rules {
     if let Some(interval) = fields.get("reload_interval").and_then(|node| reload_interval(node, faults)) {
         rules.reload_interval = interval;
     }
+    if let Some(zone) = fields.get("time_zone").and_then(|node| zone(node, faults)) {
+        rules.time_zone = zone;
+    }
     rules
+}
+
+fn zone(node: &Node, faults: &mut Faults) -> Option<Zone> {
+    let written = text(node, "a time zone", faults)?;
+    let zone = Zone::named(&written);
+    if zone.is_none() {
+        let help = "write its IANA name, for example Europe/Berlin or UTC";
+        faults.push(Diagnostic::error(node.place.clone(), written, "there is no such time zone", help));
+    }
+    zone
 }
 
 /// A duration, or `off`.

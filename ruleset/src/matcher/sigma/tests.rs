@@ -37,21 +37,11 @@ sigma:
 
 pub(super) fn head(id: &str) -> SigmaHead {
     SigmaHead {
-        id: id.to_owned(),
-        name: None,
         title: format!("Rule {id}"),
         level: SigmaLevel::High,
-        status: None,
-        description: None,
-        author: None,
-        references: Vec::new(),
-        false_positives: Vec::new(),
         tags: vec!["attack.persistence".to_owned()],
         mitre: vec!["T1098".to_owned()],
-        fields: Vec::new(),
-        alerts: true,
-        place: Place::new(&Arc::from("r.yml"), 1, 1),
-        builtin: false,
+        ..SigmaHead::new(id, Place::new(&Arc::from("r.yml"), 1, 1))
     }
 }
 

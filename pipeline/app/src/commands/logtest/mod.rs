@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use threatlockdown_event::unit::DEFAULT_MAX_EVENT_BYTES;
 use threatlockdown_event::{Context, Millis};
-use threatlockdown_ruleset::correlate::{Clock, FrontEnd, Memory, MemoryOptions};
+use threatlockdown_ruleset::correlate::{Clock, FrontEnd, Memory, MemoryOptions, Zone};
 use threatlockdown_ruleset::decode::mapping;
 use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::matcher::explain::{Explainer, SigmaExplainer};
@@ -35,6 +35,9 @@ pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
     let explainer = args.explain.as_deref().map(|rule| explainer(&set, rule)).transpose()?;
     let source = args.source.clone().or_else(|| args.rules.home.is_some().then(|| TEXT_SOURCE.to_owned()));
     let mut bench = Bench::new(program, source, args.format, args.clock);
+    if let Some(zone) = &args.zone.time_zone {
+        bench.mean(zone);
+    }
     bench.explainer = explainer;
     let mut lines = Lines::new(std::io::stdin().lock());
     let mut output = std::io::stdout().lock();
@@ -96,6 +99,11 @@ struct Bench<'s> {
     explainer: Option<AnyExplainer<'s>>,
 }
 
+/// As the reference's test front end remembers.
+fn memory_options() -> MemoryOptions {
+    MemoryOptions { front_end: FrontEnd::Test, clock: Clock::Received, ..MemoryOptions::default() }
+}
+
 impl Bench<'_> {
     fn new(
         program: Arc<Program>,
@@ -103,9 +111,7 @@ impl Bench<'_> {
         format: LogtestFormat,
         clock: Option<ClockArg>,
     ) -> Self {
-        let options =
-            MemoryOptions { front_end: FrontEnd::Test, clock: Clock::Received, ..MemoryOptions::default() };
-        let scratch = Scratch::sharing(&program, Memory::new(options));
+        let scratch = Scratch::sharing(&program, Memory::new(memory_options()));
         let arrivals = Arrivals::new(&program);
         Self {
             scratch,
@@ -118,6 +124,12 @@ impl Bench<'_> {
             known: Vec::new(),
             explainer: None,
         }
+    }
+
+    /// Takes times of rules as those of this zone. Nothing has been answered yet.
+    fn mean(&mut self, zone: &Zone) {
+        let options = MemoryOptions { zone: zone.clone(), ..memory_options() };
+        self.scratch = Scratch::sharing(&self.program, Memory::new(options));
     }
 
     /// Appends the answer to one event.

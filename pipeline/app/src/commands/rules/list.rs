@@ -20,38 +20,21 @@ pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let parents = if args.json { parents(&set.tree) } else { Vec::new() };
     let wanted = Wanted::new(args);
     let mut text = String::new();
-    for (index, rule) in program.rules().iter().enumerate() {
-        if wanted.takes(rule) {
-            if args.json {
-                let parents: Vec<String> =
-                    parents.get(index).into_iter().flatten().map(u32::to_string).collect();
-                text.push_str(&object(rule, &parents).to_string());
-            } else {
-                text.push_str(&line(rule));
-            }
-            text.push('\n');
-        }
+    let mut show = |object: &dyn Fn() -> Value, line: &dyn Fn() -> String| {
+        text.push_str(&if args.json { object().to_string() } else { line() });
+        text.push('\n');
+    };
+    for (index, rule) in program.rules().iter().enumerate().filter(|(_, rule)| wanted.takes(rule)) {
+        let parents = || parents.get(index).into_iter().flatten().map(u32::to_string).collect::<Vec<_>>();
+        show(&|| object(rule, &parents()), &|| line(rule));
     }
-    for (index, rule) in (0..).zip(program.sigma().rules()) {
-        if wanted.takes_sigma(rule) {
-            if args.json {
-                let sources: Vec<&str> = program.sources_of(index).collect();
-                text.push_str(&sigma_object(rule, &sources).to_string());
-            } else {
-                text.push_str(&sigma_line(rule));
-            }
-            text.push('\n');
-        }
+    for (index, rule) in (0..).zip(program.sigma().rules()).filter(|(_, rule)| wanted.takes_sigma(rule)) {
+        let sources = || program.sources_of(index).collect::<Vec<_>>();
+        show(&|| sigma_object(rule, &sources()), &|| sigma_line(rule));
     }
-    for correlation in program.sigma().correlations() {
-        if wanted.takes_correlation(correlation) {
-            if args.json {
-                text.push_str(&correlation_object(correlation).to_string());
-            } else {
-                text.push_str(&correlation_line(correlation));
-            }
-            text.push('\n');
-        }
+    let correlations = program.sigma().correlations().iter();
+    for correlation in correlations.filter(|correlation| wanted.takes_correlation(correlation)) {
+        show(&|| correlation_object(correlation), &|| correlation_line(correlation));
     }
     // A reader such as `head` may leave early; that is its right.
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
@@ -125,23 +108,10 @@ fn correlation_line(correlation: &SigmaCorrelation) -> String {
 
 fn correlation_object(correlation: &SigmaCorrelation) -> Value {
     let SigmaCorrelation { head, mitre, groups, kind, of, group_by, timespan } = correlation;
-    json!({
-        "id": head.id,
-        "level": head.level.number(),
-        "description": head.title,
-        "groups": groups,
-        "mitre": {"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique},
-        "file": head.place.file,
-        "line": head.place.line,
-        "builtin": head.builtin,
-        "sigma": {
-            "level": head.level.name(),
-            "status": head.status,
-            "tags": head.tags,
-            "correlation": {"type": kind, "rules": of, "group_by": group_by, "timespan": timespan},
-            "alerts": head.alerts,
-        },
-    })
+    let mut object = headed_object(head, mitre, groups);
+    object["sigma"]["correlation"] =
+        json!({"type": kind, "rules": of, "group_by": group_by, "timespan": timespan});
+    object
 }
 
 fn headed_line(head: &SigmaHead, groups: &str) -> String {
@@ -152,12 +122,22 @@ fn headed_line(head: &SigmaHead, groups: &str) -> String {
 
 fn sigma_object(rule: &SigmaRule, sources: &[&str]) -> Value {
     let SigmaRule { head, mitre, groups, logsource, .. } = rule;
+    let mut object = headed_object(head, mitre, groups);
+    object["sigma"]["logsource"] = json!({
+        "product": logsource.product, "service": logsource.service, "category": logsource.category,
+    });
+    object["sigma"]["sources"] = json!(sources);
+    object
+}
+
+/// What rules and correlations have in common.
+fn headed_object(head: &SigmaHead, mitre: &Mitre, groups: &[String]) -> Value {
     json!({
         "id": head.id,
         "level": head.level.number(),
         "description": head.title,
         "groups": groups,
-        "mitre": {"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique},
+        "mitre": mitre_object(mitre),
         "file": head.place.file,
         "line": head.place.line,
         "builtin": head.builtin,
@@ -165,13 +145,13 @@ fn sigma_object(rule: &SigmaRule, sources: &[&str]) -> Value {
             "level": head.level.name(),
             "status": head.status,
             "tags": head.tags,
-            "logsource": {
-                "product": logsource.product, "service": logsource.service, "category": logsource.category,
-            },
-            "sources": sources,
             "alerts": head.alerts,
         },
     })
+}
+
+fn mitre_object(mitre: &Mitre) -> Value {
+    json!({"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique})
 }
 
 fn finds(rule: &Rule, wanted: &str) -> bool {
@@ -208,14 +188,13 @@ fn line(rule: &Rule) -> String {
 fn object(rule: &Rule, parents: &[String]) -> Value {
     let compliance: Map<String, Value> =
         rule.compliance.iter().map(|(name, controls)| ((*name).to_owned(), json!(controls))).collect();
-    let mitre = &rule.mitre;
     json!({
         "id": rule.id,
         "level": rule.level,
         "description": description(rule),
         "groups": rule.groups,
         "parents": parents,
-        "mitre": {"id": mitre.id, "tactic": mitre.tactic, "technique": mitre.technique},
+        "mitre": mitre_object(&rule.mitre),
         "compliance": compliance,
         "file": rule.place.file,
         "line": rule.place.line,

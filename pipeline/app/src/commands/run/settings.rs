@@ -76,6 +76,9 @@ fn apply(args: &RunArgs, config: &mut Config) -> anyhow::Result<()> {
     if args.rules.home.is_some() {
         config.rules.home.clone_from(&args.rules.home);
     }
+    if let Some(zone) = &args.zone.time_zone {
+        config.rules.time_zone.clone_from(zone);
+    }
     config.rules.builtin &= !args.rules.no_builtin;
     if !args.inputs.is_empty() {
         config.sources.retain(|source| matches!(source.kind, SourceKind::Http(_)));

@@ -195,8 +195,8 @@ fn own_files(config: &Config) -> OwnFiles {
         SinkKind::File { path, .. } => Some(path.clone()),
         SinkKind::Stdout { .. } => None,
     });
-    let state =
-        ["lock", "state.redb", "memory.snapshot", "deadletter.jsonl"].map(|name| config.data_dir.join(name));
+    let state = ["lock", "state.redb", "memory.snapshot", "memory.new", "deadletter.jsonl"]
+        .map(|name| config.data_dir.join(name));
     OwnFiles {
         files: sinks.chain(state).collect(),
         folders: ["commit", "journal"].map(|name| config.data_dir.join(name)).to_vec(),

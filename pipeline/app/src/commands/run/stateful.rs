@@ -104,7 +104,7 @@ pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandl
         correlator: CorrelatorOptions {
             min_level: config.min_level,
             host: host_name(),
-            memory: rule_set::memory_options(),
+            memory: rule_set::memory_options(&config.rules.time_zone),
             max_bytes: state.max_bytes - buffer_bytes,
             buffer_bytes: usize::try_from(buffer_bytes).unwrap_or(usize::MAX),
             folder: config.data_dir.clone(),
@@ -114,11 +114,19 @@ pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandl
     };
     let catching_up = CatchingUp::default();
     let inputs = Reading { publisher: publisher.clone(), catching_up: Arc::clone(&catching_up), mark: None };
+    let kept = Kept::at(config.data_dir.join(SNAPSHOT));
+    kept.probe().with_context(|| {
+        format!(
+            "cannot read what rules remember, {}: make it readable, or move it away; then counting begins with what \
+             the commit log still holds",
+            kept.path().display()
+        )
+    })?;
     let store = Arc::clone(store);
     let parts = Parts {
         reader: log.state_reader(None),
         outcomes: outcomes.clone(),
-        kept: Kept::at(config.data_dir.join(SNAPSHOT)),
+        kept,
         checkpoint: Box::new(move || store.checkpoint(CORRELATE_STREAM)),
         inputs: Box::new(inputs),
         active: Arc::clone(active),
@@ -134,7 +142,7 @@ pub(super) fn worker_options(config: &Config) -> WorkerOptions {
     WorkerOptions {
         min_level: config.min_level,
         host: host_name(),
-        memory: rule_set::memory(),
+        memory: rule_set::memory(&config.rules.time_zone),
         composites: config.state.composites,
         lateness: Arc::new(lateness),
     }

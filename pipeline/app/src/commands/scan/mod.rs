@@ -27,6 +27,7 @@ use threatlockdown_analysis::{
     spawn_workers,
 };
 use threatlockdown_event::Millis;
+use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::raw_topic;
 
@@ -54,21 +55,23 @@ pub(crate) fn execute(args: &ScanArgs) -> anyhow::Result<ExitCode> {
     let load_time = begin.elapsed();
     let inputs = Inputs::find(&args.paths, args.source.as_deref())?;
     let active = ActiveProgram::new(Arc::clone(&program));
-    let how = How { level: args.level, composites: args.composites.into() };
+    let zone = args.zone.time_zone.clone().unwrap_or_default();
+    let how = How { level: args.level, composites: args.composites.into(), zone };
     let metrics = Metrics::unregistered();
-    let output = Output::open(args.dead_letters.as_deref(), correlator(how, &active, &metrics))?;
+    let output = Output::open(args.dead_letters.as_deref(), correlator(&how, &active, &metrics))?;
     let threads = args.threads.map_or_else(cores, usize::from);
     let begin = Instant::now();
-    let figures = judge(how, inputs, output, &active, &metrics, threads)?;
+    let figures = judge(&how, inputs, output, &active, &metrics, threads)?;
     let seconds = begin.elapsed();
     finish(args, &figures, load_time, seconds, threads)
 }
 
-/// What is an alert.
-#[derive(Debug, Clone, Copy)]
+/// What is an alert, and which zone rules mean.
+#[derive(Debug)]
 struct How {
     level: u8,
     composites: Composites,
+    zone: Zone,
 }
 
 struct Figures {
@@ -82,7 +85,7 @@ struct Figures {
 
 /// Runs the stages to the end of the inputs.
 fn judge(
-    how: How,
+    how: &How,
     inputs: Inputs,
     output: Output,
     active: &Arc<ActiveProgram>,
@@ -94,7 +97,7 @@ fn judge(
     let options = WorkerOptions {
         min_level: how.level,
         host: host_name(),
-        memory: rule_set::memory(),
+        memory: rule_set::memory(&how.zone),
         composites: how.composites,
         ..WorkerOptions::default()
     };
@@ -162,19 +165,19 @@ pub(in crate::commands) fn count_held_back(
 ) -> anyhow::Result<AllHeldBack> {
     let inputs = Inputs::find(paths, source)?;
     let (active, metrics) = (ActiveProgram::new(Arc::clone(program)), Metrics::unregistered());
-    let how = How { level, composites: Composites::Add };
-    let output = Output::to_nowhere(correlator(how, &active, &metrics))?;
-    let Figures { reading, held_back: found, .. } = judge(how, inputs, output, &active, &metrics, cores())?;
+    let how = How { level, composites: Composites::Add, zone: Zone::default() };
+    let output = Output::to_nowhere(correlator(&how, &active, &metrics))?;
+    let Figures { reading, held_back: found, .. } = judge(&how, inputs, output, &active, &metrics, cores())?;
     let failed = reading.failed.iter().map(ToString::to_string).collect();
     Ok(AllHeldBack { found, files: reading.files, failed })
 }
 
 /// Counts at the end, when everything is there: whatever the order of the files, it is that of time.
-fn correlator(how: How, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Correlator {
+fn correlator(how: &How, active: &Arc<ActiveProgram>, metrics: &Metrics) -> Correlator {
     let options = CorrelatorOptions {
         min_level: how.level,
         host: host_name(),
-        memory: rule_set::memory_options(),
+        memory: rule_set::memory_options(&how.zone),
         max_bytes: REMEMBERED_BYTES,
         buffer_bytes: WAITING_BYTES,
         folder: std::env::temp_dir(),

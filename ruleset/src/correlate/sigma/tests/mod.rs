@@ -14,27 +14,11 @@ use super::{CorrelationMatch, Correlator, FieldIndex, Fields, Limits, Matched, P
 use crate::ir::Place;
 use crate::ir::sigma::{
     Bound, Comparison, CorrelationKind, Expr, GroupField, Logsource, Occurrence, OccurrenceExpr, Referent,
-    SigmaCorrelation, SigmaHead, SigmaLevel, SigmaRule, SigmaSet,
+    SigmaCorrelation, SigmaHead, SigmaRule, SigmaSet,
 };
 
 fn head(id: &str) -> SigmaHead {
-    SigmaHead {
-        id: id.to_owned(),
-        name: None,
-        title: id.to_owned(),
-        level: SigmaLevel::Medium,
-        status: None,
-        description: None,
-        author: None,
-        references: Vec::new(),
-        false_positives: Vec::new(),
-        tags: Vec::new(),
-        mitre: Vec::new(),
-        fields: Vec::new(),
-        alerts: true,
-        place: Place { file: "test.yml".into(), line: 1, column: 1 },
-        builtin: false,
-    }
+    SigmaHead::new(id, Place { file: "test.yml".into(), line: 1, column: 1 })
 }
 
 fn rule(number: u32) -> Referent {

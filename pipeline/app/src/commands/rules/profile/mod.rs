@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
+use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::matcher::profile::{Cost, Profile, Report, RuleCost};
 use threatlockdown_ruleset::matcher::{Input, Scratch};
 use threatlockdown_ruleset::program::{Program, Rule, SigmaRule};
@@ -59,7 +60,7 @@ pub(super) fn execute(args: &ProfileArgs) -> anyhow::Result<ExitCode> {
 
 fn judge(program: &Program, consumer: &Consumer) -> Profile {
     let mut profile = Profile::new(program);
-    let mut scratch = Scratch::sharing(program, rule_set::memory());
+    let mut scratch = Scratch::sharing(program, rule_set::memory(&Zone::default()));
     while let Some(delivered) = consumer.next() {
         let unit = &delivered.unit;
         profile.add_unreadable(unit.dead_letters.len());

@@ -4,6 +4,8 @@
 //! after it. Built from parser events. Tags are refused; anchors and aliases are, too, or are written out within a
 //! bound, so that a text cannot expand.
 
+mod faults;
+
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -11,6 +13,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::Place;
+
+pub(crate) use self::faults::Faults;
 
 /// One value and where it starts.
 #[derive(Debug, Clone)]
