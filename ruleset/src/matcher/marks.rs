@@ -4,7 +4,7 @@
 //! event, so that beginning a new one costs nothing, however many rules there are.
 
 use super::facts::TextRoom;
-use crate::program::{Hit, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
+use crate::program::{Hit, Pass, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
 
 /// What is known of a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Marks {
     known: Vec<u32>,
     /// Per predicate: the epoch in which it was hit; it may have been tested alone before.
     listed: Vec<u32>,
-    /// Per subject: the epoch in which its literals were run.
+    /// Per subject: the epoch in which its literals were run, plus which of them.
     ran: Vec<u32>,
     /// Per subject: the predicates that its literals hit.
     hits: Vec<Vec<PredicateIndex>>,
@@ -42,6 +42,9 @@ pub(crate) struct Marks {
     /// Values that must differ.
     pub(super) values: Vec<u8>,
 }
+
+const LOOKED_UP: u32 = 1;
+const SEARCHED: u32 = 2;
 
 const YES: u32 = 1;
 const NO: u32 = 2;
@@ -88,15 +91,29 @@ impl Marks {
     }
 
     /// Begins the literals of a subject; false when they were run already.
-    pub(super) fn start(&mut self, subject: SubjectIndex) -> bool {
+    pub(super) fn start_all(&mut self, subject: SubjectIndex) -> bool {
+        self.begin_passes(subject, LOOKED_UP | SEARCHED)
+    }
+
+    /// Begins one pass over the literals of a subject; false when it was made already.
+    pub(super) fn start(&mut self, subject: SubjectIndex, pass: Pass) -> bool {
+        let bit = match pass {
+            Pass::LookUp => LOOKED_UP,
+            Pass::Search => SEARCHED,
+        };
+        self.begin_passes(subject, bit)
+    }
+
+    fn begin_passes(&mut self, subject: SubjectIndex, passes: u32) -> bool {
         let ran = &mut self.ran[subject as usize];
-        if *ran == self.epoch {
-            return false;
+        if *ran & !(LOOKED_UP | SEARCHED) != self.epoch {
+            *ran = self.epoch;
+            self.hits[subject as usize].clear();
+            self.counts[subject as usize] = 0;
         }
-        *ran = self.epoch;
-        self.hits[subject as usize].clear();
-        self.counts[subject as usize] = 0;
-        true
+        let is_new = *ran & passes == 0;
+        *ran |= passes;
+        is_new
     }
 
     /// What the pass over a subject's literals tells of a predicate.
@@ -169,7 +186,7 @@ impl Marks {
 
     /// Adds the children whose test on `subject` was hit.
     pub(super) fn add_candidates(&mut self, subject: SubjectIndex, by_predicate: &[(PredicateIndex, u32)]) {
-        if self.ran[subject as usize] != self.epoch {
+        if self.ran[subject as usize] & !(LOOKED_UP | SEARCHED) != self.epoch {
             return;
         }
         for &hit in &self.hits[subject as usize] {

@@ -228,7 +228,7 @@ impl<'w, O: Observer> Walk<'w, O> {
         let program: &'w Program = self.facts.program;
         let target = &program.subjects[subject as usize];
         let Some(set) = &target.literals else { return };
-        if !self.marks.start(subject) {
+        if !self.marks.start_all(subject) {
             return;
         }
         // Most fields that rules name are missing in most events.

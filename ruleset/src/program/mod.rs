@@ -30,7 +30,7 @@ pub(crate) use lists::{ListCheck, Lists};
 pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals, Part};
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
 pub(crate) use sigma::{
-    KEYWORDS, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
+    KEYWORDS, Pass, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
     SigmaSubjectIndex, SlotRange,
 };
 pub use sigma::{Sigma, SigmaCorrelation, SigmaRule};

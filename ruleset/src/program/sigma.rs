@@ -105,6 +105,15 @@ pub(crate) enum SigmaExpr {
     Test { subject: SigmaSubjectIndex, predicate: SigmaPredicateIndex },
 }
 
+/// The literals of a field that are run together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pass {
+    /// Those that are whole values: [`LiteralSet::look_up`].
+    LookUp,
+    /// All others: [`LiteralSet::search`].
+    Search,
+}
+
 /// A field.
 #[derive(Debug)]
 pub(crate) struct SigmaSubject {
@@ -119,8 +128,9 @@ pub(crate) struct SigmaSubject {
 /// One distinct test of one field.
 #[derive(Debug)]
 pub(crate) enum SigmaPredicate {
-    /// With all other literals of the field, in one pass over each value.
-    Literal,
+    /// With all other literals of the field, in one pass over each value; where each literal is the `whole` value, in one
+    /// look-up.
+    Literal { whole: bool },
     /// By itself, but only when that pass has found a literal that it needs.
     Candidate { matcher: Matcher, joined: bool },
     /// By itself.
@@ -166,8 +176,8 @@ pub(crate) struct SlotRange {
 /// for which that gives no set is entered under `always`.
 #[derive(Debug, Default)]
 pub(crate) struct SigmaIndex {
-    /// Subjects whose literals decide which rules come into question.
-    pub(crate) pivots: Vec<SigmaSubjectIndex>,
+    /// Subjects whose literals decide which rules come into question, and which of those literals; sorted.
+    pub(crate) pivots: Vec<(SigmaSubjectIndex, Pass)>,
     /// Predicate, rule; sorted.
     pub(crate) by_predicate: Vec<(SigmaPredicateIndex, SigmaRuleIndex)>,
     /// Rules that come into question when a field is there; sorted.

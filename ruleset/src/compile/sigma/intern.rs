@@ -9,7 +9,7 @@ use super::patterns::{Shape, shape};
 use crate::expr::{ExprError, Matcher, Networks, Pcre2};
 use crate::ir::sigma::{FieldTest, Pattern};
 use crate::program::{
-    Candidates, KEYWORDS, LiteralSet, Literals, Part, PatternSet, SigmaPredicate, SigmaPredicateIndex,
+    Candidates, KEYWORDS, LiteralSet, Literals, Part, Pass, PatternSet, SigmaPredicate, SigmaPredicateIndex,
     SigmaSubject, SigmaSubjectIndex,
 };
 
@@ -179,6 +179,15 @@ impl Interner {
         matches!(self.tests[predicate as usize], Raw::Literals { whole: true, .. })
     }
 
+    /// What has to be run to know whether its literals are hit.
+    pub(super) fn passes(&self, predicate: SigmaPredicateIndex) -> &'static [Pass] {
+        match self.tests[predicate as usize] {
+            Raw::Literals { whole: true, .. } => &[Pass::LookUp],
+            Raw::Literals { .. } => &[Pass::LookUp, Pass::Search],
+            Raw::Pattern { .. } | Raw::Other(_) => &[Pass::Search],
+        }
+    }
+
     /// How many different tests of a field literals decide: fields that many tests look at tell rules apart best.
     pub(super) fn variety(&self, subject: SigmaSubjectIndex) -> usize {
         let subject = &self.subjects[subject as usize];
@@ -211,7 +220,7 @@ impl Interner {
             subjects.push(SigmaSubject { name: gathered.name.clone(), literals, patterns });
         }
         let predicate = |(raw, joined)| match raw {
-            Raw::Literals { .. } => SigmaPredicate::Literal,
+            Raw::Literals { whole, .. } => SigmaPredicate::Literal { whole },
             Raw::Pattern { matcher, tells: true } => SigmaPredicate::Candidate { matcher, joined },
             Raw::Pattern { matcher, tells: false } => SigmaPredicate::Alone(matcher),
             Raw::Other(predicate) => predicate,

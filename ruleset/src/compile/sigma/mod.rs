@@ -20,7 +20,8 @@ use crate::ir::OrderField;
 use crate::ir::sigma::{Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet};
 use crate::ir::suppression::Suppression;
 use crate::program::{
-    KEYWORDS, Mitre, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaRule, SigmaSubjectIndex, SlotRange,
+    KEYWORDS, Mitre, Pass, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicateIndex, SigmaRule,
+    SigmaSubjectIndex, SlotRange,
 };
 use crate::suppress::RuleTraits;
 
@@ -56,7 +57,12 @@ pub(super) fn compile(
     let covers: Vec<Option<Cover>> =
         rules.iter().map(|lowered| cover(&lowered.rule.expr, &interner)).collect();
     let names: Vec<String> = interner.names().map(str::to_owned).collect();
-    let bound = mappings.iter().map(|mapping| bind(mapping, &rules, &covers, &names, decoders));
+    let passes = |predicate| interner.passes(predicate);
+    let bound = mappings.iter().map(|mapping| {
+        let (mut binding, fields) = bind(mapping, &rules, &names, decoders);
+        binding.index = index(&binding.rules, &covers, passes);
+        (binding, fields)
+    });
     let bound: Vec<(SigmaBinding, Vec<SigmaField>)> = bound.collect();
     for (mapping, (_, fields)) in mappings.iter().zip(&bound) {
         check_paths(mapping, fields, set, faults);
@@ -232,10 +238,10 @@ fn suppressed_fields(suppressions: &[Suppression], interner: &mut Interner, rule
     }
 }
 
+/// The rules that look at a source, the fields that they name, and where these are.
 fn bind(
     mapping: &Mapping,
     rules: &[Lowered],
-    covers: &[Option<Cover>],
     names: &[String],
     decoders: &Decoders,
 ) -> (SigmaBinding, Vec<SigmaField>) {
@@ -262,7 +268,6 @@ fn bind(
     if mapping.format == Format::Text {
         binding.captured = decoders.fields().iter().map(|field| captured(field, &fields)).collect();
     }
-    binding.index = index(&own, covers);
     (binding, fields)
 }
 
@@ -274,10 +279,14 @@ fn captured(field: &OrderField, fields: &[SigmaField]) -> Option<u32> {
     fields.iter().find(|(path, _)| path.eq_ignore_ascii_case(name)).map(|(_, slot)| *slot)
 }
 
-fn index(own: &[(u32, &Lowered)], covers: &[Option<Cover>]) -> SigmaIndex {
+fn index(
+    own: &[u32],
+    covers: &[Option<Cover>],
+    passes: impl Fn(SigmaPredicateIndex) -> &'static [Pass],
+) -> SigmaIndex {
     let mut index = SigmaIndex::default();
     let mut present = Vec::new();
-    for (rule, _) in own {
+    for rule in own {
         let Some(Some(cover)) = covers.get(*rule as usize) else {
             index.always.push(*rule);
             continue;
@@ -285,7 +294,7 @@ fn index(own: &[(u32, &Lowered)], covers: &[Option<Cover>]) -> SigmaIndex {
         for item in &cover.items {
             match *item {
                 Item::Hit(subject, predicate) => {
-                    index.pivots.push(subject);
+                    index.pivots.extend(passes(predicate).iter().map(|pass| (subject, *pass)));
                     index.by_predicate.push((predicate, *rule));
                 }
                 Item::Presence(subject) => present.push((subject, *rule)),

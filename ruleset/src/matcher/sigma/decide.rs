@@ -6,6 +6,7 @@
 use threatlockdown_event::Millis;
 
 use super::Search;
+use super::values::Only;
 use crate::decode::lists::Value;
 use crate::ir::sigma::{Comparison, ReferenceSite, TimePart};
 use crate::program::{SigmaPredicate, SigmaSubjectIndex};
@@ -20,6 +21,11 @@ impl Search<'_> {
         subject: SigmaSubjectIndex,
         mut test: impl FnMut(&[u8]) -> bool,
     ) -> bool {
+        match self.event.only(subject) {
+            Only::Nothing => return false,
+            Only::Text(text) => return test(text),
+            Only::Look => {}
+        }
         let mut holds = false;
         self.each(subject, &mut |value| {
             if let Value::Text(text) = value {
@@ -59,7 +65,9 @@ impl Search<'_> {
             SigmaPredicate::Same { other, site, cased, negated } => {
                 self.same(subject, *other, *cased, |text, other| stands(text, other, *site), *negated)
             }
-            SigmaPredicate::Literal | SigmaPredicate::Candidate { .. } | SigmaPredicate::Alone(_) => false,
+            SigmaPredicate::Literal { .. } | SigmaPredicate::Candidate { .. } | SigmaPredicate::Alone(_) => {
+                false
+            }
         }
     }
 

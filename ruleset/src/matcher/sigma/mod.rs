@@ -16,12 +16,15 @@ mod verdict;
 pub use self::arrivals::Arrivals;
 pub(super) use self::decide::{compares, read_number, stands, time_part};
 pub(super) use self::values::Event;
+use self::values::Only;
 pub use self::verdict::Correlated;
 use super::marks::{Known, Marks};
 use super::observe::Observer;
 use crate::decode::lists::Value;
 use crate::ir::sigma::SigmaRuleIndex;
-use crate::program::{Program, SigmaExpr, SigmaPredicate, SigmaPredicateIndex, SigmaSubjectIndex, WORTH_IT};
+use crate::program::{
+    Pass, Program, SigmaExpr, SigmaPredicate, SigmaPredicateIndex, SigmaSubjectIndex, WORTH_IT,
+};
 
 /// What a worker keeps between events.
 pub(super) struct Room {
@@ -70,9 +73,11 @@ impl<'s> Search<'s> {
     fn collect(&mut self) {
         let index = &self.event.binding.sigma.index;
         self.marks.candidates.extend_from_slice(&index.always);
-        for &subject in &index.pivots {
-            self.run_literals(subject);
-            self.marks.add_candidates(subject, &index.by_predicate);
+        for &(subject, pass) in &index.pivots {
+            self.run_literals(subject, pass);
+        }
+        for (subject, _) in index.pivots.chunk_by(|one, other| one.0 == other.0).filter_map(<[_]>::first) {
+            self.marks.add_candidates(*subject, &index.by_predicate);
         }
         for (subject, rules) in &index.by_presence {
             if self.event.is_present(*subject) {
@@ -100,12 +105,15 @@ impl<'s> Search<'s> {
         }
         let program: &'s Program = self.event.facts.program;
         let holds = match &program.sigma.predicates[predicate as usize] {
-            SigmaPredicate::Literal => {
-                self.run_literals(subject);
+            SigmaPredicate::Literal { whole } => {
+                self.run_literals(subject, Pass::LookUp);
+                if !whole && self.marks.known(predicate) != Known::Yes {
+                    self.run_literals(subject, Pass::Search);
+                }
                 self.marks.known(predicate) == Known::Yes
             }
             SigmaPredicate::Candidate { matcher, joined } => {
-                self.run_literals(subject);
+                self.run_literals(subject, Pass::Search);
                 if self.marks.known(predicate) != Known::Candidate {
                     false
                 } else if *joined && self.run_patterns(subject) {
@@ -121,20 +129,28 @@ impl<'s> Search<'s> {
         holds
     }
 
-    /// Decides all literal predicates of a subject.
-    fn run_literals(&mut self, subject: SigmaSubjectIndex) {
+    /// Decides the literal predicates of a subject, as far as that pass does it.
+    fn run_literals(&mut self, subject: SigmaSubjectIndex, pass: Pass) {
         let program: &'s Program = self.event.facts.program;
         let Some(set) = &program.sigma.subjects[subject as usize].literals else { return };
-        if !self.marks.start(subject) {
+        if !self.marks.start(subject, pass) {
             return;
         }
         let mut room = std::mem::take(&mut self.marks.text);
         let marks = &mut *self.marks;
-        self.event.visit(subject, &mut room, &mut |value| {
-            if let Value::Text(text) = value {
-                set.run(text, |hit| marks.hit(subject, hit));
-            }
-        });
+        let mut run = |text: &[u8]| match pass {
+            Pass::LookUp => set.look_up(text, |hit| marks.hit(subject, hit)),
+            Pass::Search => set.search(text, |hit| marks.hit(subject, hit)),
+        };
+        match self.event.only(subject) {
+            Only::Nothing => {}
+            Only::Text(text) => run(text),
+            Only::Look => self.event.visit(subject, &mut room, &mut |value| {
+                if let Value::Text(text) = value {
+                    run(text);
+                }
+            }),
+        }
         self.marks.text = room;
     }
 

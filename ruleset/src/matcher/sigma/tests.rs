@@ -12,7 +12,7 @@ use crate::ir::sigma::{
 };
 use crate::ir::{Network, Place, RuleSet};
 use crate::matcher::{Input, Scratch, Verdict};
-use crate::program::Program;
+use crate::program::{Pass, Program};
 use crate::{Texts, load};
 
 pub(super) const MAPPING: &str = "
@@ -423,6 +423,6 @@ fn rules_are_found_by_what_tells_them_apart() {
         bench.program.bindings.iter().find(|binding| &*binding.mapping.source == "test.trail").unwrap();
     let index = &binding.sigma.index;
     let pivot = bench.program.sigma.subject("eventname").unwrap();
-    assert_eq!(index.pivots, [pivot]);
+    assert_eq!(index.pivots, [(pivot, Pass::LookUp)]);
     assert_eq!((index.by_predicate.len(), index.always.len(), index.by_presence.len()), (50, 0, 0));
 }

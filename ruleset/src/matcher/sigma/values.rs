@@ -18,7 +18,32 @@ pub(in crate::matcher) struct Event<'a> {
     pub(in crate::matcher) binding: &'a Binding,
 }
 
-impl Event<'_> {
+/// What is known of a field without looking at its value.
+pub(super) enum Only<'a> {
+    /// It is not there.
+    Nothing,
+    /// It is one text, this.
+    Text(&'a [u8]),
+    /// Its values have to be visited.
+    Look,
+}
+
+impl<'a> Event<'a> {
+    /// What nearly all fields are: missing, or one text that stands in the record.
+    pub(super) fn only(&self, subject: SigmaSubjectIndex) -> Only<'a> {
+        if subject == KEYWORDS || self.binding.mapping.format != Format::Json {
+            return Only::Look;
+        }
+        match self.filled(subject).next() {
+            None => Only::Nothing,
+            Some((_, Found::Bytes { start, end })) => {
+                let text = self.facts.input.record.get(start as usize..end as usize);
+                text.map_or(Only::Nothing, Only::Text)
+            }
+            Some(_) => Only::Look,
+        }
+    }
+
     /// The slots of a field that have something in this event, and what they have.
     fn filled(&self, subject: SigmaSubjectIndex) -> impl Iterator<Item = (u32, Found)> {
         let range = self.binding.sigma.places.get(subject as usize).copied().unwrap_or_default();

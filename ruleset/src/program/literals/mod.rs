@@ -218,18 +218,31 @@ impl LiteralSet {
     /// Calls `report` for every predicate that holds or may hold, perhaps more than once.
     #[inline]
     pub(crate) fn run(&self, text: &[u8], mut report: impl FnMut(Hit)) {
-        self.always.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
+        self.look_up(text, &mut report);
+        self.search(text, &mut report);
+    }
+
+    /// The part of [`Self::run`] that decides the predicates of which each literal is the whole text. Costs the same however
+    /// long the text is.
+    #[inline]
+    pub(crate) fn look_up(&self, text: &[u8], mut report: impl FnMut(Hit)) {
         if text.is_empty() {
             self.when_empty.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
-        }
-        for (predicate, first) in &self.bare {
-            if first.is_none_or(|first| text.first().is_some_and(|&byte| first.contains(byte))) {
-                report(Hit::Candidate(*predicate));
-            }
         }
         self.run_equalities(text, text.len(), &mut report);
         if let Some(before) = text.strip_suffix(b"\n") {
             self.run_equalities(text, before.len(), &mut report);
+        }
+    }
+
+    /// The other part, which goes through the text. Both parts decide predicates with literals of both kinds.
+    #[inline]
+    pub(crate) fn search(&self, text: &[u8], mut report: impl FnMut(Hit)) {
+        self.always.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
+        for (predicate, first) in &self.bare {
+            if first.is_none_or(|first| text.first().is_some_and(|&byte| first.contains(byte))) {
+                report(Hit::Candidate(*predicate));
+            }
         }
         if let Some(prefixes) = &self.prefixes {
             prefixes.run(text, &mut report);
