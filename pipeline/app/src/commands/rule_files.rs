@@ -8,7 +8,7 @@ use std::io::Error;
 use std::path::{Path, PathBuf};
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
-use threatlockdown_ruleset::suppress::is_suppressions;
+use threatlockdown_ruleset::suppress::{has_suppressions, is_suppressions};
 use threatlockdown_ruleset::{Origin, RuleText, sigma, wazuh};
 
 use super::counted;
@@ -71,9 +71,16 @@ impl RuleFiles {
             let is_stranger = |text: &RuleText| {
                 wazuh::is_yaml(&text.path) && !is_suppressions(&text.path) && !sigma::is_sigma(&text.text)
             };
-            if self.texts.len() > texts && self.texts.last().is_some_and(is_stranger) {
-                self.texts.pop();
-                strangers.push(file);
+            if self.texts.len() > texts
+                && let Some(stranger) = self.texts.pop_if(|text| is_stranger(text))
+            {
+                if has_suppressions(&stranger.text) {
+                    let message = "these are probably suppressions; they are left out";
+                    let help = "give the file a name like NAME.suppressions.yaml";
+                    self.faults.push(Diagnostic::warning(place(&file), "", message, help));
+                } else {
+                    strangers.push(file);
+                }
             }
         }
         if let Some(first) = strangers.first() {
