@@ -1,9 +1,18 @@
 //! What is wrong with a text that a user wrote: file, line, column, the offending text, and what to do about it.
+//!
+//! Enters: words, with parts of the user's text among them, of any length. Leaves: faults that a person can read: of what is
+//! long beginning and end are shown.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::ir::Place;
+
+/// Characters of an offending text, and of a message or help, that are shown from the beginning; behind them some from the end.
+const SHOWN: usize = 120;
+const SAID: usize = 400;
+const END: usize = 80;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,13 +46,7 @@ impl Diagnostic {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self {
-            severity: Severity::Error,
-            place,
-            text: text.into(),
-            message: message.into(),
-            help: help.into(),
-        }
+        Self::new(Severity::Error, place, text.into(), message.into(), help.into())
     }
 
     /// A warning.
@@ -53,13 +56,31 @@ impl Diagnostic {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
+        Self::new(Severity::Warning, place, text.into(), message.into(), help.into())
+    }
+
+    fn new(severity: Severity, place: Place, text: String, message: String, help: String) -> Self {
+        let text = text.lines().next().map_or(Cow::Borrowed(""), |line| excerpt(line, SHOWN));
+        let (message, help) = (excerpt(&message, SAID), excerpt(&help, SAID));
         Self {
-            severity: Severity::Warning,
+            severity,
             place,
-            text: text.into(),
-            message: message.into(),
-            help: help.into(),
+            text: text.into_owned(),
+            message: message.into_owned(),
+            help: help.into_owned(),
         }
+    }
+}
+
+/// A text that is longer than that without its middle.
+fn excerpt(text: &str, most: usize) -> Cow<'_, str> {
+    let beginning = text.char_indices().nth(most).map(|(at, _)| at);
+    let end = text.char_indices().rev().nth(END - 1).map(|(at, _)| at);
+    match (beginning, end) {
+        (Some(beginning), Some(end)) if end > beginning => {
+            Cow::Owned(format!("{}…{}", &text[..beginning], &text[end..]))
+        }
+        _ => Cow::Borrowed(text),
     }
 }
 
@@ -86,5 +107,23 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n    help: {}", self.help)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_texts_beginning_and_end_are_shown() {
+        let place = Place::new(&Arc::from("f"), 1, 2);
+        let name = "é".repeat(1_000_000);
+        let fault =
+            Diagnostic::error(place.clone(), &name, format!("no rule {name} here"), format!("write {name}"));
+        assert!(fault.to_string().len() < 3_000, "{fault}");
+        assert!(fault.message.starts_with("no rule é") && fault.message.ends_with("é here"));
+        assert_eq!(fault.text.chars().count(), SHOWN + 1 + END);
+        let short = Diagnostic::warning(place, "one\ntwo", "message", "help");
+        assert_eq!(short.to_string(), "f:1:2: warning: message\n    one\n    help: help");
     }
 }

@@ -1,6 +1,6 @@
 //! Searches one literal in a text, ASCII letters compared without case.
 //!
-//! Enters: a lower-cased literal, then texts. Leaves: whether it occurs. Most texts do not have it, so the search looks
+//! Enters: a lower-cased literal, then texts. Leaves: whether and where it occurs. Most texts do not have it, so the search looks
 //! for the literal's rarest byte (in either case, many bytes at once) and compares the whole only there. A text made to
 //! have that byte everywhere would cost length × literal; after a few such disappointments the search goes on with a
 //! border table (Knuth, Morris, Pratt), which is slower per byte but never looks back.
@@ -29,32 +29,43 @@ impl Finder {
         Self { literal: literal.into(), rare_at, rare: [rare, rare.to_ascii_uppercase()], borders }
     }
 
+    /// Bytes of the literal.
+    pub(crate) fn len(&self) -> usize {
+        self.literal.len()
+    }
+
     /// Whether the literal occurs in the text; the empty one occurs everywhere.
+    #[inline]
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
+        self.find(text).is_some()
+    }
+
+    /// Where the literal first occurs in the text.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
         let length = self.literal.len();
         if length == 0 || text.len() < length {
-            return length == 0;
+            return (length == 0).then_some(0);
         }
         // Index `i` in the window means that the literal would start at `i` of the text.
         let window = &text[self.rare_at..=text.len() - (length - self.rare_at)];
         let mut patience = text.len() / 2 + 64;
         for start in memchr::memchr2_iter(self.rare[0], self.rare[1], window) {
             if text[start..start + length].eq_ignore_ascii_case(&self.literal) {
-                return true;
+                return Some(start);
             }
             if length > SHORT {
                 patience = patience.saturating_sub(length);
                 if patience == 0 {
-                    return self.is_in_by_borders(&text[start + 1..]);
+                    return self.find_by_borders(&text[start + 1..]).map(|at| start + 1 + at);
                 }
             }
         }
-        false
+        None
     }
 
-    fn is_in_by_borders(&self, text: &[u8]) -> bool {
+    fn find_by_borders(&self, text: &[u8]) -> Option<usize> {
         let mut matched = 0;
-        for byte in text {
+        for (at, byte) in text.iter().enumerate() {
             let byte = byte.to_ascii_lowercase();
             while matched > 0 && self.literal[matched] != byte {
                 matched = self.borders[matched - 1] as usize;
@@ -63,10 +74,10 @@ impl Finder {
                 matched += 1;
             }
             if matched == self.literal.len() {
-                return true;
+                return Some(at + 1 - matched);
             }
         }
-        false
+        None
     }
 }
 
@@ -99,8 +110,11 @@ mod tests {
 
     use super::*;
 
-    fn naive(literal: &[u8], text: &[u8]) -> bool {
-        literal.is_empty() || text.windows(literal.len()).any(|part| part.eq_ignore_ascii_case(literal))
+    fn naive(literal: &[u8], text: &[u8]) -> Option<usize> {
+        if literal.is_empty() {
+            return Some(0);
+        }
+        text.windows(literal.len()).position(|part| part.eq_ignore_ascii_case(literal))
     }
 
     #[test]
@@ -123,22 +137,22 @@ mod tests {
         let mut text = vec![b'Z'; 1 << 20];
         assert!(!finder.is_in(&text));
         text.push(b'!');
-        assert!(finder.is_in(&text));
+        assert_eq!(finder.find(&text), Some((1 << 20) - 300));
     }
 
     proptest! {
         #[test]
         fn equals_the_naive_search(literal in "[ab@!]{0,40}", text in "[abAB@!]{0,400}") {
-            prop_assert_eq!(Finder::new(literal.as_bytes()).is_in(text.as_bytes()), naive(literal.as_bytes(), text.as_bytes()));
+            prop_assert_eq!(Finder::new(literal.as_bytes()).find(text.as_bytes()), naive(literal.as_bytes(), text.as_bytes()));
         }
 
         #[test]
         fn equals_the_naive_search_when_it_occurs(period in "[ab]{1,3}", times in 6_usize..20, tail in "[ab]{0,3}", text in "[abAB]{0,40}") {
             let literal = period.repeat(times) + &tail;
             let text = format!("{text}{}{literal}{text}", period.repeat(times * 20));
-            prop_assert!(Finder::new(literal.as_bytes()).is_in(text.as_bytes()));
+            prop_assert_eq!(Finder::new(literal.as_bytes()).find(text.as_bytes()), naive(literal.as_bytes(), text.as_bytes()));
             let other = literal + "a!";
-            prop_assert_eq!(Finder::new(other.as_bytes()).is_in(text.as_bytes()), naive(other.as_bytes(), text.as_bytes()));
+            prop_assert_eq!(Finder::new(other.as_bytes()).find(text.as_bytes()), naive(other.as_bytes(), text.as_bytes()));
         }
     }
 }

@@ -13,6 +13,7 @@ mod osmatch;
 mod osregex;
 mod pcre2;
 mod required;
+mod wildcard;
 
 pub use bytes::ByteSet;
 pub(crate) use finder::Finder;
@@ -26,6 +27,8 @@ pub use pcre2::Pcre2;
 pub(crate) use pcre2::literals as pcre2_literals;
 pub use pcre2::literals::Pcre2Literal;
 pub use required::{Necessary, Required};
+pub use wildcard::Wildcard;
+pub(crate) use wildcard::WildcardPart;
 
 use crate::ir::Test;
 
@@ -42,6 +45,8 @@ pub enum Matcher {
     Equals(Box<[u8]>),
     /// An address in one of some networks.
     Networks(Networks),
+    /// A text with `*` and `?`.
+    Wildcard(Wildcard),
 }
 
 impl Matcher {
@@ -85,6 +90,7 @@ impl Matcher {
             Self::Pcre2(matcher) => matcher.is_match(text),
             Self::Equals(bytes) => **bytes == *text,
             Self::Networks(networks) => networks.contains(text),
+            Self::Wildcard(wildcard) => wildcard.is_match(text),
         }
     }
 
@@ -99,6 +105,7 @@ impl Matcher {
                 Necessary { required: Required::new(vec![bytes.to_vec()], true), first: None }
             }
             Self::Networks(_) => Necessary { required: None, first: Some(Networks::first_bytes()) },
+            Self::Wildcard(wildcard) => wildcard.necessary().clone(),
         }
     }
 
@@ -120,7 +127,9 @@ impl Matcher {
         match self {
             Self::OsRegex(matcher) => matcher.rest(text),
             Self::Pcre2(matcher) => matcher.rest(text),
-            Self::OsMatch(_) | Self::Equals(_) | Self::Networks(_) => self.is_match(text).then_some(0),
+            Self::OsMatch(_) | Self::Equals(_) | Self::Networks(_) | Self::Wildcard(_) => {
+                self.is_match(text).then_some(0)
+            }
         }
     }
 
@@ -129,7 +138,7 @@ impl Matcher {
         match self {
             Self::OsRegex(matcher) => matcher.captures(text, groups),
             Self::Pcre2(matcher) => matcher.captures(text, groups),
-            Self::OsMatch(_) | Self::Equals(_) | Self::Networks(_) => {
+            Self::OsMatch(_) | Self::Equals(_) | Self::Networks(_) | Self::Wildcard(_) => {
                 groups.clear();
                 self.rest(text)
             }

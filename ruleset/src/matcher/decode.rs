@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use memchr::memmem::Finder;
-use simd_json::{Buffers, ErrorType, Node, Tape};
+use simd_json::{Buffers, ErrorType, Tape};
 
 use super::fields::{Collector, Fields};
 use super::{Fault, Input, overflow};
@@ -176,20 +176,17 @@ pub(super) fn show<'t>(
     }
 }
 
-/// Parses the JSON at the start of a text; without any the tape stays empty. True when its bytes were not UTF-8.
+/// Parses the JSON at the start of a text; without any the tape stays empty.
 pub(super) fn parse_text<'t>(
     text: &[u8],
     room: &'t mut Room,
     buffers: &mut Buffers,
     tape: &mut Tape<'t>,
-) -> bool {
-    match parse(text, Tail::Tolerated, room, buffers, tape) {
-        Ok(parsed) => parsed.lossy,
-        Err(_) => {
-            tape.0.clear();
-            false
-        }
-    }
+) -> Parsed {
+    parse(text, Tail::Tolerated, room, buffers, tape).unwrap_or_else(|_| {
+        tape.0.clear();
+        Parsed::default()
+    })
 }
 
 /// Whether bytes may follow the value.
@@ -206,6 +203,8 @@ pub(super) struct Parsed {
     pub(super) lossy: bool,
     /// Numbers were too large for any type.
     pub(super) has_infinities: bool,
+    /// Texts may hold U+0000; nothing else on a tape can.
+    pub(super) may_have_nul: bool,
 }
 
 /// Fills the tape. The parser checks everything itself,
@@ -227,9 +226,7 @@ fn parse<'t>(
         simd_json::fill_tape(mended, buffers, tape).map_err(|error| fault(&error))?;
         parsed.has_infinities = overflow::restore(&mut tape.0);
     }
-    if nul_escape.find(record).is_some() {
-        cut_at_nul(&mut tape.0);
-    }
+    parsed.may_have_nul = nul_escape.find(record).is_some();
     Ok(parsed)
 }
 
@@ -255,17 +252,6 @@ fn first_value(text: &[u8]) -> &[u8] {
     }
 }
 
-/// The reference keeps names and texts up to their first NUL.
-fn cut_at_nul(tape: &mut [Node<'_>]) {
-    for node in tape {
-        if let Node::String(text) = node
-            && let Some(end) = memchr::memchr(0, text.as_bytes())
-        {
-            *text = &text[..end];
-        }
-    }
-}
-
 fn fault(error: &simd_json::Error) -> Fault {
     match error.error() {
         ErrorType::DepthLimitExceeded => Fault::TooDeep,
@@ -275,6 +261,7 @@ fn fault(error: &simd_json::Error) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tapes::Tapes;
     use super::*;
 
     fn json(record: &[u8]) -> Result<(bool, Vec<String>), Fault> {
@@ -322,8 +309,20 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_names_end_at_nul() {
-        let (_, texts) = json(br#"{"a\u0000b":"c\u0000d","e":"\u0000"}"#).unwrap();
-        assert_eq!(texts, ["a", "c", "e", ""]);
+    fn texts_and_names_are_whole_and_end_at_nul_for_the_reference() {
+        let record = br#"{"a\u0000b":"c\u0000d","e":["\u0000", 1, null]}"#;
+        let (_, texts) = json(record).unwrap();
+        assert_eq!(texts[..3], ["a\0b", "c\0d", "e"]);
+        let (mut room, mut buffers, mut tapes) =
+            (Room::default(), Buffers::with_max_depth(64, 16), Tapes::new().reset());
+        let parsed = parse_record(record, &mut room, &mut buffers, &mut tapes.whole).unwrap();
+        assert!(parsed.may_have_nul && !tapes.differ());
+        tapes.cut_at_nul();
+        let strings = tapes.seen().iter().filter_map(|node| match node {
+            simd_json::Node::String(text) => Some(*text),
+            _ => None,
+        });
+        assert_eq!(strings.collect::<Vec<_>>(), ["a", "c", "e", ""]);
+        assert_eq!(tapes.seen().len(), tapes.whole.0.len());
     }
 }

@@ -47,7 +47,10 @@ impl Stamps {
 pub(crate) struct Facts<'a> {
     pub(crate) program: &'a Program,
     pub(crate) view: &'a View,
+    /// The record as the reference sees it.
     pub(crate) tape: &'a [TapeNode<'a>],
+    /// The record as it stands: the same nodes with what comes behind a NUL.
+    pub(crate) whole: &'a [TapeNode<'a>],
     pub(crate) input: &'a Input<'a>,
     pub(crate) decoded: &'a Decoded<'a>,
     pub(crate) fields: &'a Fields,
@@ -72,6 +75,11 @@ pub(crate) struct TextRoom {
 }
 
 impl<'a> Facts<'a> {
+    /// The same event with texts that do not end at NUL.
+    pub(crate) fn as_it_stands(self) -> Self {
+        Self { tape: self.whole, ..self }
+    }
+
     /// Whether the event has the subject at all.
     pub(crate) fn is_present(&self, subject: SubjectIndex) -> bool {
         let header = &self.decoded.header;

@@ -13,6 +13,8 @@ use crate::program::{Program, SubjectIndex};
 pub(crate) struct Fields {
     /// Per subject.
     pub(crate) slots: Vec<Found>,
+    /// Room for a second reading.
+    again: Vec<Found>,
     /// The slots that captures were put into.
     placed: Vec<SubjectIndex>,
     /// A record was read into the slots, so that any of them may be filled.
@@ -67,6 +69,14 @@ impl Fields {
     pub(super) fn slots_to_read(&mut self) -> &mut [Found] {
         self.is_read = true;
         &mut self.slots
+    }
+
+    /// Takes the slots from `first` on from another reading of the record, and leaves those before as they are.
+    pub(super) fn read_again(&mut self, first: usize, read: impl FnOnce(&mut [Found])) {
+        self.again.clear();
+        self.again.resize(self.slots.len(), Found::None);
+        read(&mut self.again);
+        self.slots[first..].copy_from_slice(&self.again[first..]);
     }
 
     /// Puts the captures before the JSON decoder into their slots.

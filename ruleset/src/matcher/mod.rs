@@ -18,6 +18,7 @@ mod overflow;
 mod past;
 pub mod profile;
 mod sigma;
+mod tapes;
 mod verdict;
 mod walk;
 
@@ -25,7 +26,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use simd_json::{Buffers, Tape};
+use simd_json::Buffers;
 use thiserror::Error;
 use threatlockdown_event::{Context, Millis};
 
@@ -37,6 +38,7 @@ use self::fields::Fields;
 use self::marks::Marks;
 use self::observe::{Observer, Unobserved};
 use self::past::Past;
+use self::tapes::Tapes;
 use self::verdict::Later;
 use self::walk::Walk;
 use crate::correlate::{Memory, MemoryOptions};
@@ -106,7 +108,7 @@ pub struct Scratch {
     /// For records that the reader took and that are shown all the same.
     shown: decode::Room,
     buffers: Buffers,
-    tape: Tape<'static>,
+    tapes: Tapes<'static>,
     work: Work,
     reader: reader::Work,
     fields: Fields,
@@ -137,7 +139,7 @@ impl Scratch {
             room: decode::Room::default(),
             shown: decode::Room::default(),
             buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
-            tape: Tape(Vec::new()),
+            tapes: Tapes::new(),
             work: Work::default(),
             reader: reader::Work::default(),
             fields: Fields::new(subjects + sigma_slots(program)),
@@ -237,7 +239,7 @@ impl Program {
             room,
             shown,
             buffers,
-            tape: kept,
+            tapes: kept,
             work,
             reader,
             fields,
@@ -248,7 +250,7 @@ impl Program {
             location: location_room,
             key,
         } = scratch;
-        let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
+        let mut tapes = std::mem::replace(kept, Tapes::new()).reset();
         let binding = &self.bindings[input.binding.0];
         fields.clear();
         let mut decoding = Decoding { program: self, work, fields };
@@ -256,12 +258,12 @@ impl Program {
         let by_reader = read.is_some();
         let opened = match read {
             Some(opened) => Ok(opened),
-            None => decoding.open_by_tape(binding, input, room, buffers, &mut tape),
+            None => decoding.open_by_tape(binding, input, room, buffers, &mut tapes),
         };
         let opened = match opened {
             Ok(opened) => opened,
             Err(fault) => {
-                *kept = tape.reset();
+                *kept = tapes.reset();
                 return Err(fault);
             }
         };
@@ -269,7 +271,7 @@ impl Program {
         let json_at = fields.json.map(|json| json.start);
         let service = match &binding.mapping.wrapper {
             Some(wrapper) if wrapper.service.is_some() && decoded.reading.place.root > 0 => {
-                place::service(&tape.0).map(|name| {
+                place::service(tapes.seen()).map(|name| {
                     service_room.clear();
                     service_room.push_str(&name);
                     &**service_room
@@ -290,7 +292,16 @@ impl Program {
         let view = opened.view(binding);
         let mut apart = mode.apart.then(Apart::default);
         if let Some(decoder) = decoded.decoder.filter(|decoder| self.decoders.get(*decoder).accumulate) {
-            let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
+            let facts = Facts {
+                program: self,
+                view,
+                tape: tapes.seen(),
+                whole: &tapes.whole.0,
+                input,
+                decoded,
+                fields,
+                beside,
+            };
             match &mut apart {
                 None => {
                     let filled = accumulate(&facts, memory, stamps);
@@ -300,32 +311,60 @@ impl Program {
                 Some(_) => {}
             }
         }
-        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
+        let facts = Facts {
+            program: self,
+            view,
+            tape: tapes.seen(),
+            whole: &tapes.whole.0,
+            input,
+            decoded,
+            fields,
+            beside,
+        };
         observer.decoded(&facts);
         let past = Past::new(memory, lists, stamps, apart);
         let walk = Walk { facts, marks, past, observer: &mut *observer };
         let (conclusion, due) = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
         fields.place_sigma(self, &binding.sigma.captured);
-        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
-        sigma::run(sigma::Event { facts, binding }, sigma, observer);
+        let facts = Facts {
+            program: self,
+            view,
+            tape: tapes.seen(),
+            whole: &tapes.whole.0,
+            input,
+            decoded,
+            fields,
+            beside,
+        };
+        sigma::run(sigma::Event::new(facts, binding), sigma, observer);
         let mut later = None;
         if by_reader && (conclusion.counts || !sigma.matches.is_empty()) {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
                 let text = text.unwrap_or_default();
                 if conclusion.counts {
-                    decode::show(binding, input, text, shown, buffers, &mut tape);
+                    // The reader takes no record in which a text has a NUL.
+                    decode::show(binding, input, text, shown, buffers, &mut tapes.whole);
                 } else {
                     // Nobody may want an alert of any of the Sigma rules.
                     later = Some(Later { text, room: RefCell::new((shown, buffers)) });
                 }
             }
         }
-        let facts = Facts { program: self, view, tape: &tape.0, input, decoded, fields, beside };
+        let facts = Facts {
+            program: self,
+            view,
+            tape: tapes.seen(),
+            whole: &tapes.whole.0,
+            input,
+            decoded,
+            fields,
+            beside,
+        };
         let verdict = Verdict::new(facts, binding, opened.enveloped, conclusion, (&sigma.matches, later));
         let result = then(&verdict, due.map(|due| due.candidate(key)));
         drop(verdict);
-        *kept = tape.reset();
+        *kept = tapes.reset();
         Ok(result)
     }
 }

@@ -4,9 +4,10 @@
 //! same result. The reader fills the slots from the record's bytes and checks the rest; it takes nearly every record. What
 //! it leaves to the parser, and every record that is to be shown whole, goes over the tape.
 
-use simd_json::{Buffers, Tape};
+use simd_json::Buffers;
 
 use super::decode::{self, Decoded, Decoding, Room};
+use super::tapes::Tapes;
 use super::{Fault, Input, overflow};
 use crate::decode::extract::{Found, Reading, extract};
 use crate::decode::mapping::{Format, Normalise};
@@ -132,24 +133,27 @@ impl Decoding<'_, '_> {
         input: &Input<'a>,
         room: &'t mut Room,
         buffers: &mut Buffers,
-        tape: &mut Tape<'t>,
+        tapes: &mut Tapes<'t>,
     ) -> Result<Opened<'a>, Fault> {
         let mapping = &binding.mapping;
         let opened = match mapping.format {
             Format::Json => {
-                let parsed = decode::parse_record(input.record, room, buffers, tape)?;
-                let enveloped = is_enveloped(binding, &tape.0);
+                let parsed = decode::parse_record(input.record, room, buffers, &mut tapes.whole)?;
+                if parsed.may_have_nul {
+                    tapes.cut_at_nul();
+                }
+                let enveloped = is_enveloped(binding, tapes.seen());
                 if parsed.has_infinities && mapping.printed && !enveloped {
-                    overflow::forget(&mut tape.0);
+                    tapes.change(overflow::forget);
                 }
                 let as_text = enveloped || mapping.adds_nothing();
                 let reading = match enveloped {
                     true => Reading::default(),
-                    false => self.program.reading(binding, &tape.0),
+                    false => self.program.reading(binding, tapes.seen()),
                 };
                 let decoded = self.json(input.record, binding.decoder, as_text, reading);
                 if as_text && self.fields.json.is_none() {
-                    tape.0.clear();
+                    tapes.clear();
                 }
                 Opened { decoded: Decoded { lossy: parsed.lossy, ..decoded }, enveloped }
             }
@@ -157,14 +161,23 @@ impl Decoding<'_, '_> {
                 let mut decoded = self.text(input.record);
                 if let Some(json) = self.fields.json {
                     let text = decoded.header.log.get(json.start..).unwrap_or_default();
-                    decoded.lossy = decode::parse_text(text, room, buffers, tape);
+                    let parsed = decode::parse_text(text, room, buffers, &mut tapes.whole);
+                    decoded.lossy = parsed.lossy;
+                    if parsed.may_have_nul {
+                        tapes.cut_at_nul();
+                    }
                 }
                 Opened { decoded, enveloped: false }
             }
         };
         self.fields.place_first(self.program);
         let view = opened.view(binding);
-        extract(&tape.0, &view.tests, opened.decoded.reading, self.fields.slots_to_read());
+        let reading = opened.decoded.reading;
+        extract(tapes.seen(), &view.tests, reading, self.fields.slots_to_read());
+        if tapes.differ() {
+            let sigma = self.program.subjects.len();
+            self.fields.read_again(sigma, |slots| extract(&tapes.whole.0, &view.tests, reading, slots));
+        }
         self.fields.place_rest(self.program);
         Ok(opened)
     }

@@ -64,9 +64,9 @@ impl<'v> Verdict<'v> {
         Self { facts, binding, enveloped, conclusion, matches, later }
     }
 
-    /// Shows the tape of the record; that of one which the reader took is made for it.
-    fn with_tape<R>(&self, then: impl FnOnce(&[Node<'_>]) -> R) -> R {
-        let Some(later) = &self.later else { return then(self.facts.tape) };
+    /// Shows the tape of the record, `known` unless the reader took it: then it is made for it.
+    fn with_tape<R>(&self, known: &[Node<'_>], then: impl FnOnce(&[Node<'_>]) -> R) -> R {
+        let Some(later) = &self.later else { return then(known) };
         let mut tape = Tape(Vec::new());
         let (binding, input) = (self.binding, self.facts.input);
         match later.room.try_borrow_mut() {
@@ -189,6 +189,15 @@ impl<'v> Verdict<'v> {
         let mut slots = vec![Found::None; output_slots(self.facts.program)];
         let first_output = self.facts.program.subjects.len();
         self.facts.extract_outputs(&mut slots);
+        let whole = self.facts.as_it_stands();
+        // Events whose keys differ behind a NUL are two events.
+        let identity = if self.facts.tape.as_ptr() == whole.tape.as_ptr() {
+            self.identity(&slots)
+        } else {
+            let mut slots = vec![Found::None; output_slots(self.facts.program)];
+            whole.extract_outputs(&mut slots);
+            self.identity(&slots)
+        };
         let mut description = String::new();
         for part in self.rule().map(|rule| rule.description.parts.as_slice()).unwrap_or_default() {
             if description.len() > MAX_DESCRIPTION {
@@ -206,14 +215,16 @@ impl<'v> Verdict<'v> {
         if description.len() > MAX_DESCRIPTION {
             description = self.rule().map(|rule| rule.description.source.clone()).unwrap_or_default();
         }
-        let extras = &slots[first_output + self.facts.program.outputs.len()..];
-        (description, self.identity(extras))
+        (description, identity)
     }
 
-    fn identity(&self, extras: &[Found]) -> Identity {
+    fn identity(&self, slots: &[Found]) -> Identity {
+        let facts = self.facts.as_it_stands();
+        let extras =
+            slots.get(facts.program.subjects.len() + facts.program.outputs.len()..).unwrap_or_default();
         let text = |slot: usize| {
             let mut buffer = TextRoom::default();
-            let text = self.facts.found_text(*extras.get(slot)?, &mut buffer)?;
+            let text = facts.found_text(*extras.get(slot)?, &mut buffer)?;
             (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
         };
         let first =
@@ -310,13 +321,23 @@ impl<'v> Verdict<'v> {
     /// Appends the alert's `data` object as JSON; `{}` when there is nothing in it.
     pub fn write_data(&self, out: &mut String) {
         let captured = self.captured_fields();
-        self.with_tape(|tape| data::write_object(&self.members(tape, &captured), out));
+        self.with_tape(self.facts.whole, |tape| data::write_object(&self.members(tape, &captured), out));
     }
 
     /// Every field as rules see it, by its full name, in the order of the record.
     pub fn for_each_field(&self, mut visit: impl FnMut(&str, &str)) {
         let captured = self.captured_fields();
-        self.with_tape(|tape| data::for_each_field(&self.members(tape, &captured), &mut visit));
+        self.with_tape(self.facts.tape, |tape| {
+            data::for_each_field(&self.members(tape, &captured), &mut visit);
+        });
+    }
+
+    /// The same as the alert's `data` shows them: texts do not end at NUL.
+    pub fn for_each_shown_field(&self, mut visit: impl FnMut(&str, &str)) {
+        let captured = self.captured_fields();
+        self.with_tape(self.facts.whole, |tape| {
+            data::for_each_field(&self.members(tape, &captured), &mut visit);
+        });
     }
 
     fn members<'m>(&'m self, tape: &'m [Node<'m>], captured: &'m [(String, String)]) -> Members<'m> {

@@ -18,6 +18,8 @@ const OPERATORS: [(&str, Comparison); 6] = [
     ("eq", Comparison::Equal),
     ("neq", Comparison::NotEqual),
 ];
+/// Counts do not get there in any span of time.
+const MAX_COUNT: f64 = 1e12;
 const KEYS: [&str; 8] = ["lt", "lte", "gt", "gte", "eq", "neq", "field", "percentile"];
 
 /// What a condition says.
@@ -62,10 +64,46 @@ pub(super) fn read(parts: &Members<'_>, kind: &str, faults: &mut Faults<'_>) -> 
     if !can_hold(&found.bounds) {
         let help = "write bounds that a number can be within";
         faults.error(&node.place, "", "no number is within these bounds", help);
+    } else if is_count(kind) && faults.errors() == before {
+        check_counts(node, &found.bounds, faults);
     }
     fields(&members, kind, &mut found, faults);
     percentile(&members, kind, &mut found, faults);
     (faults.errors() == before).then_some(found)
+}
+
+/// Figures of values can be fractions and below zero, counts cannot.
+fn is_count(kind: &str) -> bool {
+    matches!(kind, "event_count" | "value_count" | "temporal" | "temporal_ordered")
+}
+
+/// Whole numbers are all that is counted, and the first one is that of the first match: without one there is no count.
+fn check_counts(node: &Node, bounds: &[Bound], faults: &mut Faults<'_>) {
+    let holds = |count: f64| bounds.iter().all(|bound| is_within(count, bound));
+    // What bounds say changes at their numbers alone.
+    const LEAST: f64 = 1.0;
+    let near = bounds.iter().flat_map(|bound| [bound.number - 1.0, bound.number, bound.number + 1.0]);
+    let mut counts = near.chain([LEAST]).filter(|count| *count >= LEAST);
+    if !counts.clone().any(holds) {
+        let message = "no count is within these bounds: a match counts as one at least";
+        let help = "write bounds that a count can be within; what does not happen is not counted";
+        faults.error(&node.place, "", message, help);
+    } else if counts.all(holds) && holds(0.0) {
+        let help = "write from how many on there shall be an alert, as in `gte: 10`";
+        faults.warning(&node.place, "", "every count is within these bounds", help);
+    }
+}
+
+#[allow(clippy::float_cmp)] // whole numbers
+fn is_within(count: f64, bound: &Bound) -> bool {
+    match bound.comparison {
+        Comparison::Less => count < bound.number,
+        Comparison::LessOrEqual => count <= bound.number,
+        Comparison::Greater => count > bound.number,
+        Comparison::GreaterOrEqual => count >= bound.number,
+        Comparison::Equal => count == bound.number,
+        Comparison::NotEqual => count != bound.number,
+    }
 }
 
 fn number(node: &Node, kind: &str, faults: &mut Faults<'_>) -> Option<f64> {
@@ -73,9 +111,13 @@ fn number(node: &Node, kind: &str, faults: &mut Faults<'_>) -> Option<f64> {
         Value::Scalar(scalar) => Single::of(scalar),
         _ => Single::Null,
     };
-    // Figures of values can be fractions and below zero, counts cannot.
-    let is_count = matches!(kind, "event_count" | "value_count" | "temporal" | "temporal_ordered");
+    let is_count = is_count(kind);
     match single {
+        Single::Number(number, ref text) if is_count && number > MAX_COUNT => {
+            let help = "write a number that can be reached: so many are never counted";
+            faults.error(&node.place, text, "this is more than anything is counted to", help);
+            None
+        }
         Single::Number(number, _)
             if number.is_finite() && (!is_count || (number >= 0.0 && number.fract() == 0.0)) =>
         {

@@ -26,6 +26,8 @@ const TYPES: [&str; 10] = [
 ];
 const KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
 
+/// Seconds of `timespan`: ten years. Longer ones are a slip, and what is counted is kept so long.
+const MAX_TIMESPAN: u64 = 10 * 366 * 86_400;
 /// Rules of one correlation.
 const MAX_RULES: usize = 1000;
 /// Bytes of an expression over rules.
@@ -233,9 +235,17 @@ fn timespan(parts: &Members<'_>, faults: &mut Faults<'_>) -> Option<u64> {
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         number.parse::<u64>().ok().filter(|number| is_number && *number > 0)?.checked_mul(unit)
     });
-    if seconds.is_none() {
-        let help = "write a number above 0 with s, m, h, d, w, M or y: 90m";
-        faults.error(&node.place, text, "this is no time span", help);
+    match seconds {
+        None => {
+            let help = "write a number above 0 with s, m, h, d, w, M or y: 90m";
+            faults.error(&node.place, text, "this is no time span", help);
+        }
+        Some(seconds) if seconds > MAX_TIMESPAN => {
+            let help = "write a shorter one: all that is counted is kept for that long";
+            faults.error(&node.place, text, "this time span is longer than ten years", help);
+            return None;
+        }
+        Some(_) => {}
     }
     seconds
 }
@@ -294,6 +304,12 @@ fn occurrence(parts: &Members<'_>, kind: &str, faults: &mut Faults<'_>) -> Optio
             let mut references = Vec::new();
             let expr = occurrence_expr(&condition, node, &mut references, faults)?;
             too_many(node, references.len(), MAX_RULES, faults);
+            if !demands_a_match(&expr, false) {
+                let message = "the condition names only what must not match: nothing begins its time span";
+                let help = "name a rule that must match, too, as in `this and not that`";
+                faults.error(&node.place, &scalar.text, message, help);
+                return None;
+            }
             Some(OccurrenceDraft::Expr(expr, references))
         }
         Err(fault) => {
@@ -301,6 +317,17 @@ fn occurrence(parts: &Members<'_>, kind: &str, faults: &mut Faults<'_>) -> Optio
             faults.error(&place, &scalar.text, fault.message, "name rules, joined with `and`, `or`, `not`");
             None
         }
+    }
+}
+
+/// Whether a rule stands in it that is not excluded. Recursion is as deep as the condition, which is bounded.
+fn demands_a_match(expr: &OccurrenceExpr, is_excluded: bool) -> bool {
+    match expr {
+        OccurrenceExpr::All(parts) | OccurrenceExpr::Any(parts) => {
+            parts.iter().any(|part| demands_a_match(part, is_excluded))
+        }
+        OccurrenceExpr::Not(inner) => demands_a_match(inner, !is_excluded),
+        OccurrenceExpr::Matched(_) => !is_excluded,
     }
 }
 

@@ -175,9 +175,10 @@ impl Context<'_, '_> {
         };
         let help = match nearest(name.trim_end_matches('*'), names.iter().copied()) {
             Some(nearest) => format!("did you mean {nearest}?"),
+            None if names.is_empty() => "write a selection of that name before the condition".to_owned(),
             None => format!("there are: {}", names.get(..10).unwrap_or(&names).join(", ")),
         };
-        self.faults.error(&place, name, message, super::faults::shorten(&help));
+        self.faults.error(&place, name, message, help);
     }
 
     /// Copies of selections, as long as there is room.

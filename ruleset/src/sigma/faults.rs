@@ -10,8 +10,6 @@ use crate::yaml::{Node, Style, Value};
 const MAX_FAULTS: usize = 500;
 /// Places within values are not looked for in lines beyond this.
 const MAX_LINE: usize = 64 << 10;
-/// Characters of an offending text that are shown.
-const SHOWN: usize = 120;
 
 /// Collects the faults of one file.
 pub(super) struct Faults<'t> {
@@ -36,7 +34,7 @@ impl<'t> Faults<'t> {
         help: impl Into<String>,
     ) {
         self.errors += 1;
-        self.push(Diagnostic::error(place.clone(), shorten(text), message, help));
+        self.push(Diagnostic::error(place.clone(), text, message, help));
     }
 
     /// It works, but probably not as meant.
@@ -47,7 +45,7 @@ impl<'t> Faults<'t> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(Diagnostic::warning(place.clone(), shorten(text), message, help));
+        self.push(Diagnostic::warning(place.clone(), text, message, help));
     }
 
     /// `what` is something else than `form`.
@@ -106,9 +104,4 @@ impl<'t> Faults<'t> {
         self.found.sort_by_key(|fault| (fault.place.line, fault.place.column));
         self.found
     }
-}
-
-/// Text for a message.
-pub(super) fn shorten(text: &str) -> &str {
-    text.char_indices().nth(SHOWN).map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
 }

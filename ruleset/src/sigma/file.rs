@@ -68,15 +68,23 @@ pub(super) fn read(file: &SigmaText, placeholders: &Placeholders) -> Content {
 }
 
 fn text_of(file: &SigmaText) -> Result<&str, Diagnostic> {
-    let at = |line: usize| Place::new(&file.path, u32::try_from(line).unwrap_or(u32::MAX), 1);
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let at = |line: usize, column: usize| Place::new(&file.path, number(line), number(column));
     if file.text.len() > MAX_FILE_BYTES {
         let message = format!("the file has {} bytes, the limit is {MAX_FILE_BYTES}", file.text.len());
-        return Err(Diagnostic::error(at(1), "", message, "split it into several files"));
+        return Err(Diagnostic::error(at(1, 1), "", message, "split it into several files"));
     }
     let text = std::str::from_utf8(&file.text).map_err(|error| {
         let before = file.text.get(..error.valid_up_to()).unwrap_or_default();
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
-        Diagnostic::error(at(line), "", "the file is not UTF-8 text", "save the file as UTF-8")
+        let begun = before.rsplit(|byte| *byte == b'\n').next().map(String::from_utf8_lossy);
+        let begun = begun.unwrap_or_default();
+        let message = match file.text.get(..2) {
+            Some([0xff, 0xfe] | [0xfe, 0xff]) => "the file is UTF-16 text, not UTF-8",
+            _ => "the file is not UTF-8 text",
+        };
+        let place = at(line, 1 + begun.chars().count());
+        Diagnostic::error(place, &*begun, message, "save the file as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -166,6 +174,28 @@ fn merge(to: &mut Node, from: Option<&Node>, added: &mut usize) {
     }
 }
 
+/// What to do about a document without a section that detects.
+fn nothing_to_detect(members: &Members<'_>) -> String {
+    let mut keys = members.pairs().iter().filter_map(|(key, _)| key.text());
+    if keys.clone().any(|key| key == "suppressions") {
+        let help = "these are suppressions: they are read from files with names like NAME.suppressions.yaml";
+        return help.to_owned();
+    }
+    if members.get("vars").is_some() {
+        return "a file of values for placeholders must be named *.placeholders.yaml".to_owned();
+    }
+    let meant = keys.find_map(|key| {
+        let near = nearest(key, ["detection", "correlation", "filter"])?;
+        Some(match key == near {
+            true => format!("there is nothing in `{key}`: write into it what is looked for"),
+            false => format!("{key} should probably be {near}"),
+        })
+    });
+    meant.unwrap_or_else(|| {
+        "a rule has `detection`, a correlation `correlation`, a filter `filter`".to_owned()
+    })
+}
+
 struct Reader<'c> {
     placeholders: &'c Placeholders,
     builtin: bool,
@@ -195,16 +225,7 @@ impl Reader<'_> {
             ["correlation"] => self.correlation(&members, faults),
             ["filter"] => self.filter(&members, faults),
             [] | [_] => {
-                let keys = members.pairs().iter().filter_map(|(key, _)| key.text());
-                let mut meant = keys.filter_map(|key| {
-                    let near = nearest(key, ["detection", "correlation", "filter"])?;
-                    Some(format!("{key} should probably be {near}"))
-                });
-                let is_of_values = members.get("vars").is_some();
-                let help = meant.next_back().unwrap_or_else(|| match is_of_values {
-                    true => "a file of values for placeholders must be named *.placeholders.yaml".into(),
-                    false => "a rule has `detection`, a correlation `correlation`, a filter `filter`".into(),
-                });
+                let help = nothing_to_detect(&members);
                 faults.error(members.place, "", "the document has nothing to detect", help);
             }
             [first, second, ..] => {

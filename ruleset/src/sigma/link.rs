@@ -372,7 +372,6 @@ impl Linker {
             let section = &drafts[at as usize].section;
             let message = "the correlation refers to itself";
             let help = format!("break the circle: {}", titles.join(" → "));
-            let help = super::faults::shorten(&help).to_owned();
             let title = &drafts[at as usize].head.title;
             self.faults.push(Diagnostic::error(section.place.clone(), title, message, help));
         }

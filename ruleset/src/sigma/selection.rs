@@ -3,6 +3,7 @@
 //! Enters: the YAML of a selection. Leaves: an expression. A map holds when all its items do, a list when one of its
 //! items does; a value without a field is a keyword.
 
+use crate::decode::paths::MAX_PARTS;
 use crate::ir::sigma::{Expr, FieldTest};
 use crate::yaml::{self, Node, Value};
 
@@ -108,6 +109,11 @@ impl Context<'_, '_> {
         if field.is_none() && matches!(parsed.chain.site, Some(Site::Start | Site::End)) {
             let message = "a keyword is looked for anywhere in a value: where it stands is not minded";
             self.faults.warning(&key.place, name, message, "name a field before the modifier");
+        }
+        if parsed.field.split('.').count() > MAX_PARTS {
+            let message = format!("the field has more than {MAX_PARTS} parts");
+            self.faults.error(&key.place, name, message, "name a field nearer to the top of the record");
+            return None;
         }
         self.advise(key, &parsed.chain, value);
         self.values(field, &parsed.chain, value)

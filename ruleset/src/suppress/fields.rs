@@ -45,7 +45,7 @@ impl<'a, 'v> AlertFields<'a, 'v> {
 
     fn gathered(&self) -> Vec<(&'a str, String)> {
         let mut known = Vec::new();
-        self.verdict.for_each_field(|name, value| {
+        self.verdict.for_each_shown_field(|name, value| {
             if let Some(name) = self.suppressions.looks_at(name) {
                 known.push((name, value.to_owned()));
             }

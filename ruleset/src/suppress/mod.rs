@@ -31,7 +31,7 @@ use threatlockdown_event::identity::hash;
 pub(crate) use self::check::unknown_names;
 pub use self::check::{SOON, expiry};
 pub use self::fields::{AlertFields, CorrelationFields, Language};
-pub use self::read::{LoadedSuppressions, SuppressionText, is_suppressions, load};
+pub use self::read::{LoadedSuppressions, SuppressionText, has_suppressions, is_suppressions, load};
 pub use self::throttle::{Answer, Ask, MOST_KEYS, Throttle, ThrottleState};
 use self::value::Value;
 use crate::ir::sigma::SigmaHead;

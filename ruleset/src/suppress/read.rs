@@ -61,6 +61,12 @@ pub fn is_suppressions(path: &str) -> bool {
     [".suppressions.yaml", ".suppressions.yml"].iter().any(|ending| name.ends_with(ending))
 }
 
+/// Whether a text is probably meant as suppressions, whatever its file is called.
+#[must_use]
+pub fn has_suppressions(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"suppressions:"))
+}
+
 /// Reads files of suppressions, in the order given.
 #[must_use]
 pub fn load(files: &[SuppressionText]) -> LoadedSuppressions {
@@ -177,6 +183,11 @@ impl Reader {
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match node.text().map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => Some(text.to_owned()),
+            None if node.text().is_some() => {
+                let message = format!("{what} must not be empty");
+                self.fault(&node.place, "", &message, "write a text, or remove the key");
+                None
+            }
             None => {
                 self.faults.expected(node, what, "a text");
                 None
@@ -211,6 +222,11 @@ impl Reader {
             self.faults.add(&entry.place, "", "`reason` is missing", help);
             return None;
         };
+        if node.is_null() || node.text().is_some_and(|text| text.trim().is_empty()) {
+            let help = "say why these alerts may be held back: whoever looks for them will ask";
+            self.fault(&node.place, "", "`reason` must not be empty", help);
+            return None;
+        }
         self.text(node, "`reason`")
     }
 

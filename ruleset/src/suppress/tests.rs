@@ -70,6 +70,16 @@ fn what_is_wrong_has_a_place_and_a_remedy() {
     for (entry, at, expected) in [
         ("  - {id: a, rules: 100100, reason: r}", missing, "`until` is missing"),
         ("  - {id: a, rules: 100100, until: 2027-01-01T00:00:00Z}", missing, "`reason` is missing"),
+        ("  - {id: a, rules: 1, reason: '', permanent: true}", "''", "`reason` must not be empty"),
+        ("  - {id: a, rules: 1, reason: ' ', permanent: true}", "' '", "`reason` must not be empty"),
+        ("  - {id: a, rules: 1, reason: ~, permanent: true}", "~", "`reason` must not be empty"),
+        (
+            "  - {id: a, rules: 1, reason: [], permanent: true}",
+            "[]",
+            "`reason` must be a text, this is a list",
+        ),
+        ("  - {id: '', rules: 1, reason: r, permanent: true}", "''", "`id` must not be empty"),
+        ("  - {id: a, groups: [''], reason: r, permanent: true}", "''", "a group must not be empty"),
         ("  - {rules: 100100, reason: r, permanent: true}", "{rules", "`id` is missing"),
         (
             "  - {id: a b, rules: 100100, reason: r, permanent: true}",
@@ -124,6 +134,21 @@ fn what_is_wrong_has_a_place_and_a_remedy() {
     let twice = format!("  - {{id: a, rules: any, {good}}}\n  - {{id: a, rules: any, {good}}}");
     assert_eq!(faults(&twice), ["3:5 `a` stands at own.suppressions.yaml:2 already"]);
     assert_eq!(faults(&format!("  - {{id: a, rules: any, {good}}}")), [""; 0]);
+}
+
+#[test]
+fn faults_are_short_whatever_the_text() {
+    let huge = "x".repeat(100_000);
+    let deep = format!("  - {}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let entries = [format!("  - {{id: {huge}, rules: any, {huge}: y}}"), format!("  - {huge}"), deep];
+    for entry in entries {
+        let loaded = loaded(&format!("suppressions:\n{entry}"));
+        assert!(loaded.has_errors(), "{}", &entry[..20]);
+        for fault in &loaded.diagnostics {
+            assert!(fault.to_string().len() < 2_000 && fault.place.line == 2, "{fault}");
+        }
+    }
+    assert!(super::has_suppressions(b"# a\nsuppressions:\n") && !super::has_suppressions(b"title: x"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::sigma::{self, is_placeholders};
-use threatlockdown_ruleset::suppress::is_suppressions;
+use threatlockdown_ruleset::suppress::{has_suppressions, is_suppressions};
 use threatlockdown_ruleset::{Origin, RuleText, wazuh};
 
 use super::counted;
@@ -75,9 +75,16 @@ impl RuleFiles {
                     && !is_placeholders(&text.path)
                     && !sigma::is_sigma(&text.text)
             };
-            if self.texts.len() > texts && self.texts.last().is_some_and(is_stranger) {
-                self.texts.pop();
-                strangers.push(file);
+            if self.texts.len() > texts
+                && let Some(stranger) = self.texts.pop_if(|text| is_stranger(text))
+            {
+                if has_suppressions(&stranger.text) {
+                    let message = "these are probably suppressions; they are left out";
+                    let help = "give the file a name like NAME.suppressions.yaml";
+                    self.faults.push(Diagnostic::warning(place(&file), "", message, help));
+                } else {
+                    strangers.push(file);
+                }
             }
         }
         if let Some(first) = strangers.first() {

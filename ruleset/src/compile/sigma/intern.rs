@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::patterns::{Shape, shape};
+use super::patterns::{self, Shape, shape};
 use crate::expr::{ExprError, Matcher, Networks, Pcre2};
 use crate::ir::sigma::{FieldTest, Pattern};
 use crate::program::{
@@ -19,6 +19,7 @@ pub(super) struct Interner {
     by_name: FxHashMap<String, SigmaSubjectIndex>,
     known: FxHashMap<(SigmaSubjectIndex, String), SigmaPredicateIndex>,
     tests: Vec<Raw>,
+    compiled: usize,
 }
 
 /// The tests of one field by kind.
@@ -54,6 +55,7 @@ impl Interner {
             by_name: FxHashMap::default(),
             known: FxHashMap::default(),
             tests: Vec::new(),
+            compiled: 0,
         }
     }
 
@@ -89,9 +91,10 @@ impl Interner {
         let raw = match test {
             FieldTest::Pattern(pattern) => match shape(pattern, subject == KEYWORDS) {
                 Shape::Literal(part) => return Ok(self.literals(subject, vec![part])),
-                Shape::Regex(regex) => self.pattern(subject, &regex)?,
+                Shape::Wildcard(wildcard) => self.pattern(subject, Matcher::Wildcard(wildcard)),
+                Shape::Regex(regex) => self.regex(subject, &regex)?,
             },
-            FieldTest::Regex(regex) => self.pattern(subject, &format!("(*UTF){regex}"))?,
+            FieldTest::Regex(regex) => self.regex(subject, &format!("(*UTF){regex}"))?,
             FieldTest::Networks(networks) => {
                 Raw::Other(SigmaPredicate::Alone(Matcher::Networks(Networks::new(networks))))
             }
@@ -130,20 +133,27 @@ impl Interner {
 
     /// The literal that a pattern of this field is, if it is nothing else.
     pub(super) fn literal(&self, subject: SigmaSubjectIndex, pattern: &Pattern) -> Option<Part> {
-        match shape(pattern, subject == KEYWORDS) {
-            Shape::Literal(part) => Some(part),
-            Shape::Regex(_) => None,
-        }
+        patterns::literal(pattern, subject == KEYWORDS)
     }
 
-    fn pattern(&mut self, subject: SigmaSubjectIndex, regex: &str) -> Result<Raw, ExprError> {
-        let matcher = Matcher::Pcre2(Pcre2::new(regex)?);
+    fn regex(&mut self, subject: SigmaSubjectIndex, regex: &str) -> Result<Raw, ExprError> {
+        let regex = Pcre2::new(regex)?;
+        self.compiled = self.compiled.saturating_add(regex.memory_usage());
+        Ok(self.pattern(subject, Matcher::Pcre2(regex)))
+    }
+
+    /// Bytes of memory of all regular expressions.
+    pub(super) fn compiled(&self) -> usize {
+        self.compiled
+    }
+
+    fn pattern(&mut self, subject: SigmaSubjectIndex, matcher: Matcher) -> Raw {
         let predicate = self.next();
         let tells = Candidates { predicate, necessary: matcher.necessary() }.tells();
         if tells {
             self.subjects[subject as usize].patterns.push(predicate);
         }
-        Ok(Raw::Pattern { matcher, tells })
+        Raw::Pattern { matcher, tells }
     }
 
     fn next(&self) -> SigmaPredicateIndex {

@@ -29,6 +29,10 @@ use crate::suppress::RuleTraits;
 const MAX_DEPTH: usize = 128;
 /// Most parts that the paths of all fields of a source may have together: nodes on their way are numbered.
 const MAX_WAY: usize = u16::MAX as usize;
+/// Memory that the regular expressions of one rule may take, and those of all rules together: some thousands, and some
+/// ten thousands. Texts with wildcards cost little and have no bound but that of files.
+const MAX_RULE_REGEXES: usize = 64 << 20;
+const MAX_REGEXES: usize = 512 << 20;
 
 /// Where the value of a Sigma field is looked for: path in lower case, slot.
 pub(super) type SigmaField = (String, u32);
@@ -44,8 +48,10 @@ pub(super) fn compile(
 ) -> (Sigma, Vec<(SigmaBinding, Vec<SigmaField>)>) {
     let mut interner = Interner::new();
     let mut rules = Vec::with_capacity(set.rules.len());
+    let mut is_told = false;
     for rule in &set.rules {
-        let mut lowering = Lowering { interner: &mut interner, rule, faults, fields: Vec::new() };
+        let room = Room { before: interner.compiled(), is_left: true, is_told: &mut is_told };
+        let mut lowering = Lowering { interner: &mut interner, rule, faults, fields: Vec::new(), room };
         let expr = lowering.expr(&rule.expr, 0);
         let fields = std::mem::take(&mut lowering.fields);
         rules.push(Lowered { rule: program_rule(rule, expr, attack), fields });
@@ -115,6 +121,17 @@ struct Lowering<'l> {
     rule: &'l IrRule,
     faults: &'l mut Vec<Diagnostic>,
     fields: Vec<SigmaSubjectIndex>,
+    room: Room<'l>,
+}
+
+/// For regular expressions.
+struct Room<'l> {
+    /// What those of the rules before take.
+    before: usize,
+    /// For this rule.
+    is_left: bool,
+    /// Whether it was told that there is none for any rule.
+    is_told: &'l mut bool,
 }
 
 impl Lowering<'_> {
@@ -181,15 +198,37 @@ impl Lowering<'_> {
         subject
     }
 
+    /// Whether there is room for another regular expression; once there is none, nothing more is compiled.
+    fn has_room(&mut self) -> bool {
+        const MIB: usize = 1 << 20;
+        let compiled = self.interner.compiled();
+        if compiled > MAX_REGEXES {
+            if !std::mem::replace(self.room.is_told, true) {
+                let all = MAX_REGEXES / MIB;
+                let message =
+                    format!("up to here the regular expressions of all rules take more than {all} MiB");
+                self.fault("", message, "load fewer rules, or write texts with `*` instead of `|re`");
+            }
+            return false;
+        }
+        if self.room.is_left && compiled - self.room.before > MAX_RULE_REGEXES {
+            self.room.is_left = false;
+            let most = MAX_RULE_REGEXES / MIB;
+            let message = format!("its regular expressions take more than {most} MiB of memory");
+            self.fault("", message, "write texts with `*` instead of `|re`, or make several rules of it");
+        }
+        self.room.is_left
+    }
+
     fn test(&mut self, subject: SigmaSubjectIndex, test: &FieldTest) -> SigmaExpr {
+        if matches!(test, FieldTest::Regex(_)) && !self.has_room() {
+            return SigmaExpr::Any(Box::default());
+        }
         match self.interner.predicate(subject, test) {
             Ok(predicate) => SigmaExpr::Test { subject, predicate },
             Err(error) => {
-                let pattern = match test {
-                    FieldTest::Regex(pattern) => pattern.clone(),
-                    other => format!("{other:?}"),
-                };
-                self.fault(&pattern, error.message, &error.help)
+                let pattern = if let FieldTest::Regex(pattern) = test { pattern } else { "" };
+                self.fault(pattern, error.message, &error.help)
             }
         }
     }

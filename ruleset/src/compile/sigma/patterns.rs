@@ -1,8 +1,8 @@
-//! Sigma patterns as literals where they are nothing else, as regular expressions where they are more.
+//! Sigma patterns as literals where they are nothing else, as texts with wildcards where they are more.
 
 use std::fmt::Write as _;
 
-use crate::expr::OsMatchKind;
+use crate::expr::{OsMatchKind, Wildcard, WildcardPart};
 use crate::ir::sigma::{Pattern, PatternPart};
 use crate::program::Part;
 
@@ -10,7 +10,9 @@ use crate::program::Part;
 pub(super) enum Shape {
     /// One literal, free or bound to an end of the value.
     Literal(Part),
-    /// PCRE2.
+    /// A text with wildcards.
+    Wildcard(Wildcard),
+    /// PCRE2, for the few that are quicker so.
     Regex(String),
 }
 
@@ -20,18 +22,39 @@ const ANY_ONE: &str = r"(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\
 /// The pattern, which must fit the whole value, or `anywhere` in it.
 pub(super) fn shape(pattern: &Pattern, anywhere: bool) -> Shape {
     let parts = simplified(pattern, anywhere);
-    let literal = |kind, bytes: &[u8]| Shape::Literal(Part::sigma(kind, bytes, pattern.cased));
-    match parts.as_slice() {
-        [] => literal(OsMatchKind::Equals, b""),
-        [PatternPart::AnyRun] => literal(OsMatchKind::Always, b""),
-        [PatternPart::Bytes(bytes)] => literal(OsMatchKind::Equals, bytes),
-        [PatternPart::Bytes(bytes), PatternPart::AnyRun] => literal(OsMatchKind::Prefix, bytes),
-        [PatternPart::AnyRun, PatternPart::Bytes(bytes)] => literal(OsMatchKind::Suffix, bytes),
+    let literal = literal_of(&parts, pattern.cased).map(Shape::Literal);
+    literal
+        .or_else(|| wildcard(&parts, pattern.cased).map(Shape::Wildcard))
+        .unwrap_or_else(|| Shape::Regex(regex(&parts, pattern.cased)))
+}
+
+/// The literal that a pattern is, if it is nothing else.
+pub(super) fn literal(pattern: &Pattern, anywhere: bool) -> Option<Part> {
+    literal_of(&simplified(pattern, anywhere), pattern.cased)
+}
+
+fn literal_of(parts: &[PatternPart], cased: bool) -> Option<Part> {
+    let (kind, bytes): (OsMatchKind, &[u8]) = match parts {
+        [] => (OsMatchKind::Equals, b""),
+        [PatternPart::AnyRun] => (OsMatchKind::Always, b""),
+        [PatternPart::Bytes(bytes)] => (OsMatchKind::Equals, bytes),
+        [PatternPart::Bytes(bytes), PatternPart::AnyRun] => (OsMatchKind::Prefix, bytes),
+        [PatternPart::AnyRun, PatternPart::Bytes(bytes)] => (OsMatchKind::Suffix, bytes),
         [PatternPart::AnyRun, PatternPart::Bytes(bytes), PatternPart::AnyRun] => {
-            literal(OsMatchKind::Substring, bytes)
+            (OsMatchKind::Substring, bytes)
         }
-        parts => Shape::Regex(regex(parts, pattern.cased)),
-    }
+        _ => return None,
+    };
+    Some(Part::sigma(kind, bytes, cased))
+}
+
+fn wildcard(parts: &[PatternPart], cased: bool) -> Option<Wildcard> {
+    let part = |part: &PatternPart| match part {
+        PatternPart::Bytes(bytes) => WildcardPart::Bytes(bytes.clone()),
+        PatternPart::AnyOne => WildcardPart::One,
+        PatternPart::AnyRun => WildcardPart::Run,
+    };
+    Wildcard::new(&parts.iter().map(part).collect::<Vec<_>>(), cased)
 }
 
 /// The same as a regular expression always.
@@ -83,7 +106,7 @@ fn regex(parts: &[PatternPart], cased: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::Pcre2;
+    use crate::expr::{Matcher, Pcre2};
 
     fn pattern(text: &str) -> Pattern {
         let part = |char: char| match char {
@@ -94,42 +117,63 @@ mod tests {
         Pattern { parts: text.chars().map(part).collect(), cased: false }
     }
 
-    fn regex_of(text: &str) -> Option<Pcre2> {
+    /// The pattern both ways.
+    fn both(text: &str) -> Option<[Matcher; 2]> {
         match shape(&pattern(text), false) {
-            Shape::Regex(regex) => Some(Pcre2::new(&regex).unwrap()),
-            Shape::Literal(_) => None,
+            Shape::Wildcard(wildcard) => {
+                let regex = Pcre2::new(&as_regex(&pattern(text), false)).unwrap();
+                assert!(regex.is_regular());
+                Some([Matcher::Wildcard(wildcard), Matcher::Pcre2(regex)])
+            }
+            Shape::Regex(_) | Shape::Literal(_) => None,
+        }
+    }
+
+    fn check(pattern: &str, cases: &[(&[u8], bool)]) {
+        for matcher in both(pattern).unwrap() {
+            for (text, expected) in cases {
+                assert_eq!(matcher.is_match(text), *expected, "{pattern} {text:?}");
+            }
         }
     }
 
     #[test]
     fn what_is_one_literal_needs_no_expression() {
         for text in ["", "a", "abc", "abc*", "*abc", "*abc*", "**abc**", "*"] {
-            assert!(regex_of(text).is_none(), "{text}");
+            assert!(both(text).is_none() && literal(&pattern(text), false).is_some(), "{text}");
         }
         assert!(matches!(shape(&pattern("a"), true), Shape::Literal(_)));
+        for text in ["a*b", "*a*b", "a?", "?", "*?*", "a*b*"] {
+            assert!(both(text).is_some() && literal(&pattern(text), false).is_none(), "{text}");
+        }
+        let long = format!("*{}?b*", "a".repeat(1_000));
+        assert!(matches!(shape(&pattern(&long), false), Shape::Regex(_)));
     }
 
     #[test]
     fn a_question_mark_is_one_character() {
-        let one = regex_of("a?b").unwrap();
-        for (text, expected) in
-            [("axb", true), ("AéB", true), ("a😀b", true), ("ab", false), ("axxb", false), ("a\nb", true)]
-        {
-            assert_eq!(one.is_match(text.as_bytes()), expected, "{text}");
-        }
-        assert!(one.is_regular() && regex_of("?*?").unwrap().is_regular());
-        assert!(!one.is_match(b"a\xffb"), "no character");
+        check(
+            "a?b",
+            &[
+                (b"axb", true),
+                ("AéB".as_bytes(), true),
+                ("a😀b".as_bytes(), true),
+                (b"ab", false),
+                (b"axxb", false),
+                (b"a\nb", true),
+                (b"a\xffb", false),
+            ],
+        );
+        check("?*?", &[(b"ab", true), ("é".as_bytes(), false), ("éa".as_bytes(), true)]);
     }
 
     #[test]
     fn the_whole_value_must_fit() {
-        let two = regex_of("a*b*c").unwrap();
-        for (text, expected) in
-            [("abc", true), ("a.b\n.C", true), ("abcd", false), ("abc\n", false), ("xabc", false)]
-        {
-            assert_eq!(two.is_match(text.as_bytes()), expected, "{text}");
-        }
-        assert!(regex_of("*a*b*").unwrap().is_match(b"xaxbx"));
-        assert!(regex_of("*.*(*").unwrap().is_match(b".("));
+        check(
+            "a*b*c",
+            &[(b"abc", true), (b"a.b\n.C", true), (b"abcd", false), (b"abc\n", false), (b"xabc", false)],
+        );
+        check("*a*b*", &[(b"xaxbx", true), (b"xbxax", false)]);
+        check("*.*(*", &[(b".(", true), (b"(.", false)]);
     }
 }

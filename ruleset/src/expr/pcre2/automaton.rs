@@ -76,6 +76,12 @@ impl Automaton {
         self.hir.as_ref()
     }
 
+    /// Bytes of memory, roughly: what joins patterns is a tree that grows with the automaton.
+    pub(super) fn memory_usage(&self) -> usize {
+        let conditions = self.conditions.iter().map(|(regex, _)| regex.memory_usage()).sum::<usize>();
+        2 * (size_of::<Self>() + self.regex.memory_usage() + conditions)
+    }
+
     pub(super) fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text) && self.admits(text)
     }

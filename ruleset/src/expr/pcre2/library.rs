@@ -24,6 +24,8 @@ const STACK: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Library {
     regex: Regex,
+    /// Bytes of the pattern.
+    length: usize,
     /// Space for captures, kept for the next text; as many as threads that captured at one time.
     spare: Mutex<Vec<CaptureLocations>>,
 }
@@ -39,7 +41,12 @@ impl Library {
             .max_jit_stack_size(Some(STACK))
             .build(&format!("{LIMITS}{pattern}"))
             .map_err(|error| refused(&error))?;
-        Ok(Self { regex, spare: Mutex::default() })
+        Ok(Self { regex, length: pattern.len(), spare: Mutex::default() })
+    }
+
+    /// Bytes of memory, roughly: machine code, which the library does not tell the size of, is some times the pattern.
+    pub(super) fn memory_usage(&self) -> usize {
+        (4 << 10) + 64 * self.length
     }
 
     /// Whether the library takes the pattern, without the cost of making it quick.

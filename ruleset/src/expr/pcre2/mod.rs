@@ -103,6 +103,14 @@ impl Pcre2 {
         matches!(self.engine, Engine::Automaton(_))
     }
 
+    /// Bytes of memory that the pattern takes, roughly.
+    pub(crate) fn memory_usage(&self) -> usize {
+        match &self.engine {
+            Engine::Automaton(automaton) => automaton.memory_usage(),
+            Engine::Library(library) => library.memory_usage(),
+        }
+    }
+
     /// The pattern, where it may be joined with others into one automaton that is only asked whether they match.
     pub(crate) fn joinable(&self) -> Option<&Hir> {
         match &self.engine {

@@ -225,7 +225,7 @@ impl Judge<'_, '_> {
     fn each(&self, name: &str, visit: &mut dyn FnMut(Value<'_>)) {
         let sigma = self.verdict.facts.program.sigma();
         let subject = if name.is_empty() { Some(KEYWORDS) } else { sigma.subject(name) };
-        let event = Event { facts: self.verdict.facts, binding: self.verdict.binding };
+        let event = Event::new(self.verdict.facts, self.verdict.binding);
         if let Some(subject) = subject {
             event.visit(subject, &mut TextRoom::default(), visit);
         }

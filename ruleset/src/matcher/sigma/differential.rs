@@ -42,7 +42,7 @@ const FIELDS: [&str; 16] = [
     "eventName",
     "requestParameters.string",
 ];
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "a",
     "b",
     "c",
@@ -59,8 +59,9 @@ const KEYS: [&str; 16] = [
     "eventName",
     "string",
     "\\u0061",
+    "a\\u0000",
 ];
-const SCALARS: [&str; 30] = [
+const SCALARS: [&str; 32] = [
     "null",
     "true",
     "false",
@@ -82,6 +83,8 @@ const SCALARS: [&str; 30] = [
     "\"ABC\"",
     "\"a\\u0062c\"",
     "\"a\\nb\"",
+    "\"a\\u0000bc\"",
+    "\"\\u0000ab\"",
     "\"é\"",
     "\"a😀\"",
     "\"null\"",

@@ -9,6 +9,8 @@ mod decide;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod nul;
+#[cfg(test)]
 mod tests;
 mod values;
 mod verdict;

@@ -6,13 +6,14 @@ use threatlockdown_event::{Context, Millis};
 
 use crate::compile::compile;
 use crate::decode::mapping::Mapping;
+use crate::expr::Matcher;
 use crate::ir::sigma::{
     Comparison, Expr, FieldTest, Logsource, Pattern, PatternPart, ReferenceSite, SigmaHead, SigmaLevel,
     SigmaRule, SigmaSet,
 };
 use crate::ir::{Network, Place, RuleSet};
 use crate::matcher::{Input, Scratch, Verdict};
-use crate::program::{Pass, Program};
+use crate::program::{Pass, Program, SigmaPredicate};
 use crate::{Texts, load};
 
 pub(super) const MAPPING: &str = "
@@ -404,8 +405,26 @@ fn faults_name_the_rule() {
     let fault = |expr: Expr| compile(&set(expr), Vec::new(), String::new()).unwrap_err()[0].to_string();
     assert!(fault(field("a", FieldTest::Regex("(".into()))).contains("rule bad"));
     assert!(fault(is(&vec!["a"; 17].join("."), "x")).contains("16 parts"));
+    let regexes = (0..30_000).map(|n| field("a", FieldTest::Regex(format!("^a.*{n}+b?$"))));
+    assert!(fault(Expr::Any(regexes.collect())).contains("rule bad: its regular expressions take more than"));
     let deep = (0..200).fold(is("a", "x"), |inner, _| not(inner));
     assert!(fault(deep).contains("nested deeper"));
+}
+
+#[test]
+fn long_lists_of_wildcards_make_no_automata() {
+    let values = (0..20_000).map(|n| is("a", &format!("x{n}*y?"))).collect();
+    let mut bench = Bench::aws(Expr::Any(values));
+    let made = &bench.program.sigma.predicates;
+    let is_wildcard = |predicate: &SigmaPredicate| {
+        matches!(predicate, SigmaPredicate::Candidate { matcher: Matcher::Wildcard(_), joined: false })
+    };
+    assert_eq!(made.iter().filter(|predicate| is_wildcard(predicate)).count(), 20_000);
+    for (value, expected) in
+        [("x19999..yz", true), ("X7YYz", true), ("x20000yz", true), ("x777y", false), ("y", false)]
+    {
+        assert_eq!(bench.matches(&format!(r#"{{"a":"{value}"}}"#)), expected, "{value}");
+    }
 }
 
 #[test]

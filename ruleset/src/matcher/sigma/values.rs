@@ -14,8 +14,14 @@ use crate::program::{Binding, KEYWORDS, SigmaSubjectIndex};
 /// One event as Sigma rules look at it.
 #[derive(Clone, Copy)]
 pub(in crate::matcher) struct Event<'a> {
-    pub(in crate::matcher) facts: Facts<'a>,
-    pub(in crate::matcher) binding: &'a Binding,
+    pub(super) facts: Facts<'a>,
+    pub(super) binding: &'a Binding,
+}
+
+impl<'a> Event<'a> {
+    pub(in crate::matcher) fn new(facts: Facts<'a>, binding: &'a Binding) -> Self {
+        Self { facts: facts.as_it_stands(), binding }
+    }
 }
 
 /// What is known of a field without looking at its value.

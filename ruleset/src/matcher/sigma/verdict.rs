@@ -77,7 +77,7 @@ impl<'v> Verdict<'v> {
     }
 
     fn for_each_value_of(&self, subject: SigmaSubjectIndex, visit: &mut dyn FnMut(&str)) {
-        let event = Event { facts: self.facts, binding: self.binding };
+        let event = Event::new(self.facts, self.binding);
         event.visit(subject, &mut TextRoom::default(), &mut |value| {
             if let Value::Text(text) = value {
                 visit(&String::from_utf8_lossy(text));

@@ -231,6 +231,8 @@ fn faults_have_their_place() {
             "2:56: error: this is no time span",
         ),
         ("type: temporal, rules: [id-a], timespan: -5m", "2:56: error: this is no time span"),
+        ("type: temporal, rules: [id-a], timespan: 1000000000d", "2:56: error: this time span is longer"),
+        ("type: temporal, rules: [id-a], timespan: 11y", "2:56: error: this time span is longer"),
         ("type: temporal, rules: [id-c], timespan: 1m", "2:39: error: there is no rule id-c"),
         (
             "type: temporal, rules: [id-a, rule_a], timespan: 1m",
@@ -266,6 +268,50 @@ fn faults_have_their_place() {
             "2:74: error: no number is",
         ),
         (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gt: 5, lt: 6}",
+            "2:74: error: no count is within",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gte: 3, lte: 4, neq: 3, neq: 4}",
+            "2:99: error: `neq` stands here twice",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {eq: 0}",
+            "2:74: error: no count is within",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {lt: 1}",
+            "2:74: error: no count is within",
+        ),
+        (
+            "type: temporal, rules: [id-a], timespan: 1m, condition: {lt: 1}",
+            "2:71: error: no count is within",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gte: -1}",
+            "2:80: error: a bound must be",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gte: .nan}",
+            "2:80: error: a bound must be",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gte: .inf}",
+            "2:80: error: a bound must be",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gte: 1e300}",
+            "2:80: error: this is more than",
+        ),
+        (
+            "type: event_count, rules: [id-a], timespan: 1m, condition: {gte: 0}",
+            "2:74: warning: every count is within",
+        ),
+        (
+            "type: value_sum, rules: [id-a], timespan: 1m, condition: {gt: 1e999, field: a}",
+            "2:77: error: a bound must be",
+        ),
+        (
             "type: event_count, rules: [id-a], timespan: 1m, condition: {gt: 5, field: x}",
             "2:89: warning: event_count",
         ),
@@ -292,6 +338,10 @@ fn faults_have_their_place() {
         (
             "type: temporal, rules: [id-a], timespan: 1m, condition: id-b",
             "2:71: error: the condition names the rule",
+        ),
+        (
+            "type: temporal, rules: [id-a, id-b], timespan: 1m, condition: not id-a and not (id-b or id-a)",
+            "2:77: error: the condition names only what must not match",
         ),
         ("type: temporal, rules: [id-a], timespan: 1m, condition: 1 of them", "2:71: error: a correlation's"),
         (

@@ -129,7 +129,7 @@ fn bytes_that_are_no_text_are_told() {
     let broken =
         SigmaText { path: "r.yml".into(), text: b"title: t\nx: \xff".to_vec(), origin: Origin::User };
     let found = faults(&load(&[broken], &Placeholders::default()));
-    assert_eq!(found, ["2:1: error: the file is not UTF-8 text"]);
+    assert_eq!(found, ["2:4: error: the file is not UTF-8 text"]);
     let long = SigmaText { path: "r.yml".into(), text: vec![b' '; (16 << 20) + 1], origin: Origin::User };
     assert!(faults(&load(&[long], &Placeholders::default()))[0].contains("the limit is"));
     let marked = format!("\u{feff}title: t\n{DETECTION}");

@@ -10,6 +10,7 @@ mod correlations;
 mod detections;
 mod documents;
 mod filters;
+mod hostile;
 mod modifiers;
 mod properties;
 
