@@ -15,7 +15,6 @@ use threatlockdown_topics::{Commit, Kept, LogError, LogPosition, LogReader, Mark
 
 use super::checkpoint::{self, SnapshotError};
 use super::clock::Clock;
-use super::evictions::Evictions;
 use super::handle::StageHandle;
 use super::snapshots::{Pending, Snapshots};
 use super::{Correlator, CorrelatorOptions, Span};
@@ -89,7 +88,6 @@ pub struct Stage {
     handed_over: LogPosition,
     has_resumed: bool,
     clock: Clock,
-    evictions: Evictions,
     snapshots: Snapshots,
 }
 
@@ -124,7 +122,6 @@ impl Stage {
             handed_over: LogPosition::default(),
             has_resumed: false,
             clock: Clock::new(options.idle, longest),
-            evictions: Evictions::default(),
             snapshots: Snapshots::default(),
             options,
             parts,
@@ -165,6 +162,7 @@ impl Stage {
                 }
                 if ends {
                     self.tick(&mut correlator)?;
+                    correlator.tell_evictions(true);
                     return self.finish(&correlator, end);
                 }
             }
@@ -251,7 +249,7 @@ impl Stage {
     fn tick(&mut self, correlator: &mut Correlator) -> Result<(), Trouble> {
         self.clock.ticked = Instant::now();
         let remembered = correlator.remembered();
-        self.evictions.look(&remembered);
+        correlator.tell_evictions(false);
         self.handle.show(correlator, remembered);
         if self.parts.reader.position() < self.born {
             return Ok(());
