@@ -1,12 +1,14 @@
 //! The events in memory, by number: what lists refer to, and what alerts show of earlier events.
 //!
 //! Enters: events that some reader counts. Leaves: whether one is still there, its mark, the beginning of its log. Those
-//! that no reader looks at any more go first; without room the oldest go before their time, which is counted.
+//! that no reader looks at any more go first; without room the oldest go before their time, which is counted. Marks lie apart
+//! from the rest: they are asked for each event that is counted, all over the memory, and so they stay near the processor.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::FrontEnd;
+use super::logs::Logs;
 
 /// Events that the reference keeps in mind.
 const REFERENCE_EVENTS: usize = 8192;
@@ -27,8 +29,9 @@ pub(crate) struct Events {
     horizon: i64,
     first: u64,
     recent: VecDeque<Remembered>,
-    /// Their logs, one behind the other.
-    logs: VecDeque<u8>,
+    /// For each of them the level of the rule that counted it up to its frequency, or 0.
+    marks: VecDeque<u8>,
+    logs: Logs,
     evicted: u64,
     /// The latest time of any.
     latest: i64,
@@ -40,10 +43,9 @@ pub(crate) struct Events {
 #[derive(Debug)]
 struct Remembered {
     time: i64,
-    /// Where its log begins, counted from the first one ever.
+    /// Where its log begins.
     start: u64,
     length: u16,
-    mark: u8,
 }
 
 /// One of them as it is told to others.
@@ -83,7 +85,8 @@ impl Events {
 
     /// What they take.
     pub(super) fn bytes(&self) -> usize {
-        self.recent.capacity() * size_of::<Remembered>() + self.logs.capacity()
+        let each = self.recent.capacity() * size_of::<Remembered>() + self.marks.capacity();
+        each + self.logs.capacity()
     }
 
     pub(super) fn push(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
@@ -98,17 +101,18 @@ impl Events {
             self.pop();
         }
         self.latest = self.latest.max(now);
-        let start = self.recent.back().map_or(0, |last| last.start + u64::from(last.length));
         let length = u16::try_from(shown.len()).unwrap_or(u16::MAX);
-        self.logs.extend(shown);
-        self.recent.push_back(Remembered { time: now, start, length, mark });
+        let start = self.logs.push(shown);
+        self.recent.push_back(Remembered { time: now, start, length });
+        self.marks.push_back(mark);
         self.first + self.recent.len() as u64 - 1
     }
 
     fn pop(&mut self) {
-        if let Some(oldest) = self.recent.pop_front() {
-            self.logs.drain(..usize::from(oldest.length));
+        if self.recent.pop_front().is_some() {
+            self.marks.pop_front();
             self.first += 1;
+            self.logs.forget_before(self.recent.front().map(|oldest| oldest.start));
         }
     }
 
@@ -120,11 +124,11 @@ impl Events {
             self.pop();
         }
         self.recent.shrink_to(self.recent.len());
-        self.logs.shrink_to(self.logs.len());
+        self.marks.shrink_to(self.marks.len());
     }
 
-    fn get(&self, event: u64) -> Option<&Remembered> {
-        self.recent.get(usize::try_from(event.checked_sub(self.first)?).ok()?)
+    fn place(&self, event: u64) -> Option<usize> {
+        usize::try_from(event.checked_sub(self.first)?).ok()
     }
 
     /// Whether the event is still in memory.
@@ -134,20 +138,18 @@ impl Events {
 
     /// The level of the rule that counted the event up to its frequency, or 0.
     pub(super) fn mark(&self, event: u64) -> u8 {
-        self.get(event).map_or(0, |event| event.mark)
+        self.place(event).and_then(|place| self.marks.get(place)).copied().unwrap_or_default()
     }
 
     pub(super) fn set_mark(&mut self, event: u64, mark: u8) {
-        let place = event.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some(event) = place.and_then(|place| self.recent.get_mut(place)) {
-            event.mark = mark;
+        if let Some(known) = self.place(event).and_then(|place| self.marks.get_mut(place)) {
+            *known = mark;
         }
     }
 
     pub(super) fn log(&self, event: u64) -> Option<Arc<[u8]>> {
-        let event = self.get(event)?;
-        let begin = usize::try_from(event.start - self.recent.front()?.start).ok()?;
-        Some(self.logs.range(begin..begin + usize::from(event.length)).copied().collect())
+        let Remembered { start, length, .. } = self.recent.get(self.place(event)?)?;
+        Some(self.logs.get(*start, usize::from(*length)).into())
     }
 
     /// The number of the oldest.
@@ -157,11 +159,9 @@ impl Events {
 
     /// Oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Told> {
-        let base = self.recent.front().map_or(0, |first| first.start);
-        self.recent.iter().map(move |event| {
-            let begin = usize::try_from(event.start - base).unwrap_or(usize::MAX);
-            let log = self.logs.range(begin..begin + usize::from(event.length)).copied().collect();
-            Told { time: event.time, mark: event.mark, log }
+        self.recent.iter().zip(&self.marks).map(|(event, mark)| {
+            let log = self.logs.get(event.start, usize::from(event.length)).to_vec();
+            Told { time: event.time, mark: *mark, log }
         })
     }
 }

@@ -3,7 +3,9 @@
 //! Enters: events that feed a reader, and events that ask it. Leaves: whether the reader's rule matches. The reference
 //! scans one list from its newest end and skips what is not equal; here the events are kept apart by the values that
 //! must be equal, so that a scan sees at most as many events as the rule's frequency, and those that must differ but do
-//! not. What ends the scan (an event too old, a mark) is asked in the reference's order, so the results are the same.
+//! not. What ends the scan (an event too old, a mark) is asked in the reference's order, so the results are the same. A list
+//! that is too short, or too old where the count would be reached, is not scanned at all; and where nothing must differ, events
+//! that no scan would come to are not kept.
 
 use std::collections::VecDeque;
 
@@ -11,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::events::Events;
 use super::reader::Reader;
-use super::room::table_bytes;
+use super::room::{allocated, table_bytes};
 
 /// Keys from which dead ones are looked for.
 const SWEEP_FROM: usize = 1024;
@@ -38,8 +40,12 @@ pub(super) struct Entry {
 
 /// What a list with its key takes.
 fn weight(key: &[u8], list: &VecDeque<Entry>) -> usize {
-    let values: usize = list.iter().map(|entry| entry.values.len()).sum();
-    key.len() + list.capacity() * size_of::<Entry>() + values
+    let values: usize = list.iter().map(|entry| allocated(entry.values.len())).sum();
+    allocated(key.len()) + ring_bytes(list) + values
+}
+
+fn ring_bytes(list: &VecDeque<Entry>) -> usize {
+    allocated(list.capacity() * size_of::<Entry>())
 }
 
 /// What an event is to a reader.
@@ -77,21 +83,30 @@ impl Lists {
         let list = match self.by_key.get_mut(sight.key) {
             Some(list) => list,
             None => {
-                self.bytes += sight.key.len();
+                self.bytes += allocated(sight.key.len());
                 self.by_key.entry(sight.key.into()).or_insert_with(|| VecDeque::with_capacity(1))
             }
         };
-        let before = list.capacity();
+        let before = ring_bytes(list);
         while let Some(first) = list.front().filter(|first| is_gone(first, reader, sight.now, events)) {
-            self.bytes -= first.values.len();
+            self.bytes -= allocated(first.values.len());
             list.pop_front();
         }
-        let at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
+        let mut at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
         for _ in 0..times {
+            while list.len() >= reader.most_kept() && at > 0 {
+                self.bytes -= list.pop_front().map_or(0, |oldest| allocated(oldest.values.len()));
+                at -= 1;
+            }
+            // Older than all that are kept: no scan would come to it.
+            if list.len() >= reader.most_kept() {
+                break;
+            }
+            self.bytes += allocated(sight.values.len());
             let values = sight.values.into();
             list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
         }
-        self.bytes += (list.capacity() - before) * size_of::<Entry>() + times as usize * sight.values.len();
+        self.bytes = (self.bytes + ring_bytes(list)).saturating_sub(before);
         self.table = self.table.max(table_bytes(&self.by_key));
     }
 
@@ -125,15 +140,15 @@ impl Lists {
         let list = match self.by_key.get_mut(key) {
             Some(list) => list,
             None => {
-                self.bytes += key.len();
+                self.bytes += allocated(key.len());
                 self.by_key.entry(key.into()).or_insert_with(|| VecDeque::with_capacity(1))
             }
         };
-        let before = list.capacity();
-        self.bytes += entry.values.len();
+        let before = ring_bytes(list);
+        self.bytes += allocated(entry.values.len());
         let at = list.iter().rposition(|known| known.time <= entry.time).map_or(0, |before| before + 1);
         list.insert(at, entry);
-        self.bytes += (list.capacity() - before) * size_of::<Entry>();
+        self.bytes = (self.bytes + ring_bytes(list)).saturating_sub(before);
         self.table = self.table.max(table_bytes(&self.by_key));
     }
 
@@ -147,7 +162,12 @@ impl Lists {
     ) -> bool {
         counted.clear();
         let Some(list) = self.by_key.get(sight.key) else { return false };
-        let wanted = reader.frequency.saturating_sub(1) as usize;
+        let wanted = reader.wanted();
+        // Where the count would be reached at the earliest.
+        let reached = list.len().checked_sub(wanted.max(1)).and_then(|place| list.get(place));
+        if reached.is_none_or(|entry| is_gone(entry, reader, sight.now, events)) {
+            return false;
+        }
         for entry in list.iter().rev() {
             if is_gone(entry, reader, sight.now, events) {
                 return false;
@@ -255,9 +275,32 @@ mod tests {
     #[test]
     fn a_list_holds_a_window() {
         let (mut lists, events) = (Lists::default(), Events::default());
+        let reader = Reader { frequency: 1_000, ..reader() };
         for now in 0..1_000 {
-            lists.add(&reader(), &sight(now, b""), 0, 1, &events);
+            lists.add(&reader, &sight(now, b""), 0, 1, &events);
         }
         assert_eq!(lists.by_key[&b""[..]].len(), 61);
+    }
+
+    /// Nor with what no scan would come to: the newest count, and those that come late take their place among them.
+    #[test]
+    fn a_list_holds_what_may_be_counted() {
+        let (mut lists, events) = (Lists::default(), Events::default());
+        let four = Reader { frequency: 4, ..reader() };
+        for now in [10, 20, 30, 5, 25] {
+            lists.add(&four, &sight(now, b""), now as u64, 1, &events);
+        }
+        let kept = |lists: &Lists| lists.by_key[&b""[..]].iter().map(|entry| entry.time).collect::<Vec<_>>();
+        assert_eq!(kept(&lists), [20, 25, 30]);
+        let mut counted = Vec::new();
+        assert!(lists.fires(&four, &sight(31, b""), &events, &mut counted));
+        assert_eq!(counted, [30, 25, 20]);
+        // Where values must differ, the scan may go on to any of them.
+        let differing = Reader { different: vec![0], ..four };
+        let mut lists = Lists::default();
+        for now in [10, 20, 30, 5, 25] {
+            lists.add(&differing, &sight(now, b""), now as u64, 1, &events);
+        }
+        assert_eq!(kept(&lists), [5, 10, 20, 25, 30]);
     }
 }

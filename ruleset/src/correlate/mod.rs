@@ -10,6 +10,7 @@ mod events;
 mod first_seen;
 mod kept;
 mod lists;
+mod logs;
 mod memories;
 mod partial;
 mod reader;

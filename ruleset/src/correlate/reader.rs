@@ -61,4 +61,14 @@ impl Reader {
             wants_dynamic: correlation.different.iter().any(|subject| matches!(subject, Subject::Field(_))),
         })
     }
+
+    /// Earlier events that have to be counted.
+    pub(crate) fn wanted(&self) -> usize {
+        self.frequency.saturating_sub(1) as usize
+    }
+
+    /// Events of one key that are ever looked at: where nothing must differ, the newest that would be counted.
+    pub(crate) fn most_kept(&self) -> usize {
+        if self.different.is_empty() { self.wanted().max(1) } else { usize::MAX }
+    }
 }

@@ -96,6 +96,14 @@ impl Drop for Share {
     }
 }
 
+/// What the allocator takes for so many bytes: it has eight sizes in each doubling, and none that is no multiple of 16.
+pub(super) fn allocated(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        _ => bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(16)),
+    }
+}
+
 /// What the table of a map takes beside what its keys and values point to. Only grows with the map: a map that was
 /// emptied tells less capacity than it has, until it is given back.
 pub(super) fn table_bytes<K, V, S>(map: &HashMap<K, V, S>) -> usize {
@@ -127,6 +135,14 @@ mod tests {
         assert_eq!(room.lent.load(Ordering::Relaxed), PIECE);
         drop(two);
         assert_eq!(room.lent.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_allocation_takes_the_next_size() {
+        let sizes = [(0, 0), (1, 16), (16, 16), (40, 48), (65, 80), (129, 160), (1000, 1024), (1025, 1280)];
+        for (bytes, taken) in sizes {
+            assert_eq!(allocated(bytes), taken, "{bytes}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::load;
 
 const USAGE: &str = "usage: ratios [--home DIR] [--sigma DIR] [--peer FILE] [--rounds N] [--only ROW]\n\
     \x20             [--alone ROW] [--markdown]\n\
-    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, sigma, rsigma, load\n\
+    rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, sigma, rsigma,\n\
+    \x20     live, hour, load\n\
     --sigma names a folder in which all *.yml are Sigma rules, --peer the program built from benches/rsigma\n\
     --only measures one row, --alone runs a row's candidate without its baseline, for a profiler";
 

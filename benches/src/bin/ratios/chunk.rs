@@ -7,6 +7,8 @@ use std::sync::Arc;
 use threatlockdown_benches::clock::Clock;
 use threatlockdown_benches::cloudtrail::CloudTrail;
 use threatlockdown_benches::envelope::Enveloped;
+use threatlockdown_benches::failures::Failures;
+use threatlockdown_benches::logins::Logins;
 use threatlockdown_benches::mix::Mix;
 use threatlockdown_benches::syslog::Syslog;
 use threatlockdown_event::{Context, Millis, Record, Unit};
@@ -59,6 +61,8 @@ impl Chunk {
 pub(crate) enum Corpus {
     CloudTrail(CloudTrail),
     Enveloped(Enveloped),
+    Failures(Failures),
+    Logins(Logins),
     Mix(Mix),
     Syslog(Box<Syslog>),
 }
@@ -74,6 +78,14 @@ impl Corpus {
         Self::Enveloped(Enveloped::new(SEED))
     }
 
+    pub(crate) fn failures() -> Self {
+        Self::Failures(Failures::new(SEED))
+    }
+
+    pub(crate) fn logins(users: u64) -> Self {
+        Self::Logins(Logins::new(SEED, users))
+    }
+
     pub(crate) fn mix() -> Self {
         Self::Mix(Mix::new(SEED))
     }
@@ -85,8 +97,8 @@ impl Corpus {
     /// Names of the sources of its events.
     pub(crate) fn sources(&self) -> &'static [&'static str] {
         match self {
-            Self::CloudTrail(_) => &["aws.cloudtrail"],
-            Self::Enveloped(_) | Self::Syslog(_) => &["syslog"],
+            Self::CloudTrail(_) | Self::Logins(_) => &["aws.cloudtrail"],
+            Self::Enveloped(_) | Self::Failures(_) | Self::Syslog(_) => &["syslog"],
             Self::Mix(_) => threatlockdown_benches::mix::SOURCES,
         }
     }
@@ -102,6 +114,14 @@ impl Corpus {
             match self {
                 Self::CloudTrail(generator) => generator.write(&mut chunk.text),
                 Self::Enveloped(generator) => generator.write(&mut chunk.text),
+                Self::Failures(generator) => {
+                    clock = generator.clock();
+                    generator.write(&mut chunk.text);
+                }
+                Self::Logins(generator) => {
+                    generator.write(&mut chunk.text);
+                    clock = generator.clock();
+                }
                 Self::Mix(generator) => source = generator.write(&mut chunk.text),
                 Self::Syslog(generator) => {
                     generator.write(&mut chunk.text);

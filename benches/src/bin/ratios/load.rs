@@ -48,6 +48,11 @@ fn kibibytes(status: &str, name: &str) -> f64 {
     line.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN)
 }
 
+/// KiB that this process has in memory.
+pub(crate) fn resident() -> Result<f64, std::io::Error> {
+    Ok(kibibytes(&std::fs::read_to_string("/proc/self/status")?, "VmRSS:"))
+}
+
 /// Loads in `times` processes.
 pub(crate) fn measure(folder: &Path, times: usize) -> Result<Load, Box<dyn std::error::Error>> {
     let mut runs = Vec::new();

@@ -12,6 +12,7 @@ mod peer;
 mod rounds;
 mod rows;
 mod stage;
+mod stateful;
 mod table;
 mod threads;
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use threatlockdown_benches::{copies, home, sigma};
+use threatlockdown_benches::{copies, failures, home, logins, sigma};
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::{Texts, load};
 
@@ -15,6 +15,7 @@ use crate::load::{self as loading, Load};
 use crate::peer::Peer;
 use crate::rounds::{self, Compared, Side};
 use crate::stage::{Evaluate, Loop, Parse};
+use crate::stateful::{self, Live};
 use crate::threads;
 
 /// Events of a round: a few milliseconds.
@@ -24,6 +25,8 @@ const LINES: usize = 8_000;
 const PARALLEL_RECORDS: usize = 60_000;
 const PARALLEL_LINES: usize = 40_000;
 const LOADS: usize = 5;
+/// Rounds of an hour each.
+const MOST_HOURS: usize = 7;
 
 /// What a row is held to.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,8 @@ pub(crate) enum Bar {
     Slower(f64),
     /// Seconds and MiB are at most so much.
     Load(f64, f64),
+    /// Nanoseconds of an event in the stateful stage are at most so many, and nothing is forgotten.
+    Live(f64),
     /// Shown only.
     None,
 }
@@ -43,6 +48,7 @@ pub(crate) enum Bar {
 pub(crate) enum Measured {
     Ratio(Compared),
     Load(Load),
+    Live(Live),
     /// What would be needed.
     Skipped(&'static str),
 }
@@ -140,6 +146,18 @@ const ROWS: &[(&str, &str, Bar, Needs)] = &[
         Bar::AtLeast(1.8),
         Needs::Home,
     ),
+    (
+        "live",
+        "the stateful stage with frequency rules and correlations over 1.25 million live keys, an event",
+        Bar::Live(1500.0),
+        Needs::Nothing,
+    ),
+    (
+        "hour",
+        "stock rules and such that look back an hour on failed logins, last minute of an hour : first",
+        Bar::AtLeast(1.0),
+        Needs::Home,
+    ),
     ("load", "loading the stock rules, alone in a process", Bar::Load(1.5, 150.0), Needs::Home),
 ];
 
@@ -194,6 +212,16 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
         let measured = match (needs.missing(arguments), *name, arguments.home.as_deref()) {
             (Some(missing), ..) => Measured::Skipped(missing),
             (None, "load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
+            (None, "live", _) => {
+                let mut texts = Texts::builtin_decoders();
+                logins::rules().into_iter().for_each(|file| texts.add(file));
+                Measured::Live(stateful::live(&program(texts)?, arguments.rounds)?)
+            }
+            (None, "hour", Some(home)) => {
+                let mut texts = home::read(home)?;
+                texts.add(failures::rules());
+                Measured::Ratio(stateful::hour(&program(texts)?, arguments.rounds.min(MOST_HOURS))?)
+            }
             (None, "rsigma", _) => Measured::Ratio(against_peer(&programs, arguments)?),
             _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
         };

@@ -35,6 +35,7 @@ fn cells(row: &Row) -> [String; 9] {
         Bar::AtLeast(ratio) => format!("≥ {ratio}"),
         Bar::Slower(ratio) => format!("≤ {ratio}"),
         Bar::Load(seconds, mebibytes) => format!("≤ {seconds} s, ≤ {mebibytes} MiB"),
+        Bar::Live(nanoseconds) => format!("≤ {nanoseconds} ns, none forgotten"),
         Bar::None => String::new(),
     };
     let mut cells: [String; 9] = Default::default();
@@ -48,6 +49,24 @@ fn cells(row: &Row) -> [String; 9] {
             if let Bar::Load(seconds, mebibytes) = row.bar {
                 cells[6] = held(load.median_seconds <= seconds && load.mebibytes <= mebibytes);
             }
+        }
+        Measured::Live(live) => {
+            cells[3] = format!("{:.0} ns", live.stage);
+            cells[4] = format!("{:.0} ns", live.most);
+            cells[5] = format!("{:.0} ns", live.least);
+            if let Bar::Live(nanoseconds) = row.bar {
+                cells[6] = held(live.stage <= nanoseconds && live.evicted == 0);
+            }
+            cells[7] = format!("{:.0} ns in the worker before", live.worker);
+            cells[8] = format!(
+                "{:.0} ns in both, {} keys, {:.0} of {:.0} MiB accounted for, {:.0} MiB resident, {} forgotten",
+                live.worker + live.stage,
+                live.keys,
+                live.accounted,
+                live.allowed,
+                live.resident,
+                live.evicted
+            );
         }
         Measured::Ratio(compared) => {
             // Where the bar is about time, the ratio is turned round, and the least favourable one is the greatest.

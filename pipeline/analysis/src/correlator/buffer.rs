@@ -2,6 +2,7 @@
 //!
 //! Enters: candidates in the order of the log. Leaves: the same by event time, those of one time by their place at the
 //! origin: lines of a file that tell whole seconds stay in their order, and still nothing but what was read decides.
+//! Those that come in order, which is nearly all, stand in a queue; the others in a heap.
 //! What is more than fits in memory goes to a file that has no name, as sorted runs; taking the next one looks at the
 //! first of each run. So a backfill of any size is sorted in bounded memory.
 
@@ -16,8 +17,8 @@ use threatlockdown_event::{EventId, Millis};
 use threatlockdown_topics::commit_log::{decode_candidates, encode_candidates};
 use threatlockdown_topics::{Candidate, LogPosition};
 
-/// Bytes of candidates that are read back at a time, for each run.
-const BLOCK_BYTES: usize = 64 * 1024;
+/// Bytes of candidates that are read back at a time, for each run: fewer of many runs.
+const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 4 * 1024..=64 * 1024;
 
 /// Order of counting: time, origin and place in it, event; the number of arrival for one that comes twice.
 type Key = (Millis, [u8; 16], u64, EventId, u64);
@@ -28,8 +29,12 @@ fn key(candidate: &Candidate, number: u64) -> Key {
 
 /// What waits.
 pub(super) struct Buffer {
+    /// In their order.
+    queue: VecDeque<Waiting>,
+    /// Those that came behind one that comes later.
     heap: BinaryHeap<Reverse<Waiting>>,
-    heap_bytes: usize,
+    /// Of both.
+    bytes: usize,
     most_bytes: usize,
     /// Folder of the file, where it is needed.
     folder: PathBuf,
@@ -45,6 +50,12 @@ struct Waiting {
     key: Key,
     from: LogPosition,
     candidate: Candidate,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.candidate.bytes()
+    }
 }
 
 impl PartialEq for Waiting {
@@ -67,6 +78,14 @@ impl Ord for Waiting {
     }
 }
 
+/// Where the next one is.
+#[derive(Clone, Copy)]
+enum Place {
+    Queue,
+    Heap,
+    Run(usize),
+}
+
 /// Sorted runs in one file.
 struct Spill {
     file: File,
@@ -85,8 +104,9 @@ impl Buffer {
     /// `most_bytes` in memory, the rest in a file in `folder`.
     pub(super) fn new(most_bytes: usize, folder: PathBuf) -> Self {
         Self {
+            queue: VecDeque::new(),
             heap: BinaryHeap::new(),
-            heap_bytes: 0,
+            bytes: 0,
             most_bytes,
             folder,
             spill: None,
@@ -116,35 +136,36 @@ impl Buffer {
         let key = key(&candidate, self.next);
         self.next += 1;
         self.len += 1;
-        self.heap_bytes += candidate.bytes();
         self.newest = self.newest.max(Some(candidate.time));
         *self.of_commits.entry(from).or_default() += 1;
-        self.heap.push(Reverse(Waiting { key, from, candidate }));
-        if self.heap_bytes > self.most_bytes { self.spill() } else { Ok(()) }
+        let waiting = Waiting { key, from, candidate };
+        self.bytes += waiting.bytes();
+        match self.queue.back().is_none_or(|last| last.key < key) {
+            true => self.queue.push_back(waiting),
+            false => self.heap.push(Reverse(waiting)),
+        }
+        if self.bytes > self.most_bytes { self.spill() } else { Ok(()) }
     }
 
     /// The next one, if it is older than `before`.
     pub(super) fn pop(&mut self, before: Millis) -> io::Result<Option<Candidate>> {
-        let in_heap = self.heap.peek().map(|waiting| waiting.0.key);
-        let in_runs = self.spill.as_ref().and_then(Spill::first);
-        let from_run = match (in_heap, in_runs) {
-            (None, None) => return Ok(None),
-            (Some(_), None) => None,
-            (None, Some((_, run))) => Some(run),
-            (Some(heap), Some((key, run))) => (key < heap).then_some(run),
-        };
-        let first = from_run.and(in_runs.map(|(key, _)| key)).or(in_heap);
-        if first.is_none_or(|(time, ..)| time >= before) {
+        let in_queue = self.queue.front().map(|waiting| (waiting.key, Place::Queue));
+        let in_heap = self.heap.peek().map(|waiting| (waiting.0.key, Place::Heap));
+        let in_runs = self.spill.as_ref().and_then(Spill::first).map(|(key, run)| (key, Place::Run(run)));
+        let firsts = [in_queue, in_heap, in_runs].into_iter().flatten();
+        let Some((key, place)) = firsts.min_by_key(|(key, _)| *key).filter(|(key, _)| key.0 < before) else {
             return Ok(None);
-        }
-        let taken = match (from_run, &mut self.spill) {
-            (Some(run), Some(spill)) => spill.take(run)?,
-            _ => self.heap.pop().map(|waiting| {
-                self.heap_bytes -= waiting.0.candidate.bytes();
-                waiting.0
-            }),
         };
+        let taken = match (place, &mut self.spill) {
+            (Place::Run(run), Some(spill)) => spill.take(run)?,
+            (Place::Queue, _) => self.queue.pop_front(),
+            _ => self.heap.pop().map(|waiting| waiting.0),
+        };
+        debug_assert!(taken.as_ref().is_none_or(|taken| taken.key == key));
         let Some(taken) = taken else { return Ok(None) };
+        if !matches!(place, Place::Run(_)) {
+            self.bytes -= taken.bytes();
+        }
         self.forget(taken.from);
         Ok(Some(taken.candidate))
     }
@@ -171,11 +192,14 @@ impl Buffer {
                 none.insert(Spill { file: tempfile::tempfile_in(&self.folder)?, end: 0, runs: Vec::new() })
             }
         };
-        let mut sorted = std::mem::take(&mut self.heap).into_sorted_vec();
-        // Reversed entries sort from the last to the first.
-        sorted.reverse();
-        self.heap_bytes = 0;
-        spill.write(sorted.into_iter().map(|waiting| waiting.0))
+        let heap = std::mem::take(&mut self.heap).into_vec().into_iter().map(|waiting| waiting.0);
+        let mut sorted: Vec<Waiting> = std::mem::take(&mut self.queue).into_iter().chain(heap).collect();
+        sorted.sort_unstable();
+        self.bytes = 0;
+        // What is read back of all runs has as much room as what waits.
+        let block_bytes = (self.most_bytes / (2 * (spill.runs.len() + 1)))
+            .clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
+        spill.write(sorted.into_iter(), block_bytes)
     }
 }
 
@@ -192,14 +216,14 @@ impl Spill {
         Ok(taken)
     }
 
-    fn write(&mut self, sorted: impl Iterator<Item = Waiting>) -> io::Result<()> {
+    fn write(&mut self, sorted: impl Iterator<Item = Waiting>, block_bytes: usize) -> io::Result<()> {
         let begin = self.end;
         let mut block = Vec::new();
         let mut bytes = 0;
         for waiting in sorted {
-            bytes += waiting.candidate.bytes();
+            bytes += waiting.bytes();
             block.push(waiting);
-            if bytes >= BLOCK_BYTES {
+            if bytes >= block_bytes {
                 self.write_block(std::mem::take(&mut block))?;
                 bytes = 0;
             }

@@ -1,7 +1,7 @@
 //! What rules had to forget before its time, told by name.
 //!
-//! Enters: what each component remembers, now and then. Leaves: a warning once a minute, as long as anything is forgotten
-//! for want of room: counts of these rules may come out too low.
+//! Enters: what each component remembers, now and then and at the end. Leaves: a warning once a minute, as long as anything is
+//! forgotten for want of room, and a last one: counts of these rules may come out too low.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,21 +15,23 @@ const NAMED: usize = 8;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
-    looked: Option<Instant>,
+    told_at: Option<Instant>,
     /// Evictions that were told, by component.
     told: HashMap<String, u64>,
 }
 
 impl Evictions {
-    /// To be called often.
-    pub(super) fn look(&mut self, remembered: &[Remembered]) {
-        if self.looked.is_some_and(|at| at.elapsed() < EVERY) {
-            return;
-        }
-        self.looked = Some(Instant::now());
+    /// Whether it is time to look: the last warning is a minute old, or there was none.
+    pub(super) fn are_due(&self) -> bool {
+        self.told_at.is_none_or(|at| at.elapsed() >= EVERY)
+    }
+
+    /// Tells what was forgotten since the last time.
+    pub(super) fn tell(&mut self, remembered: &[Remembered]) {
         let evicted: Vec<(String, u64)> =
             remembered.iter().map(|one| (one.component.clone(), one.evicted)).collect();
         if let Some(text) = self.news(&evicted) {
+            self.told_at = Some(Instant::now());
             tracing::warn!(
                 evicted = text,
                 "rules had to forget events before their time: raise state.max_bytes, or their counts may be too low"

@@ -34,6 +34,7 @@ use threatlockdown_topics::{Commit, Lane, LogPosition, Marker};
 
 pub use self::checkpoint::SnapshotError;
 pub use self::handle::StageHandle;
+use self::evictions::Evictions;
 use self::judge::Judge;
 pub use self::judge::Remembered;
 use self::sequencer::Sequencer;
@@ -66,8 +67,12 @@ pub struct Correlator {
     memory: MemoryOptions,
     active: Arc<ActiveProgram>,
     generation: u64,
+    evictions: Evictions,
     metrics: Metrics,
 }
+
+/// Candidates between two looks at what had to be forgotten: one commit can make very many due.
+const LOOK_EVERY: u64 = 8192;
 
 impl Correlator {
     /// One that has seen nothing yet.
@@ -81,6 +86,7 @@ impl Correlator {
             memory: memory.clone(),
             active: Arc::clone(active),
             generation,
+            evictions: Evictions::default(),
             metrics: metrics.clone(),
         }
     }
@@ -112,8 +118,13 @@ impl Correlator {
             self.judge.adopt(&self.active.current(), &self.memory);
         }
         let is_end = commit.markers.contains(&Marker::End);
-        let (judge, metrics) = (&mut self.judge, &self.metrics);
-        self.sequencer.apply(span, commit, |due| {
+        let Self { sequencer, judge, metrics, evictions, .. } = self;
+        let mut judged = 0_u64;
+        sequencer.apply(span, commit, |due| {
+            judged += 1;
+            if judged.is_multiple_of(LOOK_EVERY) && evictions.are_due() {
+                evictions.tell(&judge.remembered());
+            }
             if alert.is_some() {
                 metrics.judged_candidates.inc();
                 metrics.late_candidates.inc_by(u64::from(due.is_late));
@@ -125,7 +136,7 @@ impl Correlator {
             }
         })?;
         let is_told = alert.is_some();
-        let watermark = self.sequencer.watermark();
+        let watermark = sequencer.watermark();
         let mut decided = watermark.map(|time| judge.advance(time, is_told)).unwrap_or_default();
         if is_end {
             decided.extend(judge.end(is_told));
@@ -160,6 +171,13 @@ impl Correlator {
     #[must_use]
     pub fn remembered(&self) -> Vec<Remembered> {
         self.judge.remembered()
+    }
+
+    /// Tells in the log what had to be forgotten, once a minute; at the end what was not told yet.
+    pub fn tell_evictions(&mut self, is_end: bool) {
+        if is_end || self.evictions.are_due() {
+            self.evictions.tell(&self.judge.remembered());
+        }
     }
 
     /// Time of the youngest candidate that waits.

@@ -16,7 +16,6 @@ use threatlockdown_topics::{Commit, Kept, LogError, LogPosition, LogReader, Mark
 
 use super::checkpoint::{self, SnapshotError};
 use super::clock::Clock;
-use super::evictions::Evictions;
 use super::handle::StageHandle;
 use super::snapshots::{Pending, Snapshots};
 use super::{Correlator, CorrelatorOptions, Span};
@@ -90,7 +89,6 @@ pub struct Stage {
     handed_over: LogPosition,
     has_resumed: bool,
     clock: Clock,
-    evictions: Evictions,
     snapshots: Snapshots,
 }
 
@@ -127,7 +125,6 @@ impl Stage {
             handed_over: LogPosition::default(),
             has_resumed: false,
             clock: Clock::new(options.idle, longest),
-            evictions: Evictions::default(),
             snapshots: Snapshots::default(),
             options,
             parts,
@@ -168,6 +165,7 @@ impl Stage {
                 }
                 if ends {
                     self.tick(&mut correlator)?;
+                    correlator.tell_evictions(true);
                     return self.finish(&correlator, end);
                 }
             }
@@ -259,7 +257,7 @@ impl Stage {
     fn tick(&mut self, correlator: &mut Correlator) -> Result<(), Trouble> {
         self.clock.ticked = Instant::now();
         let remembered = correlator.remembered();
-        self.evictions.look(&remembered);
+        correlator.tell_evictions(false);
         self.handle.show(correlator, remembered);
         if self.parts.reader.position() < self.born {
             return Ok(());
