@@ -5,7 +5,11 @@
 //! resolved is what is written. A rule that the other language cannot say in full is either written with each difference
 //! named, or not written, with the reason; nothing is left out in silence.
 
+mod to_sigma;
+
 use crate::ir::Place;
+
+pub use to_sigma::to_sigma;
 
 /// What became of a set.
 #[derive(Debug, Clone, Default)]
