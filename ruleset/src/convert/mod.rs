@@ -5,6 +5,10 @@
 //! resolved is what is written. A rule that the other language cannot say in full is either written with each difference
 //! named, or not written, with the reason; nothing is left out in silence.
 
+pub mod to_wazuh;
+
+pub use to_wazuh::{ToWazuh, to_wazuh};
+
 use crate::ir::Place;
 
 /// What became of a set.
