@@ -28,6 +28,8 @@ mod each;
 mod ordered;
 mod pairs;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
