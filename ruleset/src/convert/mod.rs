@@ -6,6 +6,7 @@
 //! named, or not written, with the reason; nothing is left out in silence.
 
 mod to_sigma;
+mod yaml;
 
 use crate::ir::Place;
 
