@@ -8,6 +8,7 @@
 pub mod prove;
 mod to_sigma;
 pub mod to_wazuh;
+mod yaml;
 
 use crate::ir::Place;
 
