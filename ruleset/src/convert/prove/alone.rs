@@ -14,6 +14,8 @@ use crate::ir::{CorrelationSource, Feed, Node, NodeIndex, Rule, RuleIndex, RuleS
 pub(super) struct Needs {
     /// By rule: those that it hangs below.
     parents: Vec<BTreeSet<RuleIndex>>,
+    /// By rule: those that hang below it and make nothing of an event.
+    exceptions: Vec<BTreeSet<RuleIndex>>,
     /// By rule: those whose results it counts.
     counted: Vec<Vec<RuleIndex>>,
 }
@@ -31,13 +33,17 @@ pub(super) struct Alone {
 
 impl Needs {
     pub(super) fn new(tree: &RuleTree) -> Self {
-        let mut needs =
-            Self { parents: vec![BTreeSet::new(); tree.rules.len()], counted: vec![Vec::new(); tree.rules.len()] };
+        let none = || vec![BTreeSet::new(); tree.rules.len()];
+        let mut needs = Self { parents: none(), exceptions: none(), counted: vec![Vec::new(); tree.rules.len()] };
         for node in &tree.nodes {
             for child in &node.children {
-                let child = tree.nodes.get(*child as usize).map(|child| child.rule);
-                if let Some(parents) = child.and_then(|child| needs.parents.get_mut(child as usize)) {
+                let Some(child) = tree.nodes.get(*child as usize).map(|child| child.rule) else { continue };
+                if let Some(parents) = needs.parents.get_mut(child as usize) {
                     parents.insert(node.rule);
+                }
+                let is_exception = tree.rules.get(child as usize).is_some_and(is_exception);
+                if let Some(exceptions) = needs.exceptions.get_mut(node.rule as usize).filter(|_| is_exception) {
+                    exceptions.insert(child);
                 }
             }
         }
@@ -57,14 +63,56 @@ impl Needs {
         needs
     }
 
-    /// These rules and all that they need.
-    pub(super) fn of(&self, tree: &RuleTree, results: &[RuleIndex]) -> Alone {
+    /// A rule of the source with all that it needs.
+    pub(super) fn of_source(&self, tree: &RuleTree, results: &[RuleIndex]) -> Alone {
+        self.gather(tree, results, &|rule| self.parents_of(rule), &|_| BTreeSet::new())
+    }
+
+    /// The same of what was made of one; `made` marks what was made of any. What was made of others stands above it only because
+    /// there one verdict hides the other: such a chain is left out where there is another one. What keeps its own rules
+    /// silent belongs to them.
+    pub(super) fn of_made(&self, tree: &RuleTree, results: &[RuleIndex], made: &[bool]) -> Alone {
+        let mut own: BTreeSet<RuleIndex> = BTreeSet::new();
+        let mut open = results.to_vec();
+        while let Some(at) = open.pop() {
+            if own.insert(at) {
+                open.extend(self.counted.get(at as usize).into_iter().flatten());
+            }
+        }
+        let is_foreign =
+            |rule: RuleIndex| made.get(rule as usize).copied().unwrap_or_default() && !own.contains(&rule);
+        let clean = clean_rules(tree, &is_foreign);
+        let is_clean = |rule: &RuleIndex| clean.get(*rule as usize).copied().unwrap_or_default();
+        let parents = |rule: RuleIndex| {
+            let all = self.parents_of(rule);
+            let some: BTreeSet<RuleIndex> = all.iter().copied().filter(is_clean).collect();
+            if some.is_empty() { all } else { some }
+        };
+        let exceptions = |rule: RuleIndex| match own.contains(&rule) {
+            true => self.exceptions.get(rule as usize).cloned().unwrap_or_default(),
+            false => BTreeSet::new(),
+        };
+        self.gather(tree, results, &parents, &exceptions)
+    }
+
+    fn parents_of(&self, rule: RuleIndex) -> BTreeSet<RuleIndex> {
+        self.parents.get(rule as usize).cloned().unwrap_or_default()
+    }
+
+    fn gather(
+        &self,
+        tree: &RuleTree,
+        results: &[RuleIndex],
+        parents: &dyn Fn(RuleIndex) -> BTreeSet<RuleIndex>,
+        exceptions: &dyn Fn(RuleIndex) -> BTreeSet<RuleIndex>,
+    ) -> Alone {
         let (mut rules, mut triggers) = (BTreeSet::new(), BTreeSet::new());
         let mut needs_everything = false;
         let mut open: Vec<RuleIndex> = results.to_vec();
         while let Some(at) = open.pop() {
             let Some(rule) = tree.rules.get(at as usize).filter(|_| rules.insert(at)) else { continue };
-            open.extend(self.parents.get(at as usize).into_iter().flatten());
+            open.extend(parents(at));
+            open.extend(exceptions(at));
             if looks_back(rule) {
                 triggers.insert(at);
             }
@@ -91,6 +139,27 @@ impl Needs {
             needs_everything,
         }
     }
+}
+
+/// Rules with a chain of parents in which no rule is foreign, themselves included.
+fn clean_rules(tree: &RuleTree, is_foreign: &dyn Fn(RuleIndex) -> bool) -> Vec<bool> {
+    let mut clean = vec![false; tree.rules.len()];
+    let mut open = tree.roots.clone();
+    while let Some(node) = open.pop().and_then(|at| tree.nodes.get(at as usize)) {
+        if is_foreign(node.rule) {
+            continue;
+        }
+        if let Some(clean) = clean.get_mut(node.rule as usize) {
+            *clean = true;
+        }
+        open.extend(&node.children);
+    }
+    clean
+}
+
+/// Whether it is there to keep its parent silent.
+fn is_exception(rule: &Rule) -> bool {
+    rule.level == 0 && !rule.noalert
 }
 
 /// Whether earlier events have a say in the rule.

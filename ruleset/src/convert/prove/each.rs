@@ -4,10 +4,9 @@
 
 use threatlockdown_event::Millis;
 
-use super::pairs::{Members, Part, Parts, Side};
+use super::pairs::{Members, Parts, Side};
 use super::tally::{Tally, join};
 use super::{Comparison, Event, Which};
-use crate::ir::RuleIndex;
 use crate::matcher::{Candidate, Input, Reached, Scratch, Survey, Verdict};
 use crate::program::Program;
 
@@ -129,14 +128,12 @@ impl<'c> Desk<'c> {
             said(verdict, candidate, &parts.in_all)
         });
         let said = said.ok()?;
-        for reached in &survey.reached {
+        for (at, reached) in survey.reached.iter().enumerate() {
             due.extend(parts.of_trigger.get(&reached.rule).into_iter().flatten());
-            let Some(results) = parts.of_result.get(&reached.rule) else { continue };
-            for at in results {
-                let Some(Some(part)) = parts.all.get(*at as usize) else { continue };
-                if !is_strict || is_result(&survey.reached, program, part) {
-                    hits.push(*at);
-                }
+            if let Some(results) = parts.of_result.get(&reached.rule)
+                && !(is_strict && is_left_out(&survey.reached, at, program))
+            {
+                hits.extend(results);
             }
         }
         due.extend(&parts.of_everything);
@@ -173,28 +170,11 @@ pub(super) fn alerts(verdict: &Verdict<'_>, members: &Members) -> bool {
     of_tree || verdict.sigma().any(|(at, _)| is_member(&members.sigma, at as usize))
 }
 
-/// Whether one of the part's rules is what a set of its rules alone comes to.
-fn is_result(reached: &[Reached], program: &Program, part: &Part) -> bool {
-    decide(reached, 0, program, part).is_some_and(|rule| part.results.contains(&rule))
-}
-
-/// The result of the walk over what was reached, with the part's rules only: as the engine has it, the deepest along the first
-/// branch. Recursion is as deep as the tree, which the compiler bounds.
-fn decide(reached: &[Reached], depth: u32, program: &Program, part: &Part) -> Option<RuleIndex> {
-    let mut rest = reached;
-    while let Some((first, behind)) = rest.split_first() {
-        let below = behind.iter().take_while(|reached| reached.depth > depth).count();
-        let (below, next) = behind.split_at(below);
-        rest = next;
-        if part.alone.rules.binary_search(&first.rule).is_err() {
-            continue;
-        }
-        let silent = program.rules().get(first.rule as usize).is_some_and(|rule| rule.noalert)
-            && !part.results.contains(&first.rule);
-        let result = decide(below, depth + 1, program, part).or((!silent).then_some(first.rule));
-        if result.is_some() {
-            return result;
-        }
-    }
-    None
+/// Whether a rule of level 0 below this one holds, too: it is the result then.
+fn is_left_out(reached: &[Reached], at: usize, program: &Program) -> bool {
+    let Some((own, behind)) = reached.get(at..).and_then(<[Reached]>::split_first) else { return false };
+    let below = behind.iter().take_while(|reached| reached.depth > own.depth);
+    below.filter(|reached| reached.depth == own.depth + 1).any(|reached| {
+        program.rules().get(reached.rule as usize).is_some_and(|rule| rule.level == 0 && !rule.noalert)
+    })
 }

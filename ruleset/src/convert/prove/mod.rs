@@ -5,8 +5,8 @@
 //!
 //! A rule is compared *alone*: with its parents and with the rules whose events it counts, without siblings and children, for in
 //! one language the first match wins and in the other each rule is for itself. A Wazuh rule by itself matches where it
-//! and one chain of its parents hold. Of what was made of a Sigma rule only its own rules are looked at, but these as the
-//! engine does: the first branch decides, so one of them can be there to keep another one silent.
+//! and one chain of its parents hold; one that was made of a Sigma rule does not where a rule of level 0 below it holds,
+//! which is how exceptions are written.
 //!
 //! Two passes:
 //!

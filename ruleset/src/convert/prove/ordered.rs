@@ -93,6 +93,9 @@ impl Comparison {
     fn wazuh(&self, which: Which, rule: u32, kept: &dyn Kept, numbers: &[u32]) -> io::Result<Fired> {
         let (side, parts) = self.side(which);
         let Some(Some(part)) = parts.all.get(rule as usize) else { return Ok(Fired::default()) };
+        if numbers.is_empty() {
+            return Ok(Fired::default());
+        }
         let set = restricted(&side.set, &part.alone.rules);
         let program = build(&set, String::new())
             .map_err(|faults| io::Error::other(faults.first().map(ToString::to_string).unwrap_or_default()))?;

@@ -98,6 +98,7 @@ impl Parts {
                 correlations: vec![false; set.sigma.correlations.len()],
             },
         };
+        let mut all = Vec::new();
         for ids in ids {
             let named = ids.iter().map(|id| names.find(id)).collect::<Result<Vec<_>, _>>();
             let named = match named {
@@ -107,9 +108,11 @@ impl Parts {
                 Err(id) => return Err(format!("rule {id} is not in what was written")),
             };
             named.iter().for_each(|named| parts.in_all.mark(*named));
-            let part = (!named.is_empty()).then(|| part(set, &needs, named));
-            parts.all.push(part);
+            all.push(named);
         }
+        let made = (!is_source).then_some(parts.in_all.wazuh.as_slice());
+        let part = |named: Vec<Named>| (!named.is_empty()).then(|| part(set, &needs, named, made));
+        parts.all = all.into_iter().map(part).collect();
         Ok(parts)
     }
 
@@ -149,7 +152,7 @@ impl Members {
 }
 
 /// Those that alert, or the first where none does.
-fn part(set: &RuleSet, needs: &Needs, mut named: Vec<Named>) -> Part {
+fn part(set: &RuleSet, needs: &Needs, mut named: Vec<Named>, made: Option<&[bool]>) -> Part {
     let alerts = |named: &Named| match *named {
         Named::Wazuh(at) => set.tree.rules.get(at as usize).is_some_and(alerts),
         Named::Sigma(at) => set.sigma.rules.get(at as usize).is_some_and(|rule| rule.head.alerts),
@@ -169,7 +172,10 @@ fn part(set: &RuleSet, needs: &Needs, mut named: Vec<Named>) -> Part {
     }
     part.sigma.sort_unstable();
     part.fed_by = fed_by(&set.sigma, &part.correlations);
-    part.alone = needs.of(&set.tree, &part.results);
+    part.alone = match made {
+        None => needs.of_source(&set.tree, &part.results),
+        Some(made) => needs.of_made(&set.tree, &part.results, made),
+    };
     part
 }
 

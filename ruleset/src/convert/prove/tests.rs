@@ -189,7 +189,7 @@ fn a_wrong_conversion_is_caught() {
 }
 
 #[test]
-fn what_was_made_is_taken_together_as_the_engine_takes_it() {
+fn what_keeps_a_rule_silent_belongs_to_it() {
     // `not` as a rule below that keeps the one above it silent.
     let text = "title: t\nid: 00000000-0000-4000-8000-000000000001\nlogsource: {product: aws, service: cloudtrail}\n\
                 detection:\n  s: {eventName|cased|startswith: Put}\n  f: {userIdentity.userName|cased: ann}\n  condition: s and not f\n";
@@ -200,7 +200,7 @@ fn what_was_made_is_taken_together_as_the_engine_takes_it() {
             <rule id="100003" level="9"><if_sid>100001</if_sid><description>A rule that was there before.</description></rule>"#
         ))
     };
-    let made: [Made<'_>; 1] = [(IDS[0], &["100001", "100002"])];
+    let made: [Made<'_>; 1] = [(IDS[0], &["100001"])];
     let proof = prove(&compare(sigma(text), rules("^ann$"), &made), &events());
     assert_eq!(proof.rules[0].unwrap(), Equality { both: 2, ..Equality::default() });
     let proof = prove(&compare(sigma(text), rules("^bob$"), &made), &events());
@@ -291,7 +291,7 @@ fn a_survey_is_as_good_as_a_program_for_each_rule() {
     }
     let mut matched = 0;
     for rule in (0..).take(tree.rules.len()) {
-        let alone = needs.of(tree, &[rule]);
+        let alone = needs.of_source(tree, &[rule]);
         if !alone.triggers.is_empty() || tree.rules[rule as usize].noalert {
             continue;
         }
