@@ -31,7 +31,7 @@ use self::report::Shown;
 use crate::cli::{ConvertArgs, Language};
 use crate::commands::rule_set::{Material, Selection};
 use crate::commands::scan::Inputs;
-use crate::commands::{EXIT_ERROR, cores, counted, report as tell};
+use crate::commands::{cores, counted, report as tell};
 
 /// What was reported as converted is not the same.
 const EXIT_UNEQUAL: u8 = 1;
