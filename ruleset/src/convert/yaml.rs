@@ -134,11 +134,25 @@ fn is_plain(text: &str) -> bool {
     let begins = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_' || char == '/');
     let ends = text.ends_with(|char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '/' | '.' | ')'));
     let inside = |char: char| char.is_alphanumeric() || " _-./()@+=|,;<>!%$~".contains(char) || char == ':';
+    if is_timespan(text) || is_id(text) {
+        return true;
+    }
     begins
         && ends
         && text.chars().all(inside)
         && !text.contains(": ")
         && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// `10m`
+fn is_timespan(text: &str) -> bool {
+    let digits = text.strip_suffix(['s', 'm', 'h', 'd']).unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_id(text: &str) -> bool {
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -115,3 +115,41 @@ fn single(mut parts: Vec<Formula>, whole: fn(Vec<Formula>) -> Formula) -> Formul
         _ => whole(parts),
     }
 }
+
+/// Without demands that a field is present where another one that must hold needs it, too.
+pub(super) fn without_presence(formula: Formula) -> Formula {
+    let mut needed = Vec::new();
+    needs(&formula, &mut needed);
+    drop_presence(formula, &needed)
+}
+
+/// Fields without which the formula does not hold, the demands of presence aside.
+fn needs(formula: &Formula, found: &mut Vec<String>) {
+    match formula {
+        Formula::All(parts) => parts.iter().for_each(|part| needs(part, found)),
+        Formula::Rule(_, inner) => needs(inner, found),
+        Formula::Item(item) if !is_presence(item) && !item.field.is_empty() && has_text(item) => {
+            found.push(item.field.clone());
+        }
+        Formula::Item(_) | Formula::Any(_) | Formula::Not(_) => {}
+    }
+}
+
+fn drop_presence(formula: Formula, needed: &[String]) -> Formula {
+    match formula {
+        Formula::All(parts) => all(parts.into_iter().map(|part| drop_presence(part, needed))),
+        Formula::Rule(id, inner) => of_rule(id, drop_presence(*inner, needed)),
+        Formula::Item(item) if is_presence(&item) && needed.contains(&item.field) => TRUE,
+        other => other,
+    }
+}
+
+fn is_presence(item: &Item) -> bool {
+    let any_text = item.modifiers.is_empty() && item.values == [Value::Text("*".to_owned())];
+    any_text || item.modifiers == "|exists"
+}
+
+/// Whether the item holds for texts alone.
+fn has_text(item: &Item) -> bool {
+    item.values.iter().all(|value| matches!(value, Value::Text(_)))
+}

@@ -7,14 +7,17 @@ use crate::decode::mapping::Mapping;
 use crate::ir::{Rule, RuleIndex, RuleSet};
 
 use super::demands::{Demands, Remarks};
-use super::formula::{FALSE, Formula, all, any, of_rule};
+use super::formula::{FALSE, Formula, TRUE, all, any, not, of_rule, without_presence};
 use super::place::{Chain, Places};
-use super::priority::Rivals;
+use super::priority::{self, Rivals};
 use super::spelling::Spelling;
-use super::target::Target;
+use super::target::{Target, is_about_others};
 
 /// Places of one rule that are written out.
 const MAX_CHAINS: usize = 256;
+
+/// Rules that take events from another one and are written as what must not hold.
+const MAX_FILTERS: usize = 4;
 
 /// Everything that is known of a set before its rules are converted.
 pub(super) struct Known<'s> {
@@ -67,13 +70,41 @@ impl<'s> Known<'s> {
     pub(super) fn plain(&self, index: RuleIndex) -> Result<Plain<'_>, Vec<String>> {
         let chains = self.chains(index).map_err(|reason| vec![reason])?;
         let (target, formula, mut remarks) = self.formula(&chains)?;
-        for remark in self.rivals.remarks(&self.set.tree, &self.places, &chains) {
-            remarks.add(remark);
-        }
+        let is_apart = |rule: &Rule| is_about_others(rule, &target, self.mappings);
+        let (before, below) = self.rivals.of(&self.set.tree, &self.places, &chains, &is_apart);
+        let ids = |rivals: &[RuleIndex]| -> Vec<u32> {
+            rivals.iter().filter_map(|rival| Some(self.rule(*rival)?.id)).collect()
+        };
+        let filters = if chains.len() == 1 { self.filters(&target, &[before.as_slice(), &below].concat()) } else { None };
+        let formula = match filters {
+            Some(filters) => all(std::iter::once(formula).chain(filters)),
+            None => {
+                priority::remarks(&ids(&before), &ids(&below)).into_iter().for_each(|remark| remarks.add(remark));
+                formula
+            }
+        };
+        let formula = without_presence(formula);
         if let Some(rule) = self.rule(index) {
             of_memory(rule, &mut remarks);
         }
         Ok(Plain { target, formula, differences: remarks.0 })
+    }
+
+    /// That none of these rules holds, where they are few and each can be said without a difference. What is above them is
+    /// above the rule, too, so their own conditions are enough.
+    fn filters(&self, target: &Target<'_>, rivals: &[RuleIndex]) -> Option<Vec<Formula>> {
+        if rivals.len() > MAX_FILTERS {
+            return None;
+        }
+        let filter = |rival: &RuleIndex| {
+            let rule = self.rule(*rival).filter(|rule| !rule.noalert && rule.ignore_seconds == 0)?;
+            let (mut differences, mut lists) = (Remarks::default(), Vec::new());
+            let mut demands = Demands { set: self.set, target, differences: &mut differences, lists: &mut lists };
+            let formula = demands.of(rule).ok()?;
+            let is_exact = differences.0.is_empty() && lists.is_empty() && formula != TRUE;
+            is_exact.then(|| of_rule(rule.id, not(formula)))
+        };
+        rivals.iter().map(filter).collect()
     }
 
     pub(super) fn chains(&self, index: RuleIndex) -> Result<Vec<Chain>, String> {
@@ -135,6 +166,9 @@ impl<'s> Known<'s> {
             return Err(reasons.0);
         }
         let formula = all([shared, any(ways)]);
+        if formula == TRUE && !differences.0.is_empty() {
+            return Err(differences.0);
+        }
         if formula == FALSE {
             return Err(vec!["Its conditions cannot hold together for any event of its log source.".to_owned()]);
         }
@@ -143,6 +177,10 @@ impl<'s> Known<'s> {
             differences.add(format!(
                 "Where {names} {are} a list or an object, the reference tests the text of the whole, Sigma each element."
             ));
+        }
+        if !target.others.is_empty() {
+            let others = target.others.join(", ");
+            differences.add(format!("Sigma rules for this log source also look at records of {others}."));
         }
         if matches!(target.kind, super::target::Kind::Windows) {
             differences.add(

@@ -32,8 +32,14 @@ impl Rivals {
         Self { known: tree.rules.iter().map(|rule| rule.conditions.iter().map(Known::new).collect()).collect() }
     }
 
-    /// Sentences about what takes events from the rule of these chains.
-    pub(super) fn remarks(&self, tree: &RuleTree, places: &Places<'_>, chains: &[Chain]) -> Vec<String> {
+    /// Rules that may take events from the rule of these chains: those tried before it, and those below it.
+    pub(super) fn of(
+        &self,
+        tree: &RuleTree,
+        places: &Places<'_>,
+        chains: &[Chain],
+        is_apart: &dyn Fn(&Rule) -> bool,
+    ) -> (Vec<RuleIndex>, Vec<RuleIndex>) {
         let (mut before, mut below) = (Vec::new(), Vec::new());
         for chain in chains {
             for (_, rival) in places.tried_before(chain) {
@@ -44,25 +50,19 @@ impl Rivals {
             }
         }
         // One that is both is told once.
-        before.retain(|id| !below.contains(id));
-        let mut remarks = Vec::new();
-        if !below.is_empty() {
-            let ids = listed(&below);
-            remarks.push(format!("Where a rule below it matches ({ids}), the reference reports that one in its place."));
+        before.retain(|rival| !below.contains(rival));
+        for rivals in [&mut before, &mut below] {
+            rivals.retain(|rival| tree.rules.get(*rival as usize).is_some_and(|rule| !is_apart(rule)));
         }
-        if !before.is_empty() {
-            let ids = listed(&before);
-            remarks.push(format!("Where a rule that is tried before it matches ({ids}), the reference reports that one alone."));
-        }
-        remarks
+        (before, below)
     }
 
-    fn note(&self, tree: &RuleTree, chain: &Chain, rival: RuleIndex, found: &mut Vec<u32>) {
+    fn note(&self, tree: &RuleTree, chain: &Chain, rival: RuleIndex, found: &mut Vec<RuleIndex>) {
         let Some(rule) = tree.rules.get(rival as usize) else { return };
         // A composite rule's alert comes beside that of the event that completes its count.
-        let takes = rule.correlation.is_none() && !found.contains(&rule.id);
+        let takes = rule.correlation.is_none() && !found.contains(&rival);
         if takes && !chain.rules.contains(&rival) && !self.excluded(tree, chain, rival, rule) {
-            found.push(rule.id);
+            found.push(rival);
         }
     }
 
@@ -133,6 +133,20 @@ fn only(test: &Test) -> (Option<Vec<Vec<u8>>>, bool) {
         Test::Equals(text) => (Some(vec![text.as_bytes().to_vec()]), false),
         Test::Networks(_) | Test::List(_) => (None, false),
     }
+}
+
+/// The sentences about rules that are tried before one, and below it.
+pub(super) fn remarks(before: &[u32], below: &[u32]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if !below.is_empty() {
+        let ids = listed(below);
+        remarks.push(format!("Where a rule below it matches ({ids}), the reference reports that one in its place."));
+    }
+    if !before.is_empty() {
+        let ids = listed(before);
+        remarks.push(format!("Where a rule that is tried before it matches ({ids}), the reference reports that one alone."));
+    }
+    remarks
 }
 
 /// The first few ids, and how many more there are.

@@ -1,6 +1,6 @@
 //! The letter case of field names, which the intermediate form has in lower case.
 //!
-//! Enters: whatever writes names as they are: descriptions, decoders, mappings. Leaves: each part of a name as it is written
+//! Enters: whatever writes names as they are: descriptions, decoders, mappings, events of tests. Leaves: each part of a name as it is written
 //! there. Here letter case does not count in names; for other tools it does.
 
 use rustc_hash::FxHashMap;
@@ -34,7 +34,21 @@ impl Spelling {
                 rest = after;
             }
         }
+        for (_, text) in crate::builtin_tests() {
+            spelling.learn_members(text);
+        }
         spelling
+    }
+
+    /// Names of members in texts that have JSON in them.
+    fn learn_members(&mut self, text: &str) {
+        let mut pieces = text.split('"').peekable();
+        while let Some(piece) = pieces.next() {
+            let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+            if pieces.peek().is_some_and(|next| next.starts_with(':')) && piece.chars().all(is_name) {
+                self.learn(piece);
+            }
+        }
     }
 
     fn learn(&mut self, name: &str) {

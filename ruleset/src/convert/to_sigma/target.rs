@@ -19,6 +19,8 @@ pub(super) struct Target<'m> {
     /// What is said of it in words, where Sigma's own do not say it.
     pub(super) definition: Option<&'static str>,
     pub(super) kind: Kind<'m>,
+    /// Other sources that the log source has, on which the conditions can hold as far as is known.
+    pub(super) others: Vec<String>,
     spelling: &'m Spelling,
 }
 
@@ -74,7 +76,7 @@ impl<'m> Target<'m> {
     pub(super) fn of(rules: &[&Rule], mappings: &'m [Mapping], spelling: &'m Spelling) -> Self {
         if rules.iter().any(|rule| rule.decoded_as.as_deref() == Some(WINDOWS)) {
             let logsource = Logsource { product: Some("windows".to_owned()), ..Logsource::default() };
-            return Self { logsource, definition: None, kind: Kind::Windows, spelling };
+            return Self { logsource, definition: None, kind: Kind::Windows, others: Vec::new(), spelling };
         }
         let conditions = || rules.iter().flat_map(|rule| &rule.conditions);
         let known = mappings.iter().filter(|mapping| !mapping.sigma.logsources.is_empty());
@@ -89,9 +91,9 @@ impl<'m> Target<'m> {
         let chosen: Vec<&Mapping> =
             scored.into_iter().filter(|(score, _)| *score == best).map(|(_, mapping)| mapping).collect();
         if !chosen.is_empty()
-            && let Some(logsource) = narrowest(&chosen, mappings)
+            && let Some((logsource, others)) = narrowest(&chosen, mappings, &conditions().collect::<Vec<_>>())
         {
-            return Self { logsource, definition: None, kind: Kind::Records(chosen), spelling };
+            return Self { logsource, definition: None, kind: Kind::Records(chosen), others, spelling };
         }
         let service = rules.iter().filter_map(|rule| rule.decoded_as.as_deref()).find_map(service);
         let logsource = Logsource {
@@ -103,6 +105,7 @@ impl<'m> Target<'m> {
             logsource,
             definition: service.is_none().then_some("Lines of text, with the fields that decoders capture in them."),
             kind: Kind::Lines,
+            others: Vec::new(),
             spelling,
         }
     }
@@ -147,21 +150,62 @@ fn constant<'m>(mapping: &'m Mapping, name: &str) -> Option<&'m str> {
     pairs.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Of the log sources that all records of the chosen sources have, the one that the fewest other sources have; the product
-/// alone where several are chosen.
-fn narrowest(chosen: &[&Mapping], mappings: &[Mapping]) -> Option<Logsource> {
+/// Of the log sources that all records of the chosen sources have, the one that the fewest other sources have on which the
+/// conditions can hold, with these. The product alone comes first where its services do not tell the sources apart.
+fn narrowest(
+    chosen: &[&Mapping],
+    mappings: &[Mapping],
+    conditions: &[&Condition],
+) -> Option<(Logsource, Vec<String>)> {
     let first = chosen.first()?;
     let product = |logsource: &Logsource| Logsource { product: logsource.product.clone(), ..Logsource::default() };
-    let own = first.sigma.logsources.iter().cloned();
-    let candidates: Vec<Logsource> = own.clone().chain(own.map(|own| product(&own))).collect();
+    let own = first.sigma.logsources.iter();
+    let products = own.clone().map(product);
+    let candidates: Vec<Logsource> = match first.sigma.logsources.len() {
+        1 => own.cloned().chain(products).collect(),
+        _ => products.chain(own.cloned()).collect(),
+    };
     let covers = |logsource: &Logsource| {
         chosen.iter().all(|mapping| mapping.sigma.kinds_of(logsource).any(|kind| kind.is_none()))
     };
-    let others = |logsource: &Logsource| {
+    let others = |logsource: &Logsource| -> Vec<String> {
         let fits = mappings.iter().filter(|mapping| mapping.sigma.fits(logsource));
-        fits.filter(|mapping| !chosen.iter().any(|own| own.source == mapping.source)).count()
+        let others = fits.filter(|mapping| !chosen.iter().any(|own| own.source == mapping.source));
+        others.filter(|other| can_hold(first, other, conditions)).map(|other| other.source.to_string()).collect()
     };
-    candidates.into_iter().filter(covers).min_by_key(others)
+    let candidates = candidates.into_iter().filter(covers);
+    candidates.map(|logsource| (others(&logsource), logsource)).min_by_key(|(others, _)| others.len()).map(
+        |(mut others, logsource)| {
+            // An event bus carries what trails record; that is one log source.
+            others.retain(|other| first.wrapper.is_some() || !mappings.iter().any(|m| *m.source == **other && m.wrapper.is_some()));
+            (logsource, others)
+        },
+    )
+}
+
+/// Whether records of another source may have all the fields that must be there.
+fn can_hold(own: &Mapping, other: &Mapping, conditions: &[&Condition]) -> bool {
+    conditions.iter().filter(|condition| !condition.negate).all(|condition| match &condition.subject {
+        Subject::Field(name) if constant(own, name).is_none() => {
+            below(name, &own.under).is_none_or(|path| other.sigma.may_have(path))
+        }
+        _ => true,
+    })
+}
+
+/// Whether a rule asks for what collectors write beside records of other sources, so that it is about those.
+pub(super) fn is_about_others(rule: &Rule, target: &Target<'_>, mappings: &[Mapping]) -> bool {
+    let Kind::Records(own) = &target.kind else { return false };
+    rule.conditions.iter().filter(|condition| !condition.negate).any(|condition| match &condition.subject {
+        Subject::Field(name) => match own.iter().map(|mapping| constant(mapping, name)).collect::<Vec<_>>().as_slice() {
+            [None, ..] => {
+                mappings.iter().any(|mapping| constant(mapping, name).is_some())
+                    && own.iter().all(|mapping| !mapping.sigma.has_path(name))
+            }
+            _ => own.iter().all(|mapping| constant_holds(mapping, condition) == Some(false)),
+        },
+        _ => false,
+    })
 }
 
 /// Services of Linux that have a name in Sigma, by decoder.

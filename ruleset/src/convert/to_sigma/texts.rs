@@ -38,7 +38,7 @@ pub(super) fn tested(test: &Test, site: Site<'_>) -> Result<(Tested, bool), Stri
     Ok(match test {
         Test::OsMatch(pattern) => {
             let compiled = OsMatch::new(pattern).map_err(broken)?;
-            (Tested { formula: parts(compiled.parts(), site), inexact: None }, compiled.inverted())
+            (Tested { formula: parts(compiled.parts(), pattern, site), inexact: None }, compiled.inverted())
         }
         Test::OsRegex(pattern) => {
             let compiled = OsRegex::new(pattern).map_err(broken)?;
@@ -59,14 +59,23 @@ pub(super) fn tested(test: &Test, site: Site<'_>) -> Result<(Tested, bool), Stri
     })
 }
 
+/// A literal in the letter case in which the pattern has it.
+fn as_written(literal: &[u8], pattern: &str) -> String {
+    let literal = String::from_utf8_lossy(literal);
+    // Only ASCII letters change, so places stay what they are.
+    let at = pattern.to_ascii_lowercase().find(&*literal);
+    let written = at.and_then(|at| pattern.get(at..at + literal.len()));
+    written.map_or_else(|| literal.into_owned(), str::to_owned)
+}
+
 /// A choice of literals; `None` where one of them holds for every text.
-fn parts(parts: &[OsMatchPart], site: Site<'_>) -> Option<Formula> {
+fn parts(parts: &[OsMatchPart], pattern: &str, site: Site<'_>) -> Option<Formula> {
     if parts.iter().any(|part| part.kind == OsMatchKind::Always) {
         return None;
     }
     let of = |kind: OsMatchKind| {
         let parts = parts.iter().filter(move |part| part.kind == kind);
-        parts.map(|part| String::from_utf8_lossy(&part.literal).into_owned()).collect::<Vec<String>>()
+        parts.map(|part| as_written(&part.literal, pattern)).collect::<Vec<String>>()
     };
     let kinds = [
         (OsMatchKind::Equals, ""),
@@ -107,7 +116,7 @@ fn placed(regex: &str, start: bool, end: bool, site: Site<'_>) -> String {
 
 fn os_regex(pattern: &str, compiled: &OsRegex, site: Site<'_>) -> Result<Tested, String> {
     if let Some(literals) = compiled.as_literals() {
-        return Ok(Tested { formula: parts(&literals, site), inexact: None });
+        return Ok(Tested { formula: parts(&literals, pattern, site), inexact: None });
     }
     if pattern == r"\.+"
         && let Site::Field(field) = site
