@@ -36,8 +36,10 @@ struct Desk<'c> {
     parts: &'c Parts,
     scratch: Scratch,
     survey: Survey,
-    /// Rules of the conversion that match.
+    /// Rules of the conversion that match by themselves.
     hits: Vec<u32>,
+    /// Those that are what the whole set says.
+    in_set: Vec<u32>,
     /// Rules of the conversion that want the event kept.
     due: Vec<u32>,
 }
@@ -73,8 +75,13 @@ impl<'c> Judge<'c> {
         self.tally.events += 1;
         let rules = &mut self.tally.rules;
         join(&self.source.hits, &self.made.hits, |rule, in_source, in_made| {
-            if let Some(equality) = rules.get_mut(rule as usize) {
-                equality.add(in_source, in_made, event.spot);
+            if let Some(readings) = rules.get_mut(rule as usize) {
+                readings.alone.add(in_source, in_made, event.spot);
+            }
+        });
+        join(&self.source.in_set, &self.made.in_set, |rule, in_source, in_made| {
+            if let Some(readings) = rules.get_mut(rule as usize) {
+                readings.in_set.add(in_source, in_made, event.spot);
             }
         });
         self.due.clear();
@@ -112,12 +119,12 @@ impl<'c> Judge<'c> {
 impl<'c> Desk<'c> {
     fn new(side: &'c Side, parts: &'c Parts) -> Self {
         let scratch = Scratch::new(&side.program);
-        Self { side, parts, scratch, survey: Survey::default(), hits: Vec::new(), due: Vec::new() }
+        Self { side, parts, scratch, survey: Survey::default(), hits: Vec::new(), in_set: Vec::new(), due: Vec::new() }
     }
 
     fn judge(&mut self, event: &Event<'_>, is_strict: bool) -> Option<Said> {
-        let Self { side, parts, scratch, survey, hits, due } = self;
-        (hits.clear(), due.clear());
+        let Self { side, parts, scratch, survey, hits, in_set, due } = self;
+        (hits.clear(), in_set.clear(), due.clear());
         let program: &Program = &side.program;
         let input = input(program, event);
         let said = program.survey(scratch, &input, survey, |verdict, candidate| {
@@ -125,6 +132,9 @@ impl<'c> Desk<'c> {
                 hits.extend(parts.of_sigma.get(&rule).into_iter().flatten());
                 due.extend(parts.of_fed.get(&rule).into_iter().flatten());
             }
+            in_set.extend(hits.iter());
+            let result = verdict.rule_index().and_then(|at| u32::try_from(at).ok());
+            in_set.extend(result.and_then(|at| parts.of_result.get(&at)).into_iter().flatten());
             said(verdict, candidate, &parts.in_all)
         });
         let said = said.ok()?;
@@ -137,8 +147,10 @@ impl<'c> Desk<'c> {
             }
         }
         due.extend(&parts.of_everything);
-        hits.sort_unstable();
-        hits.dedup();
+        for hits in [hits, in_set] {
+            hits.sort_unstable();
+            hits.dedup();
+        }
         Some(Said { is_open: said.is_open || survey.accumulates, ..said })
     }
 }

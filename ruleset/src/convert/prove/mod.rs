@@ -8,6 +8,9 @@
 //! and one chain of its parents hold; one that was made of a Sigma rule does not where a rule of level 0 below it holds,
 //! which is how exceptions are written.
 //!
+//! A conversion can also say what a rule comes to among the others of its set, with exceptions for those that take events
+//! from it. So a rule is equal if what was made of it is, on all events, either what it says alone or what its set says with it.
+//!
 //! Two passes:
 //!
 //! 1. Each event by itself, on any number of threads ([`Judge`]). One program a side answers for all rules at once: Sigma

@@ -19,6 +19,33 @@ pub struct Equality {
     pub first_source: Option<Spot>,
     /// The first event that what was made of it alone matches.
     pub first_made: Option<Spot>,
+    /// The rule of Wazuh is taken as its whole set has it, where it is a match only if no other rule is the result.
+    pub is_in_set: bool,
+}
+
+/// What a rule of Wazuh can be taken for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Readings {
+    /// It and its parents hold.
+    pub(super) alone: Equality,
+    /// It is the result among all rules of its set.
+    pub(super) in_set: Equality,
+}
+
+impl Readings {
+    fn merge(&mut self, other: &Self) {
+        self.alone.merge(&other.alone);
+        self.in_set.merge(&other.in_set);
+    }
+
+    /// By itself, unless only the other reading is equal: then what was made of it leaves out what other rules take.
+    fn better(&self) -> Equality {
+        let by_set = self.in_set.differences() == 0 && self.in_set.is_exercised();
+        match by_set && self.alone.differences() > 0 {
+            true => Equality { is_in_set: true, ..self.in_set },
+            false => self.alone,
+        }
+    }
 }
 
 impl Equality {
@@ -98,7 +125,7 @@ pub struct Tally {
     pub(super) events: u64,
     pub(super) unreadable: u64,
     /// By rule of the conversion.
-    pub(super) rules: Vec<Equality>,
+    pub(super) rules: Vec<Readings>,
     pub(super) whole: Whole,
     /// By rule of the conversion: numbers of the kept events that concern it.
     pub(super) kept: Vec<Vec<u32>>,
@@ -107,7 +134,7 @@ pub struct Tally {
 impl Tally {
     pub(super) fn new(comparison: &Comparison) -> Self {
         let rules = comparison.len();
-        Self { rules: vec![Equality::default(); rules], kept: vec![Vec::new(); rules], ..Self::default() }
+        Self { rules: vec![Readings::default(); rules], kept: vec![Vec::new(); rules], ..Self::default() }
     }
 
     /// Takes in what another judge has counted.
@@ -159,7 +186,7 @@ impl Comparison {
             of_it.flat_map(move |fired| fired.rules.iter().filter(move |(own, _)| *own as usize == rule))
                 .flat_map(|(_, events)| events.iter().copied())
         };
-        for (at, equality) in tally.rules.iter_mut().enumerate() {
+        for (at, Readings { alone: equality, .. }) in tally.rules.iter_mut().enumerate() {
             if !self.is_ordered.get(at).copied().unwrap_or_default() {
                 continue;
             }
@@ -181,7 +208,7 @@ impl Comparison {
             tally.whole.only_made += whole.only_made;
         }
         let rules = tally.rules.into_iter().enumerate();
-        let rules = rules.map(|(at, equality)| self.has(at).then_some(equality));
+        let rules = rules.map(|(at, readings)| self.has(at).then(|| readings.better()));
         Proof { events: tally.events, unreadable: tally.unreadable, rules: rules.collect(), whole: tally.whole }
     }
 }

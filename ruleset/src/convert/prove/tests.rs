@@ -176,6 +176,20 @@ fn each_rule_is_compared_without_siblings_and_children() {
 }
 
 #[test]
+fn a_rule_may_be_written_as_its_set_has_it() {
+    // Without what the two rules below take from the first, and the second from the third.
+    let first = "title: t\nid: 00000000-0000-4000-8000-000000000001\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  \
+                 s: {eventName|cased|startswith: Put}\n  a: {userIdentity.userName|cased: ann}\n  b: {eventName|cased|endswith: Policy}\n  \
+                 condition: s and not (a or b)\n";
+    let comparison = compare(wazuh(PARENT), sigma(first), &SINGLES[..1]);
+    let equality = prove(&comparison, &events()).rules[0].unwrap();
+    assert_eq!(equality, Equality { both: 1, is_in_set: true, ..Equality::default() });
+    let comparison = compare(wazuh(PARENT), sigma(&first.replace("a or b", "b")), &SINGLES[..1]);
+    let equality = prove(&comparison, &events()).rules[0].unwrap();
+    assert_eq!((equality.both, equality.only_source, equality.is_in_set), (2, 2, false));
+}
+
+#[test]
 fn a_wrong_conversion_is_caught() {
     let comparison = compare(wazuh(PARENT), sigma(&parents(&second("bob"))), &SINGLES);
     let proof = prove(&comparison, &events());

@@ -158,7 +158,10 @@ impl Shown<'_> {
         let events = self.proven.map_or(0, |proven| proven.proof.events);
         let finding = Finding::of(&rule.outcome, equality);
         let mark = match finding {
-            Finding::Equal => return format!("equal on {events} events ({} matches)", equality.both),
+            Finding::Equal => {
+                let reading = if equality.is_in_set { ", as its set has it" } else { "" };
+                return format!("equal on {events} events ({} matches){reading}", equality.both);
+            }
             Finding::NotShown => return "no event matched: nothing shown".to_owned(),
             Finding::AsReported => "differs, as reported,",
             Finding::Unequal => "NOT EQUAL: differs",
@@ -235,6 +238,7 @@ impl Shown<'_> {
         });
         json!({
             "finding": Finding::of(&rule.outcome, equality).name(),
+            "in_its_set": equality.is_in_set,
             "both": equality.both,
             "source_alone": equality.only_source,
             "made_alone": equality.only_made,

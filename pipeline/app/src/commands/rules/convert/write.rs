@@ -57,7 +57,7 @@ pub(super) fn write(args: &ConvertArgs, files: &[OutputFile], faulty: &HashSet<&
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut count = 0;
     for file in files {
-        compiled::write(&folder.join(&file.name), file.text.as_bytes())?;
+        compiled::write(&folder.join(&file.name), joined(args.to, &[file]).as_bytes())?;
         count += 1;
     }
     report(&format!("{}: {} written", folder.display(), counted(count, "file")));
