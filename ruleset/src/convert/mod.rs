@@ -5,7 +5,15 @@
 //! resolved is what is written. A rule that the other language cannot say in full is either written with each difference
 //! named, or not written, with the reason; nothing is left out in silence.
 
+pub mod prove;
+mod to_sigma;
+pub mod to_wazuh;
+mod yaml;
+
 use crate::ir::Place;
+
+pub use to_sigma::to_sigma;
+pub use to_wazuh::{ToWazuh, to_wazuh};
 
 /// What became of a set.
 #[derive(Debug, Clone, Default)]

@@ -22,7 +22,7 @@ pub(crate) use multi::{MultiFinder, Site};
 pub use networks::Networks;
 pub use osmatch::OsMatch;
 pub use osregex::OsRegex;
-pub(crate) use osregex::{Start, start_of};
+pub(crate) use osregex::{Start, escaped, start_of, translate};
 pub use pcre2::Pcre2;
 pub(crate) use pcre2::literals as pcre2_literals;
 pub use pcre2::literals::Pcre2Literal;

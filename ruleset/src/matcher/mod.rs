@@ -18,6 +18,7 @@ mod overflow;
 mod past;
 pub mod profile;
 mod sigma;
+mod survey;
 mod tapes;
 mod verdict;
 mod walk;
@@ -49,6 +50,7 @@ use crate::program::{EXTRAS, Program};
 
 pub use self::apart::Candidate;
 pub use self::sigma::{Arrivals, Correlated};
+pub use self::survey::{Reached, Survey};
 pub use crate::program::BindingIndex;
 pub use verdict::{Identity, Verdict};
 
@@ -226,12 +228,12 @@ impl Program {
     }
 
     #[inline]
-    fn judge<R>(
+    fn judge<R, O: Observer>(
         &self,
         scratch: &mut Scratch,
         input: &Input<'_>,
         mode: Mode,
-        observer: &mut impl Observer,
+        observer: &mut O,
         then: impl FnOnce(&Verdict<'_>, Option<Candidate<'_>>) -> R,
     ) -> Result<R, Fault> {
         let Scratch {
@@ -323,8 +325,12 @@ impl Program {
         };
         observer.decoded(&facts);
         let past = Past::new(memory, lists, stamps, apart);
-        let walk = Walk { facts, marks, past, observer: &mut *observer };
+        let mut walk = Walk { facts, marks, past, observer: &mut *observer };
         let (conclusion, due) = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
+        if O::SURVEYS {
+            walk.survey();
+        }
+        drop(walk);
         fields.place_sigma(self, &binding.sigma.captured);
         let facts = Facts {
             program: self,

@@ -4,6 +4,7 @@
 //! kind of observer; with [`Unobserved`] nothing of this is left in it.
 
 use super::facts::Facts;
+use super::survey::Reached;
 use crate::ir::RuleIndex;
 use crate::ir::sigma::SigmaRuleIndex;
 use crate::program::{PredicateIndex, SubjectIndex};
@@ -12,6 +13,8 @@ use crate::program::{PredicateIndex, SubjectIndex};
 pub(crate) trait Observer {
     /// A moment on its clock.
     type Moment: Copy;
+    /// It wants every rule that the event reaches, when the verdict is found.
+    const SURVEYS: bool = false;
 
     /// This moment.
     fn now(&self) -> Self::Moment;
@@ -30,6 +33,10 @@ pub(crate) trait Observer {
 
     /// A Sigma rule came into question and was evaluated, which began at `since`.
     fn sigma(&mut self, rule: SigmaRuleIndex, holds: bool, since: Self::Moment);
+
+    /// A rule that the event reaches; only those who survey are told.
+    #[inline(always)]
+    fn reached(&mut self, _: Reached) {}
 }
 
 /// Nobody looks on.

@@ -89,11 +89,16 @@ impl<'w> Past<'w> {
 
 impl<'w, O: Observer> Walk<'w, O> {
     pub(super) fn holds_more(&mut self, rule: &'w Rule, more: &'w More) -> bool {
+        self.holds_of_event(more)
+            && if self.past.apart.is_some() { self.passes_by(rule, more) } else { self.holds_now(rule, more) }
+    }
+
+    /// The demands on the event alone, but for lists.
+    pub(super) fn holds_of_event(&mut self, more: &More) -> bool {
         self.facts.decoded.header.log.len() >= more.maxsize as usize
             && more.builtin_check.is_none_or(|check| self.builtin_check(check))
             && more.time.is_none_or(|time| self.is_at(time))
             && more.weekdays.is_none_or(|days| self.is_on(days))
-            && if self.past.apart.is_some() { self.passes_by(rule, more) } else { self.holds_now(rule, more) }
     }
 
     /// The demands on earlier events, and those that come after them.

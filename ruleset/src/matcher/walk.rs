@@ -35,13 +35,13 @@ pub(super) type Decision = (NodeIndex, Option<NodeIndex>);
 
 impl<'w, O: Observer> Walk<'w, O> {
     /// Finds the verdict and leaves in memory what it leaves.
-    pub(super) fn judge(mut self) -> Conclusion {
+    pub(super) fn judge(&mut self) -> Conclusion {
         self.find_verdict()
     }
 
     /// Finds the verdict that the event would have if it were the first one ever, and what state could change about it;
     /// `key` becomes that of the candidate.
-    pub(super) fn judge_apart(mut self, key: &mut Vec<u8>) -> (Conclusion, Option<Due>) {
+    pub(super) fn judge_apart(&mut self, key: &mut Vec<u8>) -> (Conclusion, Option<Due>) {
         let conclusion = self.find_verdict();
         let due = self.due(key);
         (conclusion, due)

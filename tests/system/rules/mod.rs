@@ -1,6 +1,7 @@
-//! `rules test`, `rules list`, `rules compile`, `rules profile`, and installations that are rule sources.
+//! `rules test`, `rules list`, `rules convert`, `rules compile`, `rules profile`, and installations that are rule sources.
 
 mod compile;
+mod convert;
 mod home;
 mod list;
 mod profile;

@@ -14,7 +14,7 @@ use threatlockdown_ruleset::correlate::Zone;
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::rules::{
-    CompileArgs, ListArgs, ProfileArgs, ProfileFormat, RulesCommand, SuppressionsArgs, TestArgs, ViewArg,
+    CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, ReportFormat, RulesCommand, SuppressionsArgs, TestArgs, ViewArg,
 };
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 
@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Show for each line of stdin how it is decoded and which rule it hits
     Logtest(LogtestArgs),
-    /// Check, list, test, profile or compile rules
+    /// Check, list, test, profile, convert or compile rules
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check a configuration file
@@ -380,6 +380,13 @@ mod tests {
             "logtest --clock 5",
             "logtest --explain",
             "rules compile",
+            "rules convert own.xml",
+            "rules convert --to yara own.xml",
+            "rules convert --to sigma",
+            "rules convert --to sigma own.xml --force",
+            "rules convert --to sigma own.xml --builtin --no-builtin",
+            "rules convert --to wazuh a.yml --first-id 0",
+            "rules convert --to wazuh a.yml --source json",
             "rules list --level 17",
             "rules test --view both",
             "rules test --threads 0",

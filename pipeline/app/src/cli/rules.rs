@@ -32,6 +32,8 @@ pub(crate) enum RulesCommand {
     Test(TestArgs),
     /// Show what each rule costs and gives on the events of some files
     Profile(ProfileArgs),
+    /// Write Wazuh rules as Sigma rules, or Sigma rules as Wazuh rules, and say what became of each
+    Convert(ConvertArgs),
     /// Write the rules that are loaded as one file that loads without reading any rule text
     Compile(CompileArgs),
 }
@@ -176,6 +178,90 @@ pub(crate) enum ProfileFormat {
     /// Tables
     Text,
     /// One JSON object
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Parents, variables, overwrites and filters are resolved first: what is written is
+what a rule means with the others that are loaded. Rules of the named files are
+converted, or with --home alone those of the installation; the others are loaded
+beside them as their context. What is written is loaded again before it is given
+out (docs/rules-convert.md).
+
+The report lists every rule: converted, converted with a difference (which), not
+convertible (why). With -o it goes to stdout; without, the rules go to stdout and
+the report to stderr.
+
+--prove reads files as `scan` does, runs each rule alone and what was made of it
+on all their events, and tells where they differ; then both sets as a whole.
+
+Exit codes:
+  0  what can be converted was written; with --prove: and is equal on the files
+     as far as no difference was reported
+  1  --prove found a difference in a rule that was reported as converted
+  2  an error: a fault in the command line or the rules, nothing to convert or
+     nothing convertible, a file that is there already, or nothing to prove it on
+
+Examples:
+  threatlockdown rules convert --to sigma my_rules/ -o sigma/
+  threatlockdown rules convert --to wazuh --first-id 110000 sigma/ > sigma.xml
+  threatlockdown rules convert --to sigma my_rules/ -o sigma/ --prove logs/
+  threatlockdown rules convert --to sigma --home /var/ossec --report json -o sigma/")]
+pub(crate) struct ConvertArgs {
+    /// Wazuh rule files (*.xml), Sigma files (*.yml), or folders of them
+    #[arg(required_unless_present_any = ["home", "builtin"], value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The language to write
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) to: Language,
+    /// Folder of a Wazuh installation, or a copy: converted where no PATH is named, else the context of the PATHs
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub(crate) home: Option<PathBuf>,
+    /// Leave the built-in rules out: rules below them then have no parents
+    #[arg(long, help_heading = "Rules")]
+    pub(crate) no_builtin: bool,
+    /// Convert the built-in rules, too
+    #[arg(long, help_heading = "Rules", conflicts_with = "no_builtin")]
+    pub(crate) builtin: bool,
+    /// Folder for what is written, a file for each source file; it is made where there is none [default: stdout]
+    #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace files that are there already
+    #[arg(long, help_heading = "Output", requires = "output")]
+    pub(crate) force: bool,
+    /// First id of the rules for `--to wazuh`; ids in use are passed over [default: 100000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=999_999), help_heading = "Output")]
+    pub(crate) first_id: Option<u32>,
+    /// The report: lines for people, or one JSON object a rule and one for all
+    #[arg(long, value_name = "FORM", default_value = "text", help_heading = "Output")]
+    pub(crate) report: ReportFormat,
+    /// Compare on these files, folders, or `-` for stdin; repeatable
+    #[arg(long, value_name = "FILES", num_args = 1.., help_heading = "Proof")]
+    pub(crate) prove: Vec<PathBuf>,
+    /// Log source of all these inputs [default: from each file's path and content]
+    #[arg(long, value_name = "NAME", value_parser = source_name, help_heading = "Proof", requires = "prove")]
+    pub(crate) source: Option<String>,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Proof", requires = "prove")]
+    pub(crate) threads: Option<u16>,
+}
+
+/// `rules convert --to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Sigma rules and correlations (YAML)
+    Sigma,
+    /// Wazuh rules (XML)
+    Wazuh,
+}
+
+/// `rules convert --report`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// Lines
+    Text,
+    /// JSON lines
     Json,
 }
 

@@ -73,6 +73,11 @@ fn counted(number: usize, word: &str) -> String {
     format!("{number} {word}{plural}")
 }
 
+/// How many threads can work at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Name of this machine, which alerts show as agent and manager.
 fn host_name() -> Arc<str> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();

@@ -130,6 +130,14 @@ impl Material {
         Self { source: Source::Texts(texts), diagnostics, looked_at }
     }
 
+    /// The texts, unless they are compiled already.
+    pub(super) fn texts(&self) -> Option<&Texts> {
+        match &self.source {
+            Source::Texts(texts) => Some(texts),
+            Source::Compiled(..) => None,
+        }
+    }
+
     /// Compiles; every fault is in the result.
     pub(super) fn load(self) -> Loaded {
         let Self { source, mut diagnostics, .. } = self;

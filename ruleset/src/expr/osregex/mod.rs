@@ -16,6 +16,7 @@ mod parse;
 mod plain;
 mod scan;
 mod start;
+mod translate;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use self::class::Class;
 use self::parse::{Alternative, Op, Repeat};
 use self::scan::{Groups, NoMarks, scan};
 pub(crate) use self::start::{Start, start_of};
+pub(crate) use self::translate::{escaped, translate};
 use super::ExprError;
 use super::bytes::ByteSet;
 use super::finder::Finder;

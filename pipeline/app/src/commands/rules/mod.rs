@@ -3,6 +3,7 @@
 mod check;
 mod compile;
 mod components;
+mod convert;
 mod list;
 mod profile;
 mod sigma;
@@ -30,6 +31,7 @@ pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
         RulesCommand::Suppressions(args) => suppressions::execute(args),
         RulesCommand::Test(args) => test::execute(args),
         RulesCommand::Profile(args) => profile::execute(args),
+        RulesCommand::Convert(args) => convert::execute(args),
         RulesCommand::Compile(args) => compile::execute(args),
     }
 }

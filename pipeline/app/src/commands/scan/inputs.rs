@@ -72,6 +72,11 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// The log sources, in the order in which they were found.
+    pub(in crate::commands) fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
     /// Bytes of all files, compressed as they are; what stdin will give is not known.
     pub(in crate::commands) fn total_bytes(&self) -> u64 {
         self.total_bytes

@@ -34,7 +34,7 @@ use threatlockdown_topics::raw_topic;
 pub(in crate::commands) use self::inputs::{Inputs, Reading};
 use self::output::{Delivered, Output};
 pub(in crate::commands) use self::progress::Progress;
-use super::{counted, host_name, report, rule_set};
+use super::{cores, counted, host_name, report, rule_set};
 use crate::cli::{ScanArgs, Stats};
 use crate::telemetry::plain;
 
@@ -218,8 +218,4 @@ fn finish(
         report(&object.to_string());
     }
     Ok(if delivered.alerts > 0 { ExitCode::from(EXIT_ALERTS) } else { ExitCode::SUCCESS })
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

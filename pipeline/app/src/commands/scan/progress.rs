@@ -15,14 +15,21 @@ pub(in crate::commands) struct Progress {
     total: u64,
     done: Cell<u64>,
     last: Cell<Instant>,
-    alerts: Arc<AtomicU64>,
+    found: Arc<AtomicU64>,
+    /// What is found.
+    what: &'static str,
 }
 
 impl Progress {
     /// For `total` bytes; 0 = not known.
     pub(in crate::commands) fn new(total: u64, alerts: Arc<AtomicU64>) -> Self {
+        Self::of("alerts", total, alerts)
+    }
+
+    /// The same for what is not alerts.
+    pub(in crate::commands) fn of(what: &'static str, total: u64, found: Arc<AtomicU64>) -> Self {
         let shown = std::io::stderr().is_terminal();
-        Self { shown, total, done: Cell::new(0), last: Cell::new(Instant::now()), alerts }
+        Self { shown, total, done: Cell::new(0), last: Cell::new(Instant::now()), found, what }
     }
 
     /// `bytes` more have been read.
@@ -30,7 +37,7 @@ impl Progress {
         self.done.set(self.done.get() + bytes);
         if self.shown && self.last.get().elapsed() >= EVERY {
             self.last.set(Instant::now());
-            let line = line(self.done.get(), self.total, self.alerts.load(Ordering::Relaxed));
+            let line = line(self.done.get(), self.total, self.found.load(Ordering::Relaxed), self.what);
             write!(std::io::stderr().lock(), "\r\x1b[K{line}").ok();
         }
     }
@@ -43,11 +50,11 @@ impl Progress {
     }
 }
 
-fn line(done: u64, total: u64, alerts: u64) -> String {
+fn line(done: u64, total: u64, found: u64, what: &str) -> String {
     let mib = done >> 20;
     match (done * 100).checked_div(total) {
-        Some(percent) => format!("{}% of {} MiB, {alerts} alerts", percent.min(100), total >> 20),
-        None => format!("{mib} MiB, {alerts} alerts"),
+        Some(percent) => format!("{}% of {} MiB, {found} {what}", percent.min(100), total >> 20),
+        None => format!("{mib} MiB, {found} {what}"),
     }
 }
 
@@ -55,7 +62,7 @@ fn line(done: u64, total: u64, alerts: u64) -> String {
 mod tests {
     #[test]
     fn shows_a_share_where_the_whole_is_known() {
-        assert_eq!(super::line(5 << 20, 20 << 20, 3), "25% of 20 MiB, 3 alerts");
-        assert_eq!(super::line(5 << 20, 0, 3), "5 MiB, 3 alerts");
+        assert_eq!(super::line(5 << 20, 20 << 20, 3, "alerts"), "25% of 20 MiB, 3 alerts");
+        assert_eq!(super::line(5 << 20, 0, 3, "alerts"), "5 MiB, 3 alerts");
     }
 }

@@ -23,7 +23,7 @@ use threatlockdown_ruleset::testing::{CaseOptions, ExtraEntries, Failure, Test, 
 
 use self::inputs::Inputs;
 use crate::cli::{TestArgs, ViewArg};
-use crate::commands::{counted, report_faults, rule_set};
+use crate::commands::{cores, counted, report_faults, rule_set};
 
 /// At least one check failed.
 const EXIT_FAILED: u8 = 1;
@@ -52,10 +52,6 @@ pub(super) fn execute(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let failures = run(&program, &set, &inputs.tests, threads)?;
     let failed = report::write(&inputs, &failures, args.verbose);
     Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The set with list entries that tests have of their own, compiled when the first of these tests is reached.

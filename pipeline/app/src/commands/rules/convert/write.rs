@@ -1,0 +1,121 @@
+//! Where converted rules go: files of a folder, or stdout.
+//!
+//! Enters: the texts. Leaves: each file whole or as it was before; nothing is written when one of them is there already and
+//! may not be replaced.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use threatlockdown_ruleset::convert::OutputFile;
+
+use crate::cli::{ConvertArgs, Language};
+use crate::commands::{compiled, counted, report};
+
+/// Files of one name from several folders get a number.
+pub(super) fn tell_names_apart(files: &mut [OutputFile]) {
+    let mut taken: HashSet<String> = HashSet::new();
+    for file in files {
+        let (stem, ending) = file.name.rsplit_once('.').map_or((file.name.as_str(), ""), |parts| parts);
+        let (stem, ending) = (stem.to_owned(), ending.to_owned());
+        let mut number = 2;
+        while !taken.insert(file.name.clone()) {
+            file.name = format!("{stem}-{number}.{ending}");
+            number += 1;
+        }
+    }
+}
+
+/// Whether the files can be written there.
+pub(super) fn check(folder: &Path, files: &[OutputFile], force: bool) -> anyhow::Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        bail!("{} is no folder; name one, it is made where there is none", folder.display());
+    }
+    let there: Vec<&str> =
+        files.iter().map(|file| file.name.as_str()).filter(|name| folder.join(name).exists()).collect();
+    if let (Some(first), false) = (there.first(), force) {
+        let others = match there.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let path = folder.join(first);
+        bail!("{}{others} is there already; name another folder, or use --force", path.display());
+    }
+    Ok(())
+}
+
+/// Writes all but the faulty ones.
+pub(super) fn write(args: &ConvertArgs, files: &[OutputFile], faulty: &HashSet<&str>) -> anyhow::Result<()> {
+    let files = files.iter().filter(|file| !faulty.contains(file.name.as_str()));
+    let Some(folder) = &args.output else {
+        let files: Vec<&OutputFile> = files.collect();
+        // A reader such as `head` may leave early; that is its right.
+        std::io::stdout().lock().write_all(joined(args.to, &files).as_bytes()).ok();
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut count = 0;
+    for file in files {
+        compiled::write(&folder.join(&file.name), joined(args.to, &[file]).as_bytes())?;
+        count += 1;
+    }
+    report(&format!("{}: {} written", folder.display(), counted(count, "file")));
+    Ok(())
+}
+
+/// All files as one text of their language.
+fn joined(to: Language, files: &[&OutputFile]) -> String {
+    let mut text = String::new();
+    for (at, file) in files.iter().enumerate() {
+        match to {
+            Language::Sigma if at > 0 => text.push_str("---\n"),
+            Language::Wazuh if at > 0 => text.push('\n'),
+            _ => {}
+        }
+        text.push_str(&file.text);
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> OutputFile {
+        OutputFile { name: name.to_owned(), text: format!("title: {name}") }
+    }
+
+    #[test]
+    fn files_of_one_name_are_told_apart() {
+        let mut files = ["a.yml", "b.yml", "a.yml", "a-2.yml", "a.yml", "bare", "bare"].map(file);
+        tell_names_apart(&mut files);
+        let names: HashSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names.len(), files.len(), "{names:?}");
+        assert!(["a.yml", "a-2.yml", "b.yml", "bare"].iter().all(|name| names.contains(name)), "{names:?}");
+    }
+
+    #[test]
+    fn one_text_of_several_files_is_a_file_again() {
+        let files = ["a.yml", "b.yml"].map(file);
+        let files: Vec<&OutputFile> = files.iter().collect();
+        assert_eq!(joined(Language::Sigma, &files), "title: a.yml\n---\ntitle: b.yml\n");
+        assert_eq!(joined(Language::Wazuh, &files[..1]), "title: a.yml\n");
+    }
+
+    #[test]
+    fn files_that_are_there_are_replaced_on_request_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a.yml", "b.yml"].map(file);
+        check(folder.path(), &files, false).unwrap();
+        std::fs::write(folder.path().join("b.yml"), "mine").unwrap();
+        let error = check(folder.path(), &files, false).unwrap_err().to_string();
+        assert!(error.contains("b.yml is there already") && error.contains("--force"), "{error}");
+        check(folder.path(), &files, true).unwrap();
+        let error = check(&folder.path().join("b.yml"), &files, true).unwrap_err().to_string();
+        assert!(error.contains("is no folder"), "{error}");
+    }
+}
