@@ -185,7 +185,7 @@ impl Reader {
             Some(text) => Some(text.to_owned()),
             None if node.text().is_some() => {
                 let message = format!("{what} must not be empty");
-                self.fault(&node.place, "", &message, "write a text, or remove the key");
+                self.faults.add(&node.place, "", &message, "write a text, or remove the key");
                 None
             }
             None => {
@@ -224,7 +224,7 @@ impl Reader {
         };
         if node.is_null() || node.text().is_some_and(|text| text.trim().is_empty()) {
             let help = "say why these alerts may be held back: whoever looks for them will ask";
-            self.fault(&node.place, "", "`reason` must not be empty", help);
+            self.faults.add(&node.place, "", "`reason` must not be empty", help);
             return None;
         }
         self.text(node, "`reason`")
