@@ -146,7 +146,7 @@ impl Reader<'_, '_> {
             match key.text().unwrap_or_default() {
                 "vars" if vars.is_none() => vars = Some(value),
                 "vars" => {
-                    self.faults.error(&key.place, "vars", "`vars` stands here twice", "make one of them")
+                    self.faults.error(&key.place, "vars", "`vars` stands here twice", "make one of them");
                 }
                 "transformations" | "postprocessing" | "finalizers" => {
                     let message = "of a processing pipeline only `vars` is taken";

@@ -137,11 +137,14 @@ fn is_left(shown: &Shown, last: i64, runs: &mut BTreeMap<Vec<String>, i64>) -> b
     if id.ends_with('3') {
         return group[0] != "u1";
     }
-    if !id.ends_with('2') || runs.get(group).is_none_or(|start| last - start >= 30 * 60 * 1000) {
-        runs.insert(group.clone(), last);
+    if !id.ends_with('2') {
         return true;
     }
-    false
+    let passes = runs.get(group).is_none_or(|start| last - start >= 30 * 60 * 1000);
+    if passes {
+        runs.insert(group.clone(), last);
+    }
+    passes
 }
 
 /// All alerts, and how many are held back of those.

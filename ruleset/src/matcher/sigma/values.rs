@@ -133,7 +133,7 @@ impl<'a> Event<'a> {
             Found::None => {}
             Found::Null => visit(Value::Null),
             Found::Object { .. } | Found::TapeObject { .. } if objects == Objects::Kinds => {
-                visit(Value::Object)
+                visit(Value::Object);
             }
             Found::Object { start, end } => {
                 let Some(json) = record.get(start as usize..end as usize) else { return };
