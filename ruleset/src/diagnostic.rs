@@ -3,7 +3,6 @@
 //! Enters: words, with parts of the user's text among them, of any length. Leaves: faults that a person can read: of what is
 //! long beginning and end are shown.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,27 +59,32 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, place: Place, text: String, message: String, help: String) -> Self {
-        let text = text.lines().next().map_or(Cow::Borrowed(""), |line| excerpt(line, SHOWN));
-        let (message, help) = (excerpt(&message, SAID), excerpt(&help, SAID));
         Self {
             severity,
             place,
-            text: text.into_owned(),
-            message: message.into_owned(),
-            help: help.into_owned(),
+            text: excerpt(first_line(text), SHOWN),
+            message: excerpt(message, SAID),
+            help: excerpt(help, SAID),
         }
     }
 }
 
+fn first_line(text: String) -> String {
+    match text.lines().next() {
+        Some(line) if line.len() < text.len() => line.to_owned(),
+        _ => text,
+    }
+}
+
 /// A text that is longer than that without its middle.
-fn excerpt(text: &str, most: usize) -> Cow<'_, str> {
+fn excerpt(text: String, most: usize) -> String {
     let beginning = text.char_indices().nth(most).map(|(at, _)| at);
     let end = text.char_indices().rev().nth(END - 1).map(|(at, _)| at);
     match (beginning, end) {
         (Some(beginning), Some(end)) if end > beginning => {
-            Cow::Owned(format!("{}…{}", &text[..beginning], &text[end..]))
+            format!("{}…{}", &text[..beginning], &text[end..])
         }
-        _ => Cow::Borrowed(text),
+        _ => text,
     }
 }
 
