@@ -217,11 +217,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
 }
 
 /// The Sigma rules beside the built-in ones, against rsigma with the same Sigma rules.
-fn against_peer(
-    programs: &Programs<'_>,
-    arguments: &Arguments,
-    is_pruned: bool,
-) -> Result<Compared, String> {
+fn against_peer(programs: &Programs<'_>, arguments: &Arguments, is_pruned: bool) -> Result<Compared, String> {
     let (Some(peer), Some(folder)) = (&arguments.peer, &arguments.sigma) else {
         return Err("this row needs --peer FILE and --sigma DIR".to_owned());
     };
