@@ -32,6 +32,6 @@ bench *args:
 ratios *args:
     cargo run --release --locked -p threatlockdown-benches --bin ratios -- {{args}}
 
-# rsigma, for the row of that name: `just ratios --only rsigma --sigma DIR --peer target/rsigma-peer/release/rsigma-peer`.
+# rsigma, for the rows of that name (as it comes, and at its best: `rsigma-pruned`): `just ratios --only rsigma --sigma DIR --peer target/rsigma-peer/release/rsigma-peer`.
 peer:
     cargo build --release --locked --ignore-rust-version --manifest-path benches/rsigma/Cargo.toml --target-dir target/rsigma-peer

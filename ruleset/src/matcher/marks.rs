@@ -4,7 +4,8 @@
 //! event, so that beginning a new one costs nothing, however many rules there are.
 
 use super::facts::TextRoom;
-use crate::program::{Hit, Pass, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
+use super::memo::Memo;
+use crate::program::{Hit, LiteralSet, Pass, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
 
 /// What is known of a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) struct Marks {
     hits: Vec<Vec<PredicateIndex>>,
     /// Per subject: how many of them are candidates.
     counts: Vec<usize>,
+    /// Per subject: what its literals told of texts before.
+    memos: Vec<Option<Box<Memo>>>,
     /// Per subject: states that its pattern set has found.
     caches: Vec<Option<Box<PatternCache>>>,
     /// Stack of positions of children that come into question.
@@ -58,6 +61,7 @@ impl Marks {
             ran: vec![0; subjects],
             hits: vec![Vec::new(); subjects],
             counts: vec![0; subjects],
+            memos: std::iter::repeat_with(|| None).take(subjects).collect(),
             caches: std::iter::repeat_with(|| None).take(subjects).collect(),
             ..Self::default()
         }
@@ -90,21 +94,13 @@ impl Marks {
         self.known[predicate as usize] = self.epoch + if holds { YES } else { NO };
     }
 
-    /// Begins the literals of a subject; false when they were run already.
-    pub(super) fn start_all(&mut self, subject: SubjectIndex) -> bool {
-        self.begin_passes(subject, LOOKED_UP | SEARCHED)
-    }
-
-    /// Begins one pass over the literals of a subject; false when it was made already.
+    /// Begins a pass over the literals of a subject; false when it was made already.
     pub(super) fn start(&mut self, subject: SubjectIndex, pass: Pass) -> bool {
-        let bit = match pass {
+        let passes = match pass {
             Pass::LookUp => LOOKED_UP,
             Pass::Search => SEARCHED,
+            Pass::Both => LOOKED_UP | SEARCHED,
         };
-        self.begin_passes(subject, bit)
-    }
-
-    fn begin_passes(&mut self, subject: SubjectIndex, passes: u32) -> bool {
         let ran = &mut self.ran[subject as usize];
         if *ran & !(LOOKED_UP | SEARCHED) != self.epoch {
             *ran = self.epoch;
@@ -114,6 +110,19 @@ impl Marks {
         let is_new = *ran & passes == 0;
         *ran |= passes;
         is_new
+    }
+
+    /// Makes a pass over the literals of a subject on one of its texts. A look-up costs no more than to know the text
+    /// again.
+    #[inline]
+    pub(super) fn run(&mut self, subject: SubjectIndex, set: &LiteralSet, pass: Pass, text: &[u8]) {
+        if pass == Pass::LookUp || text.len() > Memo::LONGEST {
+            return set.pass(pass, text, |hit| self.hit(subject, hit));
+        }
+        // Taken out for the time being; a subject has one kind of pass that is not a look-up.
+        let mut memo = self.memos[subject as usize].take().unwrap_or_default();
+        memo.with(text, |hits| set.pass(pass, text, |hit| hits.push(hit)), |hit| self.hit(subject, hit));
+        self.memos[subject as usize] = Some(memo);
     }
 
     /// What the pass over a subject's literals tells of a predicate.

@@ -12,6 +12,7 @@ pub mod explain;
 mod facts;
 mod fields;
 mod marks;
+mod memo;
 mod observe;
 mod open;
 mod overflow;

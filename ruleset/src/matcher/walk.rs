@@ -13,8 +13,8 @@ use super::observe::Observer;
 use super::past::{Conclusion, Past};
 use crate::ir::NodeIndex;
 use crate::program::{
-    Condition, Dispatch, LOG, LogPivots, Pivots, PredicateIndex, PredicateTest, Program, Rule, SubjectIndex,
-    SubjectPlace, WORTH_IT,
+    Condition, Dispatch, LOG, LogPivots, Pass, Pivots, PredicateIndex, PredicateTest, Program, Rule,
+    SubjectIndex, SubjectPlace, WORTH_IT,
 };
 
 /// Bytes of a log for which all literals cost what one test alone costs.
@@ -228,7 +228,7 @@ impl<'w, O: Observer> Walk<'w, O> {
         let program: &'w Program = self.facts.program;
         let target = &program.subjects[subject as usize];
         let Some(set) = &target.literals else { return };
-        if !self.marks.start_all(subject) {
+        if !self.marks.start(subject, Pass::Both) {
             return;
         }
         // Most fields that rules name are missing in most events.
@@ -238,7 +238,7 @@ impl<'w, O: Observer> Walk<'w, O> {
         let since = self.observer.now();
         let mut buffer = std::mem::take(&mut self.marks.text);
         if let Some(text) = self.facts.text(subject, &mut buffer) {
-            set.run(text, |hit| self.marks.hit(subject, hit));
+            self.marks.run(subject, set, Pass::Both, text);
         }
         self.marks.text = buffer;
         self.observer.literals(subject, since);

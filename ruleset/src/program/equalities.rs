@@ -44,7 +44,7 @@ impl Equalities {
         let mut index = *self.by_hash.get(&hash(text))?;
         loop {
             let (literal, before) = &self.literals[index as usize];
-            if literal.eq_ignore_ascii_case(text) {
+            if equals(literal, text) {
                 return Some(index);
             }
             index = (*before)?;
@@ -60,11 +60,32 @@ fn hash(text: &[u8]) -> u64 {
     let (words, rest) = text.as_chunks::<8>();
     words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
     if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        mix(u64::from_le_bytes(word));
+        mix(last_word(text));
     }
     state ^ state >> 29
+}
+
+/// Whether the text is the literal, which is in lower case.
+fn equals(literal: &[u8], text: &[u8]) -> bool {
+    let (own, _) = literal.as_chunks::<8>();
+    let (other, rest) = text.as_chunks::<8>();
+    let is_same =
+        |(own, other): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*own) == lower(u64::from_le_bytes(*other));
+    literal.len() == text.len()
+        && own.iter().zip(other).all(is_same)
+        && (rest.is_empty() || last_word(literal) == lower(last_word(text)))
+}
+
+/// The last eight bytes; those of a shorter text in some order, some of them perhaps twice.
+fn last_word(text: &[u8]) -> u64 {
+    if let Some(last) = text.last_chunk() {
+        return u64::from_le_bytes(*last);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    let byte = |at: usize| text.get(at).map_or(0, |byte| u64::from(*byte));
+    byte(0) | byte(1) << 8 | byte(2) << 16
 }
 
 /// Eight bytes at once: bit 5 is set in those between `A` and `Z`. No sum of seven-bit values carries into the next byte.

@@ -27,10 +27,10 @@ use crate::suppress::Suppressions;
 pub(crate) use components::{Asked, Categories, Components, Key, NO_COMPONENT};
 pub use components::{Blocker, Component, ComponentKind, Reason};
 pub(crate) use lists::{ListCheck, Lists};
-pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals, Part};
+pub(crate) use literals::{Candidates, Hit, LiteralSet, Literals, Part, Pass};
 pub(crate) use patterns::{PatternCache, PatternSet, WORTH_IT};
 pub(crate) use sigma::{
-    KEYWORDS, Pass, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
+    KEYWORDS, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicate, SigmaPredicateIndex, SigmaSubject,
     SigmaSubjectIndex, SlotRange,
 };
 pub use sigma::{Sigma, SigmaCorrelation, SigmaRule};

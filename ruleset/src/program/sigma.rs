@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{LiteralSet, Mitre, PatternSet};
+use super::{LiteralSet, Mitre, Pass, PatternSet};
 use crate::correlate::sigma::{FieldIndex, Plans};
 use crate::expr::Matcher;
 use crate::ir::sigma::{Comparison, Logsource, ReferenceSite, SigmaHead, SigmaRuleIndex, TimePart};
@@ -103,15 +103,6 @@ pub(crate) enum SigmaExpr {
     Any(Box<[Self]>),
     Not(Box<Self>),
     Test { subject: SigmaSubjectIndex, predicate: SigmaPredicateIndex },
-}
-
-/// The literals of a field that are run together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Pass {
-    /// Those that are whole values: [`LiteralSet::look_up`].
-    LookUp,
-    /// All others: [`LiteralSet::search`].
-    Search,
 }
 
 /// A field.

@@ -1,6 +1,6 @@
 //! rsigma, in a process of its own, as the baseline: it needs a newer compiler than this workspace promises.
 //!
-//! Enters: the program built from `benches/rsigma` and a folder of rules. Leaves: the time that it says it took, measured
+//! Enters: a program built from `benches/rsigma` and a folder of rules. Leaves: the time that it says it took, measured
 //! there without the pipe. It gets the same bytes in the same rounds as the candidate.
 
 use std::io::{BufRead as _, BufReader, Write as _};

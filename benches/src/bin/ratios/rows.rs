@@ -88,6 +88,9 @@ impl Needs {
     }
 }
 
+/// The row with the peer at its best, whose program stands beside that of the peer as it comes.
+const PRUNED: &str = "rsigma-pruned";
+
 /// Name, what is compared, the bar, what it needs.
 const ROWS: &[(&str, &str, Bar, Needs)] = &[
     (
@@ -117,7 +120,13 @@ const ROWS: &[(&str, &str, Bar, Needs)] = &[
     ),
     (
         "rsigma",
-        "built-in and all Sigma rules on raw CloudTrail : rsigma 0.26 with the Sigma rules",
+        "built-in and all Sigma rules on raw CloudTrail : rsigma 0.26 with the Sigma rules, as it comes",
+        Bar::AtLeast(5.0),
+        Needs::Peer,
+    ),
+    (
+        PRUNED,
+        "built-in and all Sigma rules on raw CloudTrail : rsigma 0.26 told the source, with mimalloc",
         Bar::AtLeast(5.0),
         Needs::Peer,
     ),
@@ -212,6 +221,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
         let measured = match (needs.missing(arguments), *name, arguments.home.as_deref()) {
             (Some(missing), ..) => Measured::Skipped(missing),
             (None, "load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
+<<<<<<< HEAD
             (None, "live", _) => {
                 let mut texts = Texts::builtin_decoders();
                 logins::rules().into_iter().for_each(|file| texts.add(file));
@@ -223,6 +233,11 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
                 Measured::Ratio(stateful::hour(&program(texts)?, arguments.rounds.min(MOST_HOURS))?)
             }
             (None, "rsigma", _) => Measured::Ratio(against_peer(&programs, arguments)?),
+=======
+            (None, "rsigma" | PRUNED, _) => {
+                Measured::Ratio(against_peer(&programs, arguments, *name == PRUNED)?)
+            }
+>>>>>>> w-P1
             _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
         };
         rows.push(Row { name, what, bar: *bar, measured });
@@ -234,12 +249,16 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
 }
 
 /// The Sigma rules beside the built-in ones, against rsigma with the same Sigma rules.
-fn against_peer(programs: &Programs<'_>, arguments: &Arguments) -> Result<Compared, String> {
+fn against_peer(programs: &Programs<'_>, arguments: &Arguments, is_pruned: bool) -> Result<Compared, String> {
     let (Some(peer), Some(folder)) = (&arguments.peer, &arguments.sigma) else {
         return Err("this row needs --peer FILE and --sigma DIR".to_owned());
     };
     let program = programs.sigma()?;
-    let mut peer = Peer::start(peer, folder)?;
+    let mut program_file = peer.clone().into_os_string();
+    if is_pruned {
+        program_file.push("-pruned");
+    }
+    let mut peer = Peer::start(Path::new(&program_file), folder)?;
     let rules = program.sigma().rules().len();
     if peer.rules() < rules {
         return Err(format!("rsigma has loaded {} Sigma rules of {rules}", peer.rules()));

@@ -140,10 +140,7 @@ impl<'s> Search<'s> {
         }
         let mut room = std::mem::take(&mut self.marks.text);
         let marks = &mut *self.marks;
-        let mut run = |text: &[u8]| match pass {
-            Pass::LookUp => set.look_up(text, |hit| marks.hit(subject, hit)),
-            Pass::Search => set.search(text, |hit| marks.hit(subject, hit)),
-        };
+        let mut run = |text: &[u8]| marks.run(subject, set, pass, text);
         match self.event.only(subject) {
             Only::Nothing => {}
             Only::Text(text) => run(text),

@@ -39,6 +39,17 @@ impl Candidates {
     }
 }
 
+/// Which of a set's literals are run. A predicate with literals of both kinds needs both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pass {
+    /// Those that are the whole text, which costs the same however long it is.
+    LookUp,
+    /// All others, for which the text is searched.
+    Search,
+    /// All.
+    Both,
+}
+
 /// What the pass tells of a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hit {
@@ -217,15 +228,23 @@ impl LiteralSet {
 
     /// Calls `report` for every predicate that holds or may hold, perhaps more than once.
     #[inline]
-    pub(crate) fn run(&self, text: &[u8], mut report: impl FnMut(Hit)) {
-        self.look_up(text, &mut report);
-        self.search(text, &mut report);
+    pub(crate) fn run(&self, text: &[u8], report: impl FnMut(Hit)) {
+        self.pass(Pass::Both, text, report);
     }
 
-    /// The part of [`Self::run`] that decides the predicates of which each literal is the whole text. Costs the same however
-    /// long the text is.
+    /// The part of [`Self::run`] that the pass is.
     #[inline]
-    pub(crate) fn look_up(&self, text: &[u8], mut report: impl FnMut(Hit)) {
+    pub(crate) fn pass(&self, pass: Pass, text: &[u8], mut report: impl FnMut(Hit)) {
+        if pass != Pass::Search {
+            self.look_up(text, &mut report);
+        }
+        if pass != Pass::LookUp {
+            self.search(text, &mut report);
+        }
+    }
+
+    #[inline]
+    fn look_up(&self, text: &[u8], mut report: impl FnMut(Hit)) {
         if text.is_empty() {
             self.when_empty.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
         }
@@ -235,9 +254,8 @@ impl LiteralSet {
         }
     }
 
-    /// The other part, which goes through the text. Both parts decide predicates with literals of both kinds.
     #[inline]
-    pub(crate) fn search(&self, text: &[u8], mut report: impl FnMut(Hit)) {
+    fn search(&self, text: &[u8], mut report: impl FnMut(Hit)) {
         self.always.iter().for_each(|predicate| report(Hit::Holds(*predicate)));
         for (predicate, first) in &self.bare {
             if first.is_none_or(|first| text.first().is_some_and(|&byte| first.contains(byte))) {
