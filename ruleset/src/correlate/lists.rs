@@ -94,13 +94,9 @@ impl Lists {
         }
         let mut at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
         for _ in 0..times {
-            while list.len() >= reader.most_kept() && at > 0 {
+            while at > 0 && list.len() >= reader.most_kept() && is_outlived(list) {
                 self.bytes -= list.pop_front().map_or(0, |oldest| allocated(oldest.values.len()));
                 at -= 1;
-            }
-            // Older than all that are kept: no scan would come to it.
-            if list.len() >= reader.most_kept() {
-                break;
             }
             self.bytes += allocated(sight.values.len());
             let values = sight.values.into();
@@ -193,6 +189,12 @@ impl Lists {
     }
 }
 
+/// Whether the oldest one is not only the first to be too old, but also forgotten before the others: one that came late is not.
+fn is_outlived(list: &VecDeque<Entry>) -> bool {
+    let [oldest, next] = [list.front(), list.get(1)].map(|entry| entry.map(|entry| entry.event));
+    next.is_none_or(|next| oldest <= Some(next))
+}
+
 fn is_gone(entry: &Entry, reader: &Reader, now: i64, events: &Events) -> bool {
     now.saturating_sub(entry.time) > reader.timeframe || !events.has(entry.event)
 }
@@ -282,25 +284,26 @@ mod tests {
         assert_eq!(lists.by_key[&b""[..]].len(), 61);
     }
 
-    /// Nor with what no scan would come to: the newest count, and those that come late take their place among them.
+    /// Nor with what no scan would come to.
     #[test]
     fn a_list_holds_what_may_be_counted() {
         let (mut lists, events) = (Lists::default(), Events::default());
         let four = Reader { frequency: 4, ..reader() };
-        for now in [10, 20, 30, 5, 25] {
-            lists.add(&four, &sight(now, b""), now as u64, 1, &events);
+        for (event, now) in [(1, 10), (2, 20), (3, 30), (4, 25), (5, 40), (6, 50)] {
+            lists.add(&four, &sight(now, b""), event, 1, &events);
         }
         let kept = |lists: &Lists| lists.by_key[&b""[..]].iter().map(|entry| entry.time).collect::<Vec<_>>();
-        assert_eq!(kept(&lists), [20, 25, 30]);
+        // The one that came late stays as long as those that are younger and forgotten before it.
+        assert_eq!(kept(&lists), [25, 30, 40, 50]);
         let mut counted = Vec::new();
-        assert!(lists.fires(&four, &sight(31, b""), &events, &mut counted));
-        assert_eq!(counted, [30, 25, 20]);
+        assert!(lists.fires(&four, &sight(51, b""), &events, &mut counted));
+        assert_eq!(counted, [6, 5, 3]);
         // Where values must differ, the scan may go on to any of them.
         let differing = Reader { different: vec![0], ..four };
         let mut lists = Lists::default();
-        for now in [10, 20, 30, 5, 25] {
-            lists.add(&differing, &sight(now, b""), now as u64, 1, &events);
+        for (event, now) in [(1, 10), (2, 20), (3, 30), (4, 25), (5, 40), (6, 50)] {
+            lists.add(&differing, &sight(now, b""), event, 1, &events);
         }
-        assert_eq!(kept(&lists), [5, 10, 20, 25, 30]);
+        assert_eq!(kept(&lists), [10, 20, 25, 30, 40, 50]);
     }
 }

@@ -48,7 +48,8 @@ impl Logs {
 
     /// A text by its place and length.
     pub(super) fn get(&self, start: u64, length: usize) -> &[u8] {
-        let block = (start / BLOCK as u64).checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        let block =
+            (start / BLOCK as u64).checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
         let block = block.and_then(|place| self.blocks.get(place));
         let begin = (start % BLOCK as u64) as usize;
         block.and_then(|block| block.get(begin..begin + length)).unwrap_or_default()

@@ -40,6 +40,13 @@ impl Memories {
         Self { options, room: Room::new(max_bytes), members: Mutex::default() }
     }
 
+    /// From now on that many bytes together; what is more is forgotten at once, and counted.
+    pub fn resize(&self, max_bytes: u64) {
+        self.room.resize(max_bytes);
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.values().for_each(|member| member.memory.store().make_room());
+    }
+
     /// The memories of the program's components, in their order.
     #[must_use]
     pub fn of(&self, program: &Program) -> Vec<Arc<Memory>> {

@@ -14,7 +14,7 @@ const PIECE: usize = 64 << 10;
 /// See the module's comment.
 #[derive(Debug)]
 pub struct Room {
-    max: usize,
+    max: AtomicUsize,
     members: AtomicUsize,
     /// What members have beyond their own part.
     lent: AtomicUsize,
@@ -25,16 +25,30 @@ impl Room {
     #[must_use]
     pub fn new(max_bytes: u64) -> Arc<Self> {
         let max = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        Arc::new(Self { max, members: AtomicUsize::new(0), lent: AtomicUsize::new(0) })
+        Arc::new(Self { max: AtomicUsize::new(max), members: AtomicUsize::new(0), lent: AtomicUsize::new(0) })
+    }
+
+    /// From now on that many bytes; members that have more have to make room.
+    pub(super) fn resize(&self, max_bytes: u64) {
+        self.max.store(usize::try_from(max_bytes).unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 
     /// What each member has for itself.
     fn own_part(&self) -> usize {
-        self.max / 2 / self.members.load(Ordering::Relaxed).max(1)
+        self.max.load(Ordering::Relaxed) / 2 / self.members.load(Ordering::Relaxed).max(1)
+    }
+
+    fn most_lent(&self) -> usize {
+        self.max.load(Ordering::Relaxed).div_ceil(2)
+    }
+
+    /// It was made smaller than what is lent.
+    fn is_over(&self) -> bool {
+        self.lent.load(Ordering::Relaxed) > self.most_lent()
     }
 
     fn lend(&self, bytes: usize) -> bool {
-        let most = self.max - self.max / 2;
+        let most = self.most_lent();
         let lend = |lent: usize| lent.checked_add(bytes).filter(|lent| *lent <= most);
         self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
     }
@@ -78,12 +92,12 @@ impl Share {
                 return false;
             }
             self.borrowed += more;
-        } else if self.borrowed - beyond >= 4 * PIECE {
+        } else if self.borrowed - beyond >= if room.is_over() { PIECE } else { 4 * PIECE } {
             let back = (self.borrowed - beyond) / PIECE * PIECE;
             room.lent.fetch_sub(back, Ordering::Relaxed);
             self.borrowed -= back;
         }
-        true
+        beyond == 0 || !room.is_over()
     }
 }
 
@@ -135,6 +149,19 @@ mod tests {
         assert_eq!(room.lent.load(Ordering::Relaxed), PIECE);
         drop(two);
         assert_eq!(room.lent.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_room_that_is_made_smaller_takes_back_what_it_lent() {
+        let room = Room::new(64 << 20);
+        let mut one = Share::of(&room);
+        one.change(0, 64 << 20);
+        assert!(one.fits());
+        room.resize(48 << 20);
+        assert!(!one.fits());
+        one.change(16 << 20, 0);
+        assert!(one.fits() && one.used() == 48 << 20);
+        assert!(!room.is_over());
     }
 
     #[test]

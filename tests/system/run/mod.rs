@@ -4,6 +4,7 @@ mod composites;
 mod follow;
 mod full_disk;
 mod ingest;
+mod memory;
 mod pressure;
 mod quickstart;
 pub(crate) mod reload;

@@ -197,8 +197,8 @@ impl Buffer {
         sorted.sort_unstable();
         self.bytes = 0;
         // What is read back of all runs has as much room as what waits.
-        let block_bytes = (self.most_bytes / (2 * (spill.runs.len() + 1)))
-            .clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
+        let block_bytes =
+            (self.most_bytes / (2 * (spill.runs.len() + 1))).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
         spill.write(sorted.into_iter(), block_bytes)
     }
 }

@@ -39,6 +39,13 @@ impl Evictions {
         }
     }
 
+    /// All that was forgotten, most first, and by whom.
+    pub(super) fn all(remembered: &[Remembered]) -> Option<String> {
+        let evicted: Vec<(String, u64)> =
+            remembered.iter().map(|one| (one.component.clone(), one.evicted)).collect();
+        Self::default().news(&evicted)
+    }
+
     /// How much was forgotten since the last time, most first, and by whom.
     fn news(&mut self, evicted: &[(String, u64)]) -> Option<String> {
         let mut news: Vec<(u64, &str)> = evicted

@@ -36,6 +36,7 @@ pub(super) struct Judge {
     host: Arc<str>,
     throttling: Throttling,
     correlations: Correlations,
+    max_bytes: u64,
     /// The newest first; never empty.
     sets: VecDeque<Set>,
 }
@@ -190,8 +191,7 @@ impl Judge {
     ) -> Self {
         let plans = program.sigma().plans();
         let share = max_bytes / CORRELATIONS_SHARE;
-        let of_rules = if plans.is_empty() { max_bytes } else { max_bytes - share };
-        let memories = Memories::new(options.clone(), of_rules);
+        let memories = Memories::new(options.clone(), of_rules(max_bytes, program));
         let gate = Gate::new(program, host, metrics);
         let set = Set::new(program, &memories, options, AlertWriter::new(program, host), gate);
         Self {
@@ -200,6 +200,7 @@ impl Judge {
             host: Arc::clone(host),
             throttling: Throttling::new(metrics),
             correlations: Correlations::new(plans, share),
+            max_bytes,
             sets: VecDeque::from([set]),
         }
     }
@@ -207,6 +208,8 @@ impl Judge {
     /// Candidates that this program makes will come.
     pub(super) fn adopt(&mut self, program: &Arc<Program>, options: &MemoryOptions) {
         let Some(newest) = self.sets.front() else { return };
+        // With the first correlation the other rules give up its share, with the last they get it back.
+        self.memories.resize(of_rules(self.max_bytes, program));
         let gate = Gate::new(program, &self.host, self.throttling.metrics());
         let set = Set::new(program, &self.memories, options, newest.writer.adopt(program), gate);
         self.correlations.adopt(program.sigma().plans());
@@ -346,6 +349,12 @@ impl Judge {
             components.map(|(component, bound)| (component, &*set.program, bound.memory()))
         })
     }
+}
+
+/// What rules other than correlations may remember.
+fn of_rules(max_bytes: u64, program: &Program) -> u64 {
+    let share = if program.sigma().plans().is_empty() { 0 } else { max_bytes / CORRELATIONS_SHARE };
+    max_bytes - share
 }
 
 fn put(identity: &[u8; 16], contents: &[u8], out: &mut Vec<u8>) {

@@ -33,8 +33,8 @@ use threatlockdown_ruleset::correlate::MemoryOptions;
 use threatlockdown_topics::{Commit, Lane, LogPosition, Marker};
 
 pub use self::checkpoint::SnapshotError;
-pub use self::handle::StageHandle;
 use self::evictions::Evictions;
+pub use self::handle::StageHandle;
 use self::judge::Judge;
 pub use self::judge::Remembered;
 use self::sequencer::Sequencer;
@@ -171,6 +171,12 @@ impl Correlator {
     #[must_use]
     pub fn remembered(&self) -> Vec<Remembered> {
         self.judge.remembered()
+    }
+
+    /// What had to be forgotten so far, and by which rules; `None` where nothing had.
+    #[must_use]
+    pub fn forgotten(&self) -> Option<String> {
+        Evictions::all(&self.judge.remembered())
     }
 
     /// Tells in the log what had to be forgotten, once a minute; at the end what was not told yet.

@@ -89,7 +89,7 @@ impl Correlator {
     }
 
     /// Goes on from a snapshot. What was kept for correlations that `plans` has no more, or not as they were, is left out;
-    /// what does not fit into `limits` is forgotten with the next match.
+    /// what does not fit into `limits` is forgotten, and counted.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -110,6 +110,7 @@ impl Correlator {
                 correlator.restore_one(index, plan, saved)?;
             }
         }
+        (0_u32..).zip(&plans.plans).for_each(|(index, _)| correlator.keep_within(index));
         Ok(correlator)
     }
 

@@ -50,9 +50,20 @@ impl Tally {
             Measure::Count(threshold) if !plan.at_end => {
                 self.ring(|ring| recent::add_newest(ring, entry, horizon, threshold.keep as usize));
             }
-            Measure::Count(_) => {
-                self.series(|series| series.collect(entry, limits.max_events, 0, false));
-            }
+            Measure::Count(_) => match std::mem::take(self) {
+                // Most windows have one match.
+                Self::Empty => *self = Self::One(entry),
+                Self::One(first) => {
+                    self.series(|series| {
+                        series.collect(first, limits.max_events, 0, false);
+                        series.collect(entry, limits.max_events, 0, false)
+                    });
+                }
+                known => {
+                    *self = known;
+                    self.series(|series| series.collect(entry, limits.max_events, 0, false));
+                }
+            },
             Measure::Distinct(threshold) => self.distinct(entry, horizon, threshold.keep as usize),
             Measure::Rules(_) | Measure::Expr(_) => {
                 for rule in rules {
@@ -219,7 +230,8 @@ impl Tally {
             (Self::Chains(chains), Measure::Chains(branches)) => chains.fits(branches, rules),
             (Self::Series(_), Measure::Figure(..)) => true,
             (Self::Series(_), Measure::Count(_)) => plan.at_end,
-            (Self::One(_) | Self::Ring(_), Measure::Count(_)) => !plan.at_end,
+            (Self::One(_), Measure::Count(_)) => true,
+            (Self::Ring(_), Measure::Count(_)) => !plan.at_end,
             (
                 Self::One(_) | Self::Ring(_) | Self::Wide(_),
                 Measure::Distinct(_) | Measure::Rules(_) | Measure::Expr(_),

@@ -197,6 +197,12 @@ fn finish(
     for failed in &reading.failed {
         report(&format!("warning: {}", plain(&failed.to_string())));
     }
+    if let Some(forgotten) = &delivered.forgotten {
+        report(&format!(
+            "warning: rules had to forget events before their time ({}): their counts may be too low; scan fewer files at once",
+            plain(forgotten)
+        ));
+    }
     if reading.files == 0 && !reading.failed.is_empty() {
         bail!("nothing could be read");
     }

@@ -30,10 +30,12 @@ pub(super) struct Output {
 }
 
 /// What was written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Delivered {
     pub(super) alerts: u64,
     pub(super) dead_letters: u64,
+    /// What rules had to forget for want of room, and which.
+    pub(super) forgotten: Option<String>,
 }
 
 impl Output {
@@ -82,6 +84,7 @@ impl Output {
             let flushed = self.stdout.flush();
             self.written(flushed).ok();
         }
+        self.delivered.forgotten = self.correlator.forgotten();
         match self.failure {
             Some(error) => Err(error),
             None => Ok(self.delivered),
@@ -215,6 +218,6 @@ mod tests {
         output.commit(&commit()).unwrap();
         output.commit(&commit()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":1}\n");
-        assert_eq!(output.finish().unwrap(), Delivered { alerts: 2, dead_letters: 2 });
+        assert_eq!(output.finish().unwrap(), Delivered { alerts: 2, dead_letters: 2, forgotten: None });
     }
 }
