@@ -17,7 +17,7 @@ const WAZUH: &str = r#"<group name="own,cloud,">
   <rule id="100401" level="5">
     <if_sid>80202</if_sid>
     <field name="aws.userIdentity.userName">^ci-legacy$</field>
-    <field name="aws.errorCode" negate="yes">^AccessDenied$</field>
+    <field name="aws.eventName" negate="yes">^CreateUser$</field>
     <description>The old key was used.</description>
   </rule>
   <rule id="100402" level="4">
