@@ -59,7 +59,25 @@ pub enum Outcome {
     Impossible(Vec<String>),
 }
 
+/// How remarks end that say no more than that another rule takes an event: by itself the rule matches it all the same.
+const REPORTED_INSTEAD: &str = "the reference reports that one";
+const REPORTED_ALONE: &str = "is reported as that alone";
+const NOT_LOOKED_AT: &str = "leaves out is not looked at";
+
 impl Outcome {
+    /// Whether the rule by itself, with no other one beside it, should match the same events.
+    #[must_use]
+    pub fn is_exact_alone(&self) -> bool {
+        let taken = |remark: &String| {
+            [REPORTED_INSTEAD, REPORTED_ALONE, NOT_LOOKED_AT].iter().any(|words| remark.contains(words))
+        };
+        match self {
+            Self::Converted => true,
+            Self::Differs(remarks) => remarks.iter().all(taken),
+            Self::Impossible(_) => false,
+        }
+    }
+
     /// The word that reports use.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -59,8 +59,7 @@ impl Observer for Survey {
 
     fn decoded(&mut self, facts: &Facts<'_>) {
         let decoder = facts.decoded.decoder;
-        self.accumulates =
-            decoder.is_some_and(|decoder| facts.program.decoders.get(decoder).accumulate);
+        self.accumulates = decoder.is_some_and(|decoder| facts.program.decoders.get(decoder).accumulate);
     }
 
     fn rule(&mut self, _: RuleIndex, _: bool, (): ()) {}

@@ -13,3 +13,9 @@ mod wording;
 
 pub use reach::{Reach, Silent, check};
 pub use wording::in_words_of;
+
+/// Whether an expression holds for no record that has only those fields which `has` allows.
+#[cfg(test)]
+pub(crate) fn never(expr: &crate::ir::sigma::Expr, has: &impl Fn(&str) -> bool) -> bool {
+    truth::truth(expr, has) == truth::Truth::False
+}

@@ -17,7 +17,7 @@ const WAZUH: &str = r#"<group name="own,cloud,">
   <rule id="100401" level="5">
     <if_sid>80202</if_sid>
     <field name="aws.userIdentity.userName">^ci-legacy$</field>
-    <field name="aws.errorCode" negate="yes">^AccessDenied$</field>
+    <field name="aws.eventName" negate="yes">^CreateUser$</field>
     <description>The old key was used.</description>
   </rule>
   <rule id="100402" level="4">
@@ -92,7 +92,11 @@ fn prove(site: &Site, to: &str, from: &str, folder: &str) {
     }
     assert_eq!((&summary["rules"], &summary["impossible"]), (&json!(3), &json!(0)), "{summary}");
     let proof = &summary["proof"];
-    assert_eq!((&proof["equal"], &proof["unequal"], &proof["unreadable"]), (&json!(3), &json!(0), &json!(0)), "{proof}");
+    assert_eq!(
+        (&proof["equal"], &proof["unequal"], &proof["unreadable"]),
+        (&json!(3), &json!(0), &json!(0)),
+        "{proof}"
+    );
     assert!(proof["events"].as_u64().unwrap() > 60, "{proof}");
     let whole = &proof["whole_sets"];
     assert!(whole["both"].as_u64().unwrap() > 0 && whole["source_alone"].is_u64(), "{whole}");
@@ -135,7 +139,13 @@ fn without_a_folder_rules_go_to_stdout_and_the_report_to_stderr() {
     let own = site.write("own.xml", WAZUH);
     let finished = convert("sigma").arg(&own).run().with_code(0);
     let lines: Vec<&str> = finished.stderr.lines().collect();
-    assert!(lines.iter().any(|line| line.starts_with("100400  Logging was switched off.  (") && line.contains("own.xml:2)")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("100400  Logging was switched off.  (")
+                && line.contains("own.xml:2)")),
+        "{lines:?}"
+    );
     let last = lines.last().unwrap();
     assert!(last.starts_with("3 rules: ") && last.ends_with(" 0 not convertible"), "{last}");
     let again = site.write("again.yml", &finished.stdout);
@@ -153,7 +163,11 @@ fn files_that_are_there_stay() {
     let own = site.write("own.xml", WAZUH);
     let mine = site.write("out/own.yml", "mine");
     let finished = convert("sigma").arg(&own).arg("-o").arg(site.path("out")).run().with_code(2);
-    assert!(finished.stderr.contains("own.yml is there already") && finished.stderr.contains("--force"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("own.yml is there already") && finished.stderr.contains("--force"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
     convert("sigma").arg(&own).arg("--force").arg("-o").arg(site.path("out")).run().with_code(0);
     assert!(fs::read_to_string(&mine).unwrap().contains("detection:"));
@@ -190,10 +204,13 @@ fn a_proof_needs_events_and_tells_what_it_does_not_show() {
     let own = site.write("own.xml", WAZUH);
     let prove = |name: &str, bytes: &[u8]| {
         let file = site.write(name, bytes);
-        let task = convert("sigma").arg(&own).arg("--report").arg("text").arg("--source").arg("aws.cloudtrail");
+        let task =
+            convert("sigma").arg(&own).arg("--report").arg("text").arg("--source").arg("aws.cloudtrail");
         task.arg("--prove").arg(file).run()
     };
-    for (name, bytes) in [("empty.json", &b""[..]), ("broken.json", b"{\"broken\":\n"), ("binary.json", b"\x00\xff\n")] {
+    for (name, bytes) in
+        [("empty.json", &b""[..]), ("broken.json", b"{\"broken\":\n"), ("binary.json", b"\x00\xff\n")]
+    {
         let finished = prove(name, bytes).with_code(2);
         assert!(finished.stderr.contains("nothing to prove it on"), "{name}: {}", finished.stderr);
     }

@@ -34,7 +34,8 @@ pub(super) struct Alone {
 impl Needs {
     pub(super) fn new(tree: &RuleTree) -> Self {
         let none = || vec![BTreeSet::new(); tree.rules.len()];
-        let mut needs = Self { parents: none(), exceptions: none(), counted: vec![Vec::new(); tree.rules.len()] };
+        let mut needs =
+            Self { parents: none(), exceptions: none(), counted: vec![Vec::new(); tree.rules.len()] };
         for node in &tree.nodes {
             for child in &node.children {
                 let Some(child) = tree.nodes.get(*child as usize).map(|child| child.rule) else { continue };
@@ -42,12 +43,15 @@ impl Needs {
                     parents.insert(node.rule);
                 }
                 let is_exception = tree.rules.get(child as usize).is_some_and(is_exception);
-                if let Some(exceptions) = needs.exceptions.get_mut(node.rule as usize).filter(|_| is_exception) {
+                if let Some(exceptions) =
+                    needs.exceptions.get_mut(node.rule as usize).filter(|_| is_exception)
+                {
                     exceptions.insert(child);
                 }
             }
         }
-        let by_id: FxHashMap<u32, RuleIndex> = (0..).zip(&tree.rules).map(|(at, rule)| (rule.id, at)).collect();
+        let by_id: FxHashMap<u32, RuleIndex> =
+            (0..).zip(&tree.rules).map(|(at, rule)| (rule.id, at)).collect();
         for (at, rule) in (0..).zip(&tree.rules) {
             if let Some(CorrelationSource::Sid(id)) = rule.correlation.as_ref().map(|it| &it.source)
                 && let (Some(watched), Some(counted)) = (by_id.get(id), needs.counted.get_mut(at as usize))

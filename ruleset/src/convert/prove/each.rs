@@ -119,7 +119,15 @@ impl<'c> Judge<'c> {
 impl<'c> Desk<'c> {
     fn new(side: &'c Side, parts: &'c Parts) -> Self {
         let scratch = Scratch::new(&side.program);
-        Self { side, parts, scratch, survey: Survey::default(), hits: Vec::new(), in_set: Vec::new(), due: Vec::new() }
+        Self {
+            side,
+            parts,
+            scratch,
+            survey: Survey::default(),
+            hits: Vec::new(),
+            in_set: Vec::new(),
+            due: Vec::new(),
+        }
     }
 
     fn judge(&mut self, event: &Event<'_>, is_strict: bool) -> Option<Said> {

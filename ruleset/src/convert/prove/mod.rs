@@ -108,9 +108,11 @@ impl Comparison {
                 (*source, *made) = (None, None);
             }
         }
-        let ordered = source_parts.all.iter().zip(&made_parts.all).map(|(source, made)| {
-            [source, made].into_iter().flatten().any(pairs::Part::is_ordered)
-        });
+        let ordered = source_parts
+            .all
+            .iter()
+            .zip(&made_parts.all)
+            .map(|(source, made)| [source, made].into_iter().flatten().any(pairs::Part::is_ordered));
         let is_ordered: Vec<bool> = ordered.collect();
         source_parts.enter(&is_ordered);
         made_parts.enter(&is_ordered);

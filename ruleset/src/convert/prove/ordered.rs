@@ -97,14 +97,15 @@ impl Comparison {
             return Ok(Fired::default());
         }
         let set = restricted(&side.set, &part.alone.rules);
-        let program = build(&set, String::new())
-            .map_err(|faults| io::Error::other(faults.first().map(ToString::to_string).unwrap_or_default()))?;
-        let results: Vec<bool> =
-            part.alone.rules.iter().map(|rule| part.results.contains(rule)).collect();
+        let program = build(&set, String::new()).map_err(|faults| {
+            io::Error::other(faults.first().map(ToString::to_string).unwrap_or_default())
+        })?;
+        let results: Vec<bool> = part.alone.rules.iter().map(|rule| part.results.contains(rule)).collect();
         let mut scratch = Scratch::new(&program);
         let mut fired = Vec::new();
         each(kept, numbers.iter().copied(), |number, event| {
-            let result = program.evaluate(&mut scratch, &input(&program, event), |verdict| verdict.rule_index());
+            let result =
+                program.evaluate(&mut scratch, &input(&program, event), |verdict| verdict.rule_index());
             if let Ok(Some(at)) = result
                 && results.get(at).copied().unwrap_or_default()
             {
@@ -125,10 +126,14 @@ impl Comparison {
             let mut add = |rules: Option<&Vec<u32>>| {
                 rules.into_iter().flatten().for_each(|rule| fired.entry(*rule).or_default().push(number));
             };
-            let judged = side.program.evaluate_apart(&mut scratch, &input(&side.program, event), |verdict, _| {
-                verdict.sigma_matches().for_each(|(rule, _)| add(of.sigma.get(&rule)));
-                counting.take(verdict, number).iter().for_each(|found| add(of.correlations.get(&found.correlation)));
-            });
+            let judged =
+                side.program.evaluate_apart(&mut scratch, &input(&side.program, event), |verdict, _| {
+                    verdict.sigma_matches().for_each(|(rule, _)| add(of.sigma.get(&rule)));
+                    counting
+                        .take(verdict, number)
+                        .iter()
+                        .for_each(|found| add(of.correlations.get(&found.correlation)));
+                });
             judged.ok();
         })?;
         let last = kept.count().saturating_sub(1);
@@ -208,8 +213,7 @@ impl Counting {
                 // Those of one time are counted in the order of their ids.
                 let mut id = [0; 16];
                 id.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
-                let event =
-                    Matched { time, id: EventId(id), rules: &correlated.rules, fields: &correlated };
+                let event = Matched { time, id: EventId(id), rules: &correlated.rules, fields: &correlated };
                 self.correlator.observe(&event, &mut self.found);
             }
             None => self.correlator.advance(time, &mut self.found),

@@ -183,7 +183,8 @@ impl Comparison {
     pub fn conclude(&self, mut tally: Tally, found: &[Fired], spots: &dyn Fn(u32) -> Option<Spot>) -> Proof {
         let fired = |which: Which, rule: usize| {
             let of_it = found.iter().filter(move |fired| fired.which == Some(which));
-            of_it.flat_map(move |fired| fired.rules.iter().filter(move |(own, _)| *own as usize == rule))
+            of_it
+                .flat_map(move |fired| fired.rules.iter().filter(move |(own, _)| *own as usize == rule))
                 .flat_map(|(_, events)| events.iter().copied())
         };
         for (at, Readings { alone: equality, .. }) in tally.rules.iter_mut().enumerate() {
@@ -209,7 +210,12 @@ impl Comparison {
         }
         let rules = tally.rules.into_iter().enumerate();
         let rules = rules.map(|(at, readings)| self.has(at).then(|| readings.better()));
-        Proof { events: tally.events, unreadable: tally.unreadable, rules: rules.collect(), whole: tally.whole }
+        Proof {
+            events: tally.events,
+            unreadable: tally.unreadable,
+            rules: rules.collect(),
+            whole: tally.whole,
+        }
     }
 }
 

@@ -136,8 +136,11 @@ fn parents(second: &str) -> String {
              detection:\n  s:\n    eventName|cased{names}\n{more}  condition: s\n"
         )
     };
-    let rules =
-        [rule(1, "|startswith: Put", ""), second.to_owned(), rule(3, "|startswith|all: [Put]", "    eventName|cased|endswith: Policy\n")];
+    let rules = [
+        rule(1, "|startswith: Put", ""),
+        second.to_owned(),
+        rule(3, "|startswith|all: [Put]", "    eventName|cased|endswith: Policy\n"),
+    ];
     rules.join("---\n")
 }
 
@@ -153,11 +156,16 @@ const IDS: [&str; 3] = [
     "00000000-0000-4000-8000-000000000002",
     "00000000-0000-4000-8000-000000000003",
 ];
-const SINGLES: [Made<'_>; 3] =
-    [("100001", &[IDS[0]]), ("100002", &[IDS[1]]), ("100003", &[IDS[2]])];
+const SINGLES: [Made<'_>; 3] = [("100001", &[IDS[0]]), ("100002", &[IDS[1]]), ("100003", &[IDS[2]])];
 
 fn events() -> Vec<String> {
-    let events = [("PutObject", "ann"), ("GetObject", "ann"), ("PutPolicy", "ann"), ("PutPolicy", "bob"), ("Put", "bob")];
+    let events = [
+        ("PutRoleX", "ann"),
+        ("GetObject", "ann"),
+        ("PutUserXPolicy", "ann"),
+        ("PutUserXPolicy", "bob"),
+        ("PutSecretX", "bob"),
+    ];
     let mut events: Vec<String> = (0..).zip(events).map(|(at, (name, user))| event(at, name, user)).collect();
     events.push("{\"broken\":".to_owned());
     events
@@ -240,9 +248,9 @@ fn counting(least: u32) -> String {
 fn counts_are_compared_by_the_events_at_which_they_are_complete() {
     // Not in the order of time, and of two users in turn.
     let mut events: Vec<String> =
-        (0..6).map(|at| event(at * 5, "PutObject", if at % 2 == 0 { "ann" } else { "bob" })).collect();
+        (0..6).map(|at| event(at * 5, "PutRoleX", if at % 2 == 0 { "ann" } else { "bob" })).collect();
     events.reverse();
-    events.push(event(200, "PutObject", "ann"));
+    events.push(event(200, "PutRoleX", "ann"));
     let made: [Made<'_>; 2] =
         [("100001", &[IDS[0]]), ("100002", &["00000000-0000-4000-8000-000000000009", IDS[0]])];
     let proof = prove(&compare(wazuh(COUNTED), sigma(&counting(3)), &made), &events);
@@ -289,7 +297,8 @@ fn a_survey_is_as_good_as_a_program_for_each_rule() {
         .flat_map(|test| test.steps)
         .collect();
     assert!(steps.len() > 100, "{}", steps.len());
-    let context = |source: &Arc<str>| Arc::new(Context { source: Arc::clone(source), ..(*context()).clone() });
+    let context =
+        |source: &Arc<str>| Arc::new(Context { source: Arc::clone(source), ..(*context()).clone() });
     let (mut scratch, mut survey) = (Scratch::new(&side.program), Survey::default());
     let mut reached: Vec<Vec<RuleIndex>> = Vec::new();
     for step in &steps {
@@ -306,7 +315,9 @@ fn a_survey_is_as_good_as_a_program_for_each_rule() {
     let mut matched = 0;
     for rule in (0..).take(tree.rules.len()) {
         let alone = needs.of_source(tree, &[rule]);
-        if !alone.triggers.is_empty() || tree.rules[rule as usize].noalert {
+        // Each program takes a while to build; of rules that no event reaches some are enough.
+        let is_tried = rule % 5 == 0 || reached.iter().any(|reached| reached.contains(&rule));
+        if !alone.triggers.is_empty() || tree.rules[rule as usize].noalert || !is_tried {
             continue;
         }
         let program = build(&restricted(&side.set, &alone.rules), String::new()).unwrap();

@@ -6,6 +6,7 @@
 use crate::expr::{Matcher, OsMatch, OsMatchKind, OsMatchPart, OsRegex, pcre2_literals};
 use crate::ir::{Condition, Rule, RuleIndex, RuleTree, Subject, Test};
 
+use super::super::REPORTED_INSTEAD;
 use super::place::{Chain, Places};
 
 /// Ids that a remark names.
@@ -140,11 +141,11 @@ pub(super) fn remarks(before: &[u32], below: &[u32]) -> Vec<String> {
     let mut remarks = Vec::new();
     if !below.is_empty() {
         let ids = listed(below);
-        remarks.push(format!("Where a rule below it matches ({ids}), the reference reports that one in its place."));
+        remarks.push(format!("Where a rule below it matches ({ids}), {REPORTED_INSTEAD} in its place."));
     }
     if !before.is_empty() {
         let ids = listed(before);
-        remarks.push(format!("Where a rule that is tried before it matches ({ids}), the reference reports that one alone."));
+        remarks.push(format!("Where a rule that is tried before it matches ({ids}), {REPORTED_INSTEAD} alone."));
     }
     remarks
 }

@@ -40,7 +40,8 @@ impl Again {
         report_faults(&mut self.warnings.clone());
         for bug in &self.bugs {
             let rule = bug.rule.and_then(|rule| conversion.rules.get(rule));
-            let of = rule.map(|rule| format!(" for rule {} ({}:{})", rule.id, rule.place.file, rule.place.line));
+            let of =
+                rule.map(|rule| format!(" for rule {} ({}:{})", rule.id, rule.place.file, rule.place.line));
             report(&format!("bug: what was written{} does not load: {}", of.unwrap_or_default(), bug.fault));
         }
     }
@@ -60,12 +61,14 @@ pub(super) fn load_again(to: Language, first: Texts, conversion: &Conversion) ->
         Language::Sigma => {
             texts.rules.clear();
             let files = conversion.files.iter();
-            let files = files.map(|file| SigmaText { path: path(file), text: text(file), origin: Origin::User });
+            let files =
+                files.map(|file| SigmaText { path: path(file), text: text(file), origin: Origin::User });
             texts.sigma.extend(files);
         }
         Language::Wazuh => {
             let files = conversion.files.iter();
-            let files = files.map(|file| RuleText { path: path(file), text: text(file), origin: Origin::User });
+            let files =
+                files.map(|file| RuleText { path: path(file), text: text(file), origin: Origin::User });
             texts.rules.extend(files);
         }
     }

@@ -76,10 +76,8 @@ impl Reading<'_> {
         let (publisher, consumers) = raw_topic(threads, IN_FLIGHT_BYTES);
         let progress = Progress::of("events", inputs.total_bytes(), Arc::clone(&self.events));
         let (reading, tallies) = std::thread::scope(|scope| {
-            let judges: Vec<_> = consumers
-                .into_iter()
-                .map(|consumer| scope.spawn(move || self.judge(&consumer)))
-                .collect();
+            let judges: Vec<_> =
+                consumers.into_iter().map(|consumer| scope.spawn(move || self.judge(&consumer))).collect();
             let reading = inputs.read(&publisher, &progress);
             publisher.close();
             let tallies: Vec<_> = judges.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
@@ -154,9 +152,9 @@ fn second_pass(
     };
     let found = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads.min(tasks.len())).map(|_| scope.spawn(work)).collect();
-        let joined = running.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a comparing thread died")))
-        });
+        let joined = running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("a comparing thread died"))));
         joined.collect::<io::Result<Vec<_>>>()
     });
     if shown {

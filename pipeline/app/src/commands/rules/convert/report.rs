@@ -40,8 +40,8 @@ impl Finding {
         match (equality.differences(), outcome) {
             (0, _) if equality.is_exercised() => Self::Equal,
             (0, _) => Self::NotShown,
-            (_, Outcome::Differs(_)) => Self::AsReported,
-            _ => Self::Unequal,
+            _ if outcome.is_exact_alone() => Self::Unequal,
+            _ => Self::AsReported,
         }
     }
 

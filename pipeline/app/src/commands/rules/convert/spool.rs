@@ -122,7 +122,8 @@ mod tests {
         let mut spool = Spool::new(folder.path()).unwrap();
         let contexts = [context("a"), context("b")];
         // As two threads may come by them.
-        for (sequence, index, time, text) in [(1, 0, 5, "d"), (0, 1, 5, "cc"), (0, 0, 9, ""), (1, 1, 2, "a")] {
+        for (sequence, index, time, text) in [(1, 0, 5, "d"), (0, 1, 5, "cc"), (0, 0, 9, ""), (1, 1, 2, "a")]
+        {
             let spot = Spot { stream: 0, sequence, index, place: 0 };
             let context = &contexts[usize::try_from(sequence).unwrap()];
             let event = Event { record: text.as_bytes(), context, received: Millis(time + 1), spot };
