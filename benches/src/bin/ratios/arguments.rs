@@ -7,14 +7,9 @@ use crate::load;
 const USAGE: &str = "usage: ratios [--home DIR] [--sigma DIR] [--peer FILE] [--rounds N] [--only ROW]\n\
     \x20             [--alone ROW] [--markdown]\n\
     rows: cloudtrail, worker, mix, tenfold, envelope, stock-mix, syslog, threads, stock-threads, sigma, rsigma,\n\
-<<<<<<< HEAD
-    \x20     live, hour, load\n\
-    --sigma names a folder in which all *.yml are Sigma rules, --peer the program built from benches/rsigma\n\
-=======
-    \x20     rsigma-pruned, load\n\
+    \x20     rsigma-pruned, live, hour, load\n\
     --sigma names a folder in which all *.yml are Sigma rules, --peer the program rsigma-peer built from\n\
     benches/rsigma, beside which rsigma-peer-pruned stands\n\
->>>>>>> w-P1
     --only measures one row, --alone runs a row's candidate without its baseline, for a profiler";
 
 /// See [`USAGE`].

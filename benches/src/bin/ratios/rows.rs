@@ -221,7 +221,6 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
         let measured = match (needs.missing(arguments), *name, arguments.home.as_deref()) {
             (Some(missing), ..) => Measured::Skipped(missing),
             (None, "load", Some(home)) => Measured::Load(loading::measure(home, LOADS)?),
-<<<<<<< HEAD
             (None, "live", _) => {
                 let mut texts = Texts::builtin_decoders();
                 logins::rules().into_iter().for_each(|file| texts.add(file));
@@ -232,12 +231,9 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::er
                 texts.add(failures::rules());
                 Measured::Ratio(stateful::hour(&program(texts)?, arguments.rounds.min(MOST_HOURS))?)
             }
-            (None, "rsigma", _) => Measured::Ratio(against_peer(&programs, arguments)?),
-=======
             (None, "rsigma" | PRUNED, _) => {
                 Measured::Ratio(against_peer(&programs, arguments, *name == PRUNED)?)
             }
->>>>>>> w-P1
             _ => Measured::Ratio(row(&mut programs, name, arguments.rounds)?),
         };
         rows.push(Row { name, what, bar: *bar, measured });
