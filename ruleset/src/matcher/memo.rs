@@ -9,27 +9,34 @@ use crate::program::Hit;
 /// See the module's comment.
 pub(super) struct Memo {
     places: [Place; PLACES],
+    /// What the last search has found; its room is reused.
+    found: Vec<Hit>,
     /// Texts in a row that were not known, and while it [`Self::rests`], all texts.
     unknown: u32,
 }
 
 /// A text and what it hits.
+#[derive(Clone, Copy)]
 struct Place {
     /// More than [`Memo::LONGEST`]: nothing is kept here.
     len: usize,
     text: [u8; Memo::LONGEST],
-    hits: Vec<Hit>,
+    hits: [Hit; MOST_HITS],
+    count: usize,
 }
 
 const PLACES: usize = 64;
+/// A text with more hits is not kept.
+const MOST_HITS: usize = 6;
 /// After so many unknown texts in a row none are kept any more, until there were so many texts.
 const PATIENCE: u32 = 64;
 const REST: u32 = 4_096;
 
 impl Default for Memo {
     fn default() -> Self {
-        let empty = || Place { len: usize::MAX, text: [0; Self::LONGEST], hits: Vec::new() };
-        Self { places: std::array::from_fn(|_| empty()), unknown: 0 }
+        let empty =
+            Place { len: usize::MAX, text: [0; Self::LONGEST], hits: [Hit::Holds(0); MOST_HITS], count: 0 };
+        Self { places: [empty; PLACES], found: Vec::new(), unknown: 0 }
     }
 }
 
@@ -43,21 +50,22 @@ impl Memo {
         let place = &mut self.places[place(text)];
         if place.len == text.len() && place.text.get(..text.len()) == Some(text) {
             self.unknown = 0;
-        } else {
-            place.hits.clear();
-            search(&mut place.hits);
-            place.len = usize::MAX;
-            self.unknown += 1;
-            if self.unknown <= PATIENCE
-                && let Some(kept) = place.text.get_mut(..text.len())
-            {
-                kept.copy_from_slice(text);
-                place.len = text.len();
-            } else if self.unknown > REST {
-                self.unknown = 0;
-            }
+            return place.hits.iter().take(place.count).copied().for_each(report);
         }
-        place.hits.iter().copied().for_each(report);
+        self.found.clear();
+        search(&mut self.found);
+        self.unknown += 1;
+        if self.unknown <= PATIENCE
+            && let Some(kept) = place.text.get_mut(..text.len())
+            && let Some(hits) = place.hits.get_mut(..self.found.len())
+        {
+            kept.copy_from_slice(text);
+            hits.copy_from_slice(&self.found);
+            (place.len, place.count) = (text.len(), self.found.len());
+        } else if self.unknown > REST {
+            self.unknown = 0;
+        }
+        self.found.iter().copied().for_each(report);
     }
 }
 
@@ -86,14 +94,30 @@ mod tests {
         let (mut told, mut searched) = (Vec::new(), false);
         let search = |hits: &mut Vec<Hit>| {
             searched = true;
-            hits.extend(text.bytes().map(|byte| Hit::Holds(byte.into())));
+            hits.extend(expected(text));
         };
         memo.with(text.as_bytes(), search, |hit| told.push(hit));
         (told, searched)
     }
 
+    /// Different for texts that differ in the middle alone.
     fn expected(text: &str) -> Vec<Hit> {
-        text.bytes().map(|byte| Hit::Holds(byte.into())).collect()
+        let sum = text.bytes().fold(7, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        (0..text.len().min(MOST_HITS)).map(|_| Hit::Candidate(sum)).collect()
+    }
+
+    #[test]
+    fn a_text_with_many_hits_is_searched_each_time() {
+        let mut memo = Memo::default();
+        for _ in 0..2 {
+            let (mut told, mut searched) = (0, false);
+            let search = |hits: &mut Vec<Hit>| {
+                searched = true;
+                hits.extend([Hit::Holds(1); MOST_HITS + 1]);
+            };
+            memo.with(b"many", search, |_| told += 1);
+            assert_eq!((told, searched), (MOST_HITS + 1, true));
+        }
     }
 
     #[test]

@@ -349,11 +349,11 @@ impl Program {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
                 let text = text.unwrap_or_default();
-                if conclusion.counts {
+                if conclusion.counts && binding.mapping.format == Format::Text {
                     // The reader takes no record in which a text has a NUL.
                     decode::show(binding, input, text, shown, buffers, &mut tapes.whole);
                 } else {
-                    // Nobody may want an alert of any of the Sigma rules.
+                    // Nobody may want an alert. What it shows the reader finds again in a record, but not in a line.
                     later = Some(Later { text, room: RefCell::new((shown, buffers)) });
                 }
             }
