@@ -138,11 +138,11 @@ impl Wording<'_> {
                 paths.join(", ")
             ));
         }
-        let atoms = paths.iter().map(|path| self.path(name, path, test).map(Formula::Atom));
+        let atoms = paths.iter().map(|path| self.path(path, test).map(Formula::Atom));
         Ok(joined(atoms.collect::<Result<_, _>>()?))
     }
 
-    fn path(&mut self, name: &str, path: &str, test: &FieldTest) -> Result<Atom, String> {
+    fn path(&mut self, path: &str, test: &FieldTest) -> Result<Atom, String> {
         if let Some((list, member)) = self.list_of(path) {
             let full = self.full_name(&list);
             self.remark(&format!("{full} is a list, in whose JSON text the values are looked for"));
@@ -168,8 +168,7 @@ impl Wording<'_> {
         }
         let exists = matches!(test, FieldTest::Exists(_));
         let not_null = !exists && !self.home.without_nulls && pattern.takes(b"null");
-        // A field that tells kinds of records has no value of that kind.
-        if not_null && !name.contains('/') {
+        if not_null {
             self.remark(&format!("the text `null` in {path} is taken for a null"));
         }
         self.atom(&full, pattern, not_null)
