@@ -172,9 +172,11 @@ fn walk(hir: &regex_syntax::hir::Hir, dice: &mut Dice, out: &mut String) {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => out.push_str(&String::from_utf8_lossy(&literal.0)),
         HirKind::Class(Class::Unicode(class)) => {
-            if let Some(range) = class.ranges().first() {
-                out.push(range.start());
-            }
+            // Not the first of all characters, at which a text ends.
+            let holds =
+                |char: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(char));
+            let first = class.ranges().first().map(|range| range.start());
+            out.extend("x5-".chars().find(holds).or(first));
         }
         HirKind::Class(Class::Bytes(_)) => out.push('x'),
         HirKind::Repetition(repetition) => {
