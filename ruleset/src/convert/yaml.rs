@@ -104,7 +104,10 @@ fn indent(depth: usize, out: &mut String) {
 fn scalar(text: &str) -> String {
     if is_plain(text) {
         text.to_owned()
-    } else if text.chars().any(|char| char.is_control() || matches!(char, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')) {
+    } else if text
+        .chars()
+        .any(|char| char.is_control() || matches!(char, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'))
+    {
         double_quoted(text)
     } else {
         format!("'{}'", text.replace('\'', "''"))
@@ -132,7 +135,8 @@ fn double_quoted(text: &str) -> String {
 fn is_plain(text: &str) -> bool {
     const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let begins = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_' || char == '/');
-    let ends = text.ends_with(|char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '/' | '.' | ')'));
+    let ends =
+        text.ends_with(|char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '/' | '.' | ')'));
     let inside = |char: char| char.is_alphanumeric() || " _-./()@+=|,;<>!%$~".contains(char) || char == ':';
     if is_timespan(text) || is_id(text) {
         return true;

@@ -38,7 +38,9 @@ impl Known<'_> {
     /// The rules whose results a rule counts.
     pub(super) fn counted(&self, index: RuleIndex) -> Vec<RuleIndex> {
         let rules = || (0..).zip(&self.set.tree.rules);
-        let Some(correlation) = self.rule(index).and_then(|rule| rule.correlation.as_ref()) else { return Vec::new() };
+        let Some(correlation) = self.rule(index).and_then(|rule| rule.correlation.as_ref()) else {
+            return Vec::new();
+        };
         match correlation.source {
             CorrelationSource::Sid(id) => {
                 rules().filter(|(_, rule)| rule.id == id).map(|(counted, _)| counted).collect()
@@ -46,7 +48,9 @@ impl Known<'_> {
             CorrelationSource::Group => {
                 let feeds = |rule: &Rule| rule.feeds.iter().any(|feed| feed.correlation == index);
                 rules()
-                    .filter(|(counted, rule)| *counted != index && feeds(rule) && Self::silent(rule).is_none())
+                    .filter(|(counted, rule)| {
+                        *counted != index && feeds(rule) && Self::silent(rule).is_none()
+                    })
                     .map(|(counted, _)| counted)
                     .collect()
             }
@@ -55,7 +59,11 @@ impl Known<'_> {
     }
 
     /// A rule that counts, as documents.
-    pub(super) fn correlation(&self, index: RuleIndex, written: &dyn Written) -> Result<Counted, Vec<String>> {
+    pub(super) fn correlation(
+        &self,
+        index: RuleIndex,
+        written: &dyn Written,
+    ) -> Result<Counted, Vec<String>> {
         let sole = |reason: String| vec![reason];
         let rule = self.rule(index).ok_or_else(|| sole("There is no such rule.".to_owned()))?;
         let Some(correlation) = &rule.correlation else { return Err(sole("It counts nothing.".to_owned())) };
@@ -67,7 +75,9 @@ impl Known<'_> {
             CorrelationSource::Sid(id) => {
                 let silent = counted.first().and_then(|base| self.rule(*base)).and_then(Self::silent);
                 if silent.is_some() || counted.is_empty() {
-                    return Err(sole(format!("It counts results of {id}, which gives no alerts and is therefore never counted.")));
+                    return Err(sole(format!(
+                        "It counts results of {id}, which gives no alerts and is therefore never counted."
+                    )));
                 }
             }
             CorrelationSource::Group if counted.is_empty() => {
@@ -176,7 +186,9 @@ impl Known<'_> {
             let own = chain.rules.iter().filter(|rule| **rule != index && !shared.contains(rule));
             if let Some(rule) = own.filter_map(|rule| self.rule(*rule)).next_back() {
                 let id = rule.id;
-                remarks.add(format!("The last event must match {id}, too, for the reference; that is not demanded."));
+                remarks.add(format!(
+                    "The last event must match {id}, too, for the reference; that is not demanded."
+                ));
                 return;
             }
         }
@@ -238,14 +250,18 @@ impl Known<'_> {
         for subject in &correlation.same {
             match field(subject) {
                 Some(name) => groups.push(name),
-                None => remarks.add(format!("Events are not kept apart by {}, which Sigma does not see.", shown(subject))),
+                None => remarks.add(format!(
+                    "Events are not kept apart by {}, which Sigma does not see.",
+                    shown(subject)
+                )),
             }
         }
         let mut values = Vec::new();
         for subject in &correlation.different {
             match field(subject) {
                 Some(name) => values.push(name),
-                None => remarks.add(format!("That {} differs is not demanded: Sigma does not see it.", shown(subject))),
+                None => remarks
+                    .add(format!("That {} differs is not demanded: Sigma does not see it.", shown(subject))),
             }
         }
         let mut pairs = Vec::new();
@@ -276,7 +292,7 @@ impl Known<'_> {
             0..=2 => "With a frequency of 2 the reference matches on every further event, Sigma once in the timespan.",
             _ => "After a match the reference counts anew from the next event on; Sigma first is quiet for the timespan.",
         });
-        if !correlation.global && matches!(target.kind, Kind::Lines | Kind::Windows) {
+        if !correlation.global && matches!(target.kind, Kind::Lines { .. } | Kind::Windows) {
             remarks.add("The reference counts the events of each agent apart, Sigma those of all together.");
         }
         Ok(Yaml::Map(pairs))
@@ -290,7 +306,7 @@ fn base_id(demands_more: bool, rule: &Rule, counted: &Rule) -> u32 {
 
 fn timespan(seconds: u32) -> String {
     for (length, unit) in [(86_400, "d"), (3_600, "h"), (60, "m")] {
-        if seconds >= length && seconds % length == 0 {
+        if seconds >= length && seconds.is_multiple_of(length) {
             return format!("{}{unit}", seconds / length);
         }
     }

@@ -61,7 +61,8 @@ fn own_formula(decoder: &Decoder) -> Result<Formula, String> {
 
 fn keyword(test: &crate::ir::Test, site: Site<'_>, decoder: &Decoder) -> Result<Formula, String> {
     let name = &decoder.own_name;
-    let (tested, inverted) = tested(test, site).map_err(|reason| format!("Of the decoder {name}: {reason}."))?;
+    let (tested, inverted) =
+        tested(test, site).map_err(|reason| format!("Of the decoder {name}: {reason}."))?;
     let formula = tested.formula.unwrap_or(TRUE);
     Ok(if inverted { super::formula::not(formula) } else { formula })
 }

@@ -53,13 +53,20 @@ impl Demands<'_> {
             parts.push(self.size(size)?);
         }
         if rule.time.is_some() || rule.weekdays.is_some() {
-            return Err("It holds at some times of receipt only, and Sigma tests times that stand in fields.".to_owned());
+            return Err(
+                "It holds at some times of receipt only, and Sigma tests times that stand in fields."
+                    .to_owned(),
+            );
         }
         if rule.check_diff {
-            return Err("<check_diff> compares an event with the one before it, which Sigma cannot.".to_owned());
+            return Err(
+                "<check_diff> compares an event with the one before it, which Sigma cannot.".to_owned()
+            );
         }
         if rule.if_fts {
-            return Err("<if_fts> asks whether something is seen for the first time, which Sigma cannot.".to_owned());
+            return Err(
+                "<if_fts> asks whether something is seen for the first time, which Sigma cannot.".to_owned()
+            );
         }
         Ok(all(parts))
     }
@@ -74,10 +81,13 @@ impl Demands<'_> {
     fn condition(&mut self, condition: &Condition) -> Result<Formula, String> {
         match self.target.meaning(&condition.subject) {
             Meaning::Absent => Ok(FALSE),
-            Meaning::Constant(value) => Ok(Formula::truth(self.holds_for(condition, &value)? != condition.negate)),
+            Meaning::Constant(value) => {
+                Ok(Formula::truth(self.holds_for(condition, &value)? != condition.negate))
+            }
             Meaning::Hidden(what) => {
                 let subject = shown(&condition.subject);
-                self.differences.add(format!("What {subject} is, is not demanded; Sigma does not see {what}."));
+                self.differences
+                    .add(format!("What {subject} is, is not demanded; Sigma does not see {what}."));
                 Ok(TRUE)
             }
             Meaning::Field(field) => self.of_field(condition, &field),
@@ -161,14 +171,16 @@ impl Demands<'_> {
     }
 
     fn of_log(&mut self, condition: &Condition, site: Site<'_>) -> Result<Formula, String> {
-        let is_lines = matches!(self.target.kind, Kind::Lines);
+        let is_lines = matches!(self.target.kind, Kind::Lines { .. });
         let text = match &condition.test {
             Test::OsMatch(text) | Test::OsRegex(text) | Test::Pcre2(text) => text.as_str(),
             _ => return Err("It looks the whole log up in a list.".to_owned()),
         };
         if !is_lines && text.contains(['"', '{', '[']) {
             let shown = shortened(text);
-            return Err(format!("It looks for {shown} in the text of the record, and Sigma sees values alone."));
+            return Err(format!(
+                "It looks for {shown} in the text of the record, and Sigma sees values alone."
+            ));
         }
         let (Tested { formula, inexact }, inverted) =
             tested(&condition.test, site).map_err(|reason| format!("It tests the log: {reason}."))?;
@@ -184,20 +196,25 @@ impl Demands<'_> {
     }
 
     fn list(&self, test: &ListTest) -> Result<&List, String> {
-        self.set.lists.get(test.list as usize).ok_or_else(|| "It looks into a list that is not there.".to_owned())
+        self.set
+            .lists
+            .get(test.list as usize)
+            .ok_or_else(|| "It looks into a list that is not there.".to_owned())
     }
 
     fn look_up(&mut self, test: &ListTest, field: &Field) -> Result<Formula, String> {
         let list = self.list(test)?;
         let name = list.name.clone();
         if list.entries.len() > MAX_KEYS {
-            return Err(format!("The list {name} has more than {MAX_KEYS} keys, which is too many to write them out."));
+            return Err(format!(
+                "The list {name} has more than {MAX_KEYS} keys, which is too many to write them out."
+            ));
         }
         let check = match (test.lookup, &test.check_value) {
             (Lookup::MatchKeyValue | Lookup::AddressMatchKeyValue, None) => return Ok(FALSE),
-            (Lookup::MatchKeyValue | Lookup::AddressMatchKeyValue, Some(pattern)) => {
-                Some(OsMatch::new(pattern).map_err(|_| "Its pattern for values does not compile.".to_owned())?)
-            }
+            (Lookup::MatchKeyValue | Lookup::AddressMatchKeyValue, Some(pattern)) => Some(
+                OsMatch::new(pattern).map_err(|_| "Its pattern for values does not compile.".to_owned())?,
+            ),
             _ => None,
         };
         let fits = |value: &[u8]| check.as_ref().is_none_or(|check| check.is_match(value));
@@ -214,7 +231,8 @@ impl Demands<'_> {
         let starts = keys.iter().filter(|key| is_address && key.ends_with('.')).map(|key| sigma_text(key));
         let formula = any([whole, Formula::texts(&field.name, "|startswith|cased", starts.collect())]);
         if is_address && check.is_some() {
-            self.differences.add(format!("Of keys of {name} that begin alike the reference takes the longest."));
+            self.differences
+                .add(format!("Of keys of {name} that begin alike the reference takes the longest."));
         }
         self.differences.add(format!("The list {name} is written out: later changes of it do not follow."));
         let negated = matches!(test.lookup, Lookup::NotMatchKey | Lookup::NotAddressMatchKey);
@@ -246,16 +264,20 @@ impl Demands<'_> {
                 all([present(&url), not(Formula::texts(&url, "|contains", vec![r"\?".to_owned()]))])
             }
             BuiltinCheck::TargetuserCalleruserDiff | BuiltinCheck::ValidCrawler => {
-                return Err("<compiled_rule> names a test of the log that only the reference has in code.".to_owned());
+                return Err(
+                    "<compiled_rule> names a test of the log that only the reference has in code.".to_owned()
+                );
             }
         })
     }
 
     fn size(&mut self, size: u32) -> Result<Formula, String> {
-        if !matches!(self.target.kind, Kind::Lines) {
+        if !matches!(self.target.kind, Kind::Lines { .. }) {
             return Err("It counts the bytes of the record, which Sigma does not see.".to_owned());
         }
-        self.differences.add("The size is that of the whole line in characters, not of what comes after its header in bytes.");
+        self.differences.add(
+            "The size is that of the whole line in characters, not of what comes after its header in bytes.",
+        );
         Ok(Formula::texts("", "|re", vec![format!("(?s)^.{{{size}}}")]))
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn detection(formula: &Formula, id: u32) -> Result<Yaml, String> {
         formula => writer.condition(formula, &Names::of("selection", "filter"), Around::Nothing),
     };
     if writer.selections.len() > MAX_SELECTIONS || condition.len() > MAX_CONDITION {
-        return Err("It hangs below so many rules that their conditions are too many for one rule.".to_owned());
+        return Err(
+            "It hangs below so many rules that their conditions are too many for one rule.".to_owned()
+        );
     }
     let mut pairs = writer.selections;
     pairs.push(("condition".to_owned(), Yaml::text(condition)));
@@ -71,7 +73,7 @@ impl Writer {
                 self.condition(inner, &names, around)
             }
             Formula::Item(item) => {
-                let selection = self.of_items(&[item]);
+                let selection = of_items(&[item]);
                 self.selection(&names.selection, selection)
             }
             Formula::Not(inner) => format!("not {}", self.condition(inner, &names.negated(), Around::Not)),
@@ -89,7 +91,8 @@ impl Writer {
                 continue;
             };
             let is_free = |map: &&mut Vec<&Item>| {
-                !item.field.is_empty() && map.iter().all(|other| !other.field.is_empty() && other.key() != item.key())
+                !item.field.is_empty()
+                    && map.iter().all(|other| !other.field.is_empty() && other.key() != item.key())
             };
             match maps.iter_mut().find(is_free) {
                 Some(map) => map.push(item),
@@ -98,7 +101,7 @@ impl Writer {
         }
         let mut terms: Vec<String> = Vec::new();
         for map in maps {
-            let selection = self.of_items(&map);
+            let selection = of_items(&map);
             terms.push(self.selection(&names.selection, selection));
         }
         for part in rest {
@@ -112,22 +115,13 @@ impl Writer {
             let maps = maps.iter().flat_map(|map| match map.as_slice() {
                 // A keyword stands in the list itself.
                 [item] if item.key().is_empty() => values(item),
-                items => vec![self.of_items(items)],
+                items => vec![of_items(items)],
             });
             let list = Yaml::List(maps.collect());
             return self.selection(&names.selection, list);
         }
         let terms = parts.iter().map(|part| self.condition(part, names, Around::Or)).collect();
         joined(terms, " or ", matches!(around, Around::And | Around::Not))
-    }
-
-    /// One selection with these items.
-    #[allow(clippy::unused_self)]
-    fn of_items(&self, items: &[&Item]) -> Yaml {
-        match items {
-            [item] if item.key().is_empty() => Yaml::List(values(item)),
-            items => Yaml::Map(items.iter().map(|item| (item.key(), value(item))).collect()),
-        }
     }
 
     /// The name of a selection, under which it is written unless it is already.
@@ -141,6 +135,14 @@ impl Writer {
         let name = name.unwrap_or_default();
         self.selections.push((name.clone(), selection));
         name
+    }
+}
+
+/// One selection with these items.
+fn of_items(items: &[&Item]) -> Yaml {
+    match items {
+        [item] if item.key().is_empty() => Yaml::List(values(item)),
+        items => Yaml::Map(items.iter().map(|item| (item.key(), value(item))).collect()),
     }
 }
 

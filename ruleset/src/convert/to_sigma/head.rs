@@ -27,7 +27,8 @@ impl Document<'_> {
     /// The whole document; `logsource` and `detection`, or `correlation`, are given.
     pub(super) fn write(&self, sections: Vec<(String, Yaml)>) -> Yaml {
         let rule = self.rule;
-        let mut pairs = vec![("title".to_owned(), Yaml::text(self.title())), ("id".to_owned(), Yaml::text(&*self.id))];
+        let mut pairs =
+            vec![("title".to_owned(), Yaml::text(self.title())), ("id".to_owned(), Yaml::text(&*self.id))];
         let mut push = |key: &str, value: Yaml| pairs.push((key.to_owned(), value));
         if let Some(name) = &self.name {
             push("name", Yaml::text(&**name));
@@ -102,7 +103,8 @@ impl Document<'_> {
     }
 
     fn field(&self, name: &str) -> Option<String> {
-        let subject = StaticField::by_name(name).map_or_else(|| Subject::Field(name.to_owned()), Subject::Static);
+        let subject =
+            StaticField::by_name(name).map_or_else(|| Subject::Field(name.to_owned()), Subject::Static);
         match self.target.meaning(&subject) {
             Meaning::Field(Field { name, .. }) => Some(name),
             _ => None,
@@ -114,7 +116,8 @@ impl Document<'_> {
 pub(super) fn logsource(target: &Target<'_>) -> Yaml {
     let Logsource { category, product, service } = &target.logsource;
     let parts = [("category", category), ("product", product), ("service", service)];
-    let parts = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Yaml::text(value.clone()?))));
+    let parts =
+        parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Yaml::text(value.clone()?))));
     let definition = target.definition.map(|text| ("definition".to_owned(), Yaml::text(text)));
     Yaml::Map(parts.chain(definition).collect())
 }
@@ -122,7 +125,8 @@ pub(super) fn logsource(target: &Target<'_>) -> Yaml {
 /// An id made of names: the same whenever the rule is converted. Its version is that of ids that are made in a way of one's
 /// own.
 pub(super) fn uuid(parts: &[&str]) -> String {
-    let bytes: Vec<&[u8]> = std::iter::once(&b"sigma rule"[..]).chain(parts.iter().map(|part| part.as_bytes())).collect();
+    let bytes: Vec<&[u8]> =
+        std::iter::once(&b"sigma rule"[..]).chain(parts.iter().map(|part| part.as_bytes())).collect();
     let mut id = u128::from_be_bytes(hash(&bytes));
     id = id & !(0xf << 76) | 8 << 76;
     id = id & !(0b11 << 62) | 0b10 << 62;
@@ -171,7 +175,13 @@ mod tests {
 
     #[test]
     fn levels_go_to_the_nearest_and_stay_where_they_came_from() {
-        for level_of in [SigmaLevel::Informational, SigmaLevel::Low, SigmaLevel::Medium, SigmaLevel::High, SigmaLevel::Critical] {
+        for level_of in [
+            SigmaLevel::Informational,
+            SigmaLevel::Low,
+            SigmaLevel::Medium,
+            SigmaLevel::High,
+            SigmaLevel::Critical,
+        ] {
             assert_eq!(level(level_of.number()), level_of);
         }
         for number in 1..=16 {

@@ -9,7 +9,7 @@
 //! | module | from → to |
 //! |---|---|
 //! | `place` | tree → the chains of rules above each rule |
-//! | `target`, `spelling` | conditions of a chain → log source, names of fields |
+//! | `target`, `sources`, `spelling` | conditions of a chain → log source, names of fields |
 //! | `demands`, `texts`, `decoded` | conditions → items that hold for the same texts |
 //! | `formula`, `detection` | items → selections and condition |
 //! | `plain`, `correlate` | rule → Sigma rule, correlation |
@@ -25,6 +25,7 @@ mod head;
 mod place;
 mod plain;
 mod priority;
+mod sources;
 mod spelling;
 mod target;
 #[cfg(test)]
@@ -86,7 +87,8 @@ struct Made {
 
 impl Made {
     fn impossible(reasons: Vec<String>) -> Self {
-        Self { documents: Vec::new(), made: Vec::new(), name: None, outcome: Outcome::Impossible(reasons) }
+        let (documents, made) = (Vec::new(), Vec::new());
+        Self { documents, made, name: None, outcome: Outcome::Impossible(reasons) }
     }
 }
 
@@ -113,12 +115,17 @@ fn plain(known: &Known<'_>, index: RuleIndex, is_counted: bool) -> Made {
         target: &plain.target,
         differences: &plain.differences,
     };
-    let sections = vec![("logsource".to_owned(), logsource(&plain.target)), ("detection".to_owned(), section)];
+    let sections =
+        vec![("logsource".to_owned(), logsource(&plain.target)), ("detection".to_owned(), section)];
     Made {
         documents: vec![document.write(sections)],
         made: vec![id],
         name,
-        outcome: if plain.differences.is_empty() { Outcome::Converted } else { Outcome::Differs(plain.differences) },
+        outcome: if plain.differences.is_empty() {
+            Outcome::Converted
+        } else {
+            Outcome::Differs(plain.differences)
+        },
     }
 }
 

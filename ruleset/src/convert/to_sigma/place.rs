@@ -1,7 +1,7 @@
 //! Where rules hang: the ways from a root to each place of a rule.
 //!
 //! Enters: the rule tree. Leaves: for each rule the chains of rules above it, outermost first, and the siblings that are tried
-//! before each of them.
+//! before each of these.
 
 use rustc_hash::FxHashSet;
 
@@ -65,15 +65,14 @@ impl<'t> Places<'t> {
         Chain { rules: rules.collect(), nodes }
     }
 
-    /// Rules that are tried before the chain's own at each level below the root, each with the length of the chain above it.
-    pub(super) fn tried_before(&self, chain: &Chain) -> Vec<(usize, RuleIndex)> {
+    /// Rules that are tried before the chain's own at each level below the root.
+    pub(super) fn tried_before(&self, chain: &Chain) -> Vec<RuleIndex> {
         let mut before = Vec::new();
-        for (level, pair) in chain.nodes.windows(2).enumerate() {
+        for pair in chain.nodes.windows(2) {
             let [above, below] = pair else { continue };
             let children = self.tree.nodes.get(*above as usize).map(|node| node.children.as_slice());
             let earlier = children.unwrap_or_default().iter().take_while(|child| *child != below);
-            let rules = earlier.filter_map(|node| Some(self.tree.nodes.get(*node as usize)?.rule));
-            before.extend(rules.map(|rule| (level + 1, rule)));
+            before.extend(earlier.filter_map(|node| Some(self.tree.nodes.get(*node as usize)?.rule)));
         }
         before
     }

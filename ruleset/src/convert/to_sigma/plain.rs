@@ -10,8 +10,9 @@ use super::demands::{Demands, Remarks};
 use super::formula::{FALSE, Formula, TRUE, all, any, not, of_rule, without_presence};
 use super::place::{Chain, Places};
 use super::priority::{self, Rivals};
+use super::sources::is_about_others;
 use super::spelling::Spelling;
-use super::target::{Target, is_about_others};
+use super::target::{Kind, Target};
 
 /// Places of one rule that are written out.
 const MAX_CHAINS: usize = 256;
@@ -58,10 +59,14 @@ impl<'s> Known<'s> {
     /// Why a rule can never be an alert.
     pub(super) fn silent(rule: &Rule) -> Option<&'static str> {
         if rule.noalert {
-            return Some("It gives no alert itself (noalert), and every Sigma rule does: its conditions are part of the rules below it.");
+            return Some(
+                "It gives no alert itself (noalert), and every Sigma rule does: its conditions are part of the rules below it.",
+            );
         }
         if rule.level == 0 && !rule.options.log_alert {
-            return Some("A rule of level 0 gives no alert, and every Sigma rule does: its conditions are part of the rules below it.");
+            return Some(
+                "A rule of level 0 gives no alert, and every Sigma rule does: its conditions are part of the rules below it.",
+            );
         }
         rule.options.no_log.then_some("It gives no alert (no_log), and every Sigma rule does.")
     }
@@ -75,14 +80,25 @@ impl<'s> Known<'s> {
         let ids = |rivals: &[RuleIndex]| -> Vec<u32> {
             rivals.iter().filter_map(|rival| Some(self.rule(*rival)?.id)).collect()
         };
-        let filters = if chains.len() == 1 { self.filters(&target, &[before.as_slice(), &below].concat()) } else { None };
+        let filters = if chains.len() == 1 {
+            self.filters(&target, &[before.as_slice(), &below].concat())
+        } else {
+            None
+        };
         let formula = match filters {
             Some(filters) => all(std::iter::once(formula).chain(filters)),
             None => {
-                priority::remarks(&ids(&before), &ids(&below)).into_iter().for_each(|remark| remarks.add(remark));
+                priority::remarks(&ids(&before), &ids(&below))
+                    .into_iter()
+                    .for_each(|remark| remarks.add(remark));
                 formula
             }
         };
+        if formula == FALSE {
+            return Err(vec![
+                "Rules that are tried before it take every event that it could match.".to_owned(),
+            ]);
+        }
         let formula = without_presence(formula);
         if let Some(rule) = self.rule(index) {
             of_memory(rule, &mut remarks);
@@ -99,7 +115,8 @@ impl<'s> Known<'s> {
         let filter = |rival: &RuleIndex| {
             let rule = self.rule(*rival).filter(|rule| !rule.noalert && rule.ignore_seconds == 0)?;
             let (mut differences, mut lists) = (Remarks::default(), Vec::new());
-            let mut demands = Demands { set: self.set, target, differences: &mut differences, lists: &mut lists };
+            let mut demands =
+                Demands { set: self.set, target, differences: &mut differences, lists: &mut lists };
             let formula = demands.of(rule).ok()?;
             let is_exact = differences.0.is_empty() && lists.is_empty() && formula != TRUE;
             is_exact.then(|| of_rule(rule.id, not(formula)))
@@ -133,15 +150,28 @@ impl<'s> Known<'s> {
             }
         }
         let count = targets.len();
-        let mut targets = targets.into_iter();
-        let (Some(target), None) = (targets.next(), targets.next()) else {
-            return Err(vec![format!("The rules above it are about {count} log sources, and a Sigma rule is about one.")]);
+        let is_lines = |target: &Target<'_>| matches!(target.kind, Kind::Lines { .. });
+        let target = match targets.iter().all(is_lines) && count > 1 {
+            true => targets.swap_remove(0).of_any_service(),
+            false => targets.pop().filter(|_| count == 1),
+        };
+        let Some(target) = target else {
+            return Err(vec![format!(
+                "The rules above it are about {count} log sources, and a Sigma rule is about one."
+            )]);
         };
         let (mut differences, mut lists, mut reasons) = (Remarks::default(), Vec::new(), Remarks::default());
-        let mut demands = Demands { set: self.set, target: &target, differences: &mut differences, lists: &mut lists };
+        let mut demands =
+            Demands { set: self.set, target: &target, differences: &mut differences, lists: &mut lists };
         let mut of = |index: &RuleIndex| match self.rule(*index) {
-            Some(rule) if rule.correlation.is_some() && chains.iter().any(|chain| chain.rules.last() != Some(index)) => {
-                Err(format!("It hangs below {}, which counts events, and Sigma cannot test the last of them.", rule.id))
+            Some(rule)
+                if rule.correlation.is_some()
+                    && chains.iter().any(|chain| chain.rules.last() != Some(index)) =>
+            {
+                Err(format!(
+                    "It hangs below {}, which counts events, and Sigma cannot test the last of them.",
+                    rule.id
+                ))
             }
             Some(rule) => demands.of(rule).map(|formula| of_rule(rule.id, formula)),
             None => Ok(FALSE),
@@ -170,7 +200,9 @@ impl<'s> Known<'s> {
             return Err(differences.0);
         }
         if formula == FALSE {
-            return Err(vec!["Its conditions cannot hold together for any event of its log source.".to_owned()]);
+            return Err(vec![
+                "Its conditions cannot hold together for any event of its log source.".to_owned(),
+            ]);
         }
         if !lists.is_empty() {
             let (names, are) = (lists.join(", "), if lists.len() == 1 { "is" } else { "are" });
@@ -182,7 +214,7 @@ impl<'s> Known<'s> {
             let others = target.others.join(", ");
             differences.add(format!("Sigma rules for this log source also look at records of {others}."));
         }
-        if matches!(target.kind, super::target::Kind::Windows) {
+        if matches!(target.kind, Kind::Windows) {
             differences.add(
                 "Fields are named as Sigma names those of Windows, which is how the events must come; the agent's own additions are not among them.",
             );
@@ -195,7 +227,9 @@ impl<'s> Known<'s> {
 fn of_memory(rule: &Rule, remarks: &mut Remarks) {
     if rule.ignore_seconds > 0 {
         let seconds = rule.ignore_seconds;
-        remarks.add(format!("The reference ignores it for {seconds} seconds after a match; a suppression can do that here."));
+        remarks.add(format!(
+            "The reference ignores it for {seconds} seconds after a match; a suppression can do that here."
+        ));
     }
     if !rule.ignore.is_empty() {
         remarks.add("Later events that <check_if_ignored> compares with its own are not left out.");

@@ -30,7 +30,9 @@ struct Known {
 
 impl Rivals {
     pub(super) fn new(tree: &RuleTree) -> Self {
-        Self { known: tree.rules.iter().map(|rule| rule.conditions.iter().map(Known::new).collect()).collect() }
+        Self {
+            known: tree.rules.iter().map(|rule| rule.conditions.iter().map(Known::new).collect()).collect(),
+        }
     }
 
     /// Rules that may take events from the rule of these chains: those tried before it, and those below it.
@@ -43,7 +45,7 @@ impl Rivals {
     ) -> (Vec<RuleIndex>, Vec<RuleIndex>) {
         let (mut before, mut below) = (Vec::new(), Vec::new());
         for chain in chains {
-            for (_, rival) in places.tried_before(chain) {
+            for rival in places.tried_before(chain) {
                 self.note(tree, chain, rival, &mut before);
             }
             for rival in places.below(chain) {
@@ -72,9 +74,15 @@ impl Rivals {
         let none = Vec::new();
         let of = |index: RuleIndex| self.known.get(index as usize).unwrap_or(&none);
         chain.rules.iter().any(|own| {
-            let decoders = tree.rules.get(*own as usize).and_then(|own| own.decoded_as.as_ref()).zip(rule.decoded_as.as_ref());
+            let decoders = tree
+                .rules
+                .get(*own as usize)
+                .and_then(|own| own.decoded_as.as_ref())
+                .zip(rule.decoded_as.as_ref());
             decoders.is_some_and(|(one, other)| one != other)
-                || of(*own).iter().any(|one| of(rival).iter().any(|other| one.excludes(other) || other.excludes(one)))
+                || of(*own)
+                    .iter()
+                    .any(|one| of(rival).iter().any(|other| one.excludes(other) || other.excludes(one)))
         })
     }
 }

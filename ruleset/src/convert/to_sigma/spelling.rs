@@ -8,9 +8,14 @@ use rustc_hash::FxHashMap;
 use crate::decode::mapping::Mapping;
 use crate::ir::{OrderField, RuleSet};
 
-/// Parts of names, by their lower case.
+/// Names and their parts, by their lower case.
 #[derive(Default)]
-pub(super) struct Spelling(FxHashMap<String, String>);
+pub(super) struct Spelling {
+    /// Names, and what is left of them behind each dot.
+    names: FxHashMap<String, String>,
+    /// Parts that are not in lower case.
+    parts: FxHashMap<String, String>,
+}
 
 impl Spelling {
     pub(super) fn of_set(set: &RuleSet, mappings: &[Mapping]) -> Self {
@@ -30,7 +35,7 @@ impl Spelling {
             let mut rest = rule.description.source.as_str();
             while let Some((_, after)) = rest.split_once("$(") {
                 let (name, after) = after.split_once(')').unwrap_or((after, ""));
-                spelling.learn(name);
+                spelling.learn_name(name);
                 rest = after;
             }
         }
@@ -51,15 +56,43 @@ impl Spelling {
         }
     }
 
+    fn learn_name(&mut self, name: &str) {
+        let mut rest = Some(name);
+        while let Some(name) = rest {
+            self.names.entry(name.to_ascii_lowercase()).or_insert_with(|| name.to_owned());
+            rest = name.split_once('.').map(|(_, rest)| rest).filter(|rest| rest.contains('.'));
+        }
+        self.learn(name);
+    }
+
     fn learn(&mut self, name: &str) {
         for part in name.split('.').filter(|part| part.bytes().any(|byte| byte.is_ascii_uppercase())) {
-            self.0.entry(part.to_ascii_lowercase()).or_insert_with(|| part.to_owned());
+            self.parts.entry(part.to_ascii_lowercase()).or_insert_with(|| part.to_owned());
         }
     }
 
     /// The name as it is written elsewhere.
     pub(super) fn of(&self, name: &str) -> String {
-        let part = |part| self.0.get(part).map_or(part, String::as_str);
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        let part = |part| self.parts.get(part).map_or(part, String::as_str);
         name.split('.').map(part).collect::<Vec<_>>().join(".")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_spelled_as_they_are_elsewhere() {
+        let mut spelling = Spelling::default();
+        spelling.learn_name("aws.requestParameters.name");
+        spelling.learn_members(r#"{"Name":"x","ConsoleLogin": {"a b":1}}"#);
+        assert_eq!(spelling.of("requestparameters.name"), "requestParameters.name");
+        assert_eq!(spelling.of("other.name"), "other.Name");
+        assert_eq!(spelling.of("responseelements.consolelogin"), "responseelements.ConsoleLogin");
+        assert_eq!(spelling.of("srcip"), "srcip");
     }
 }

@@ -4,14 +4,17 @@
 //! of Sigma, and for each subject the field as Sigma rules name it, a constant, or why there is none.
 
 use crate::decode::mapping::{Format, Mapping, Normalise};
-use crate::expr::Matcher;
 use crate::ir::sigma::Logsource;
-use crate::ir::{Condition, Rule, StaticField, Subject};
+use crate::ir::{Rule, StaticField, Subject};
 
+use super::sources::{below, constant, constant_holds, narrowest};
 use super::spelling::Spelling;
 
 /// Decoder of what agents on Windows send.
 const WINDOWS: &str = "windows_eventchannel";
+
+/// What is said of lines that have no name in Sigma.
+const LINES: &str = "Lines of text, with the fields that decoders capture in them.";
 
 /// The sources that a converted rule is about.
 pub(super) struct Target<'m> {
@@ -28,8 +31,11 @@ pub(super) struct Target<'m> {
 pub(super) enum Kind<'m> {
     /// As records of these sources.
     Records(Vec<&'m Mapping>),
-    /// As lines, whose fields decoders capture.
-    Lines,
+    /// As lines, whose fields decoders capture; or which are JSON.
+    Lines {
+        /// A decoder for JSON gives the fields.
+        json: bool,
+    },
     /// As Sigma knows the events of Windows.
     Windows,
 }
@@ -82,11 +88,13 @@ impl<'m> Target<'m> {
         let known = mappings.iter().filter(|mapping| !mapping.sigma.logsources.is_empty());
         let known = known.filter(|mapping| mapping.format == Format::Json);
         let score = |mapping: &Mapping| {
-            let said = conditions().filter_map(|condition| constant_holds(mapping, condition));
-            said.fold(Some(0), |sum: Option<usize>, holds| sum.filter(|_| holds).map(|sum| sum + 1))
+            let mut said = conditions().filter_map(|condition| constant_holds(mapping, condition));
+            said.try_fold(0_usize, |sum, holds| holds.then_some(sum + 1))
         };
-        let scored: Vec<(usize, &Mapping)> =
-            known.filter_map(|mapping| Some((score(mapping)?, mapping))).filter(|(score, _)| *score > 0).collect();
+        let scored: Vec<(usize, &Mapping)> = known
+            .filter_map(|mapping| Some((score(mapping)?, mapping)))
+            .filter(|(score, _)| *score > 0)
+            .collect();
         let best = scored.iter().map(|(score, _)| *score).max().unwrap_or(0);
         let chosen: Vec<&Mapping> =
             scored.into_iter().filter(|(score, _)| *score == best).map(|(_, mapping)| mapping).collect();
@@ -103,22 +111,29 @@ impl<'m> Target<'m> {
         };
         Self {
             logsource,
-            definition: service.is_none().then_some("Lines of text, with the fields that decoders capture in them."),
-            kind: Kind::Lines,
+            definition: service.is_none().then_some(LINES),
+            kind: Kind::Lines { json: rules.iter().any(|rule| rule.decoded_as.as_deref() == Some("json")) },
             others: Vec::new(),
             spelling,
         }
+    }
+
+    /// The same, for lines of whatever service.
+    pub(super) fn of_any_service(self) -> Option<Self> {
+        let Kind::Lines { .. } = self.kind else { return None };
+        let logsource = Logsource { service: Some("syslog".to_owned()), ..self.logsource };
+        Some(Self { logsource, definition: Some(LINES), ..self })
     }
 
     /// What a subject is here.
     pub(super) fn meaning(&self, subject: &Subject) -> Meaning {
         let meaning = match &self.kind {
             Kind::Records(mappings) => of_records(mappings, subject, self.spelling),
-            Kind::Lines => of_lines(subject),
+            Kind::Lines { json } => of_lines(subject, *json),
             Kind::Windows => of_windows(subject, self.spelling),
         };
         match meaning {
-            Meaning::Field(field) if matches!(self.kind, Kind::Lines) => {
+            Meaning::Field(field) if matches!(self.kind, Kind::Lines { .. }) => {
                 Meaning::Field(Field { name: self.spelling.of(&field.name), ..field })
             }
             other => other,
@@ -131,81 +146,10 @@ impl<'m> Target<'m> {
             Kind::Records(mappings) => {
                 Some(mappings.first().and_then(|mapping| mapping.decoder.as_deref()).unwrap_or("json"))
             }
-            Kind::Lines => None,
+            Kind::Lines { .. } => None,
             Kind::Windows => Some(WINDOWS),
         }
     }
-}
-
-/// Whether a condition holds for what all records of the source have; `None` where it is about something else.
-fn constant_holds(mapping: &Mapping, condition: &Condition) -> Option<bool> {
-    let Subject::Field(name) = &condition.subject else { return None };
-    let value = constant(mapping, name)?;
-    let matched = Matcher::new(&condition.test).is_ok_and(|matcher| matcher.is_match(value.as_bytes()));
-    Some(matched != condition.negate)
-}
-
-fn constant<'m>(mapping: &'m Mapping, name: &str) -> Option<&'m str> {
-    let pairs = mapping.constants.iter();
-    pairs.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-}
-
-/// Of the log sources that all records of the chosen sources have, the one that the fewest other sources have on which the
-/// conditions can hold, with these. The product alone comes first where its services do not tell the sources apart.
-fn narrowest(
-    chosen: &[&Mapping],
-    mappings: &[Mapping],
-    conditions: &[&Condition],
-) -> Option<(Logsource, Vec<String>)> {
-    let first = chosen.first()?;
-    let product = |logsource: &Logsource| Logsource { product: logsource.product.clone(), ..Logsource::default() };
-    let own = first.sigma.logsources.iter();
-    let products = own.clone().map(product);
-    let candidates: Vec<Logsource> = match first.sigma.logsources.len() {
-        1 => own.cloned().chain(products).collect(),
-        _ => products.chain(own.cloned()).collect(),
-    };
-    let covers = |logsource: &Logsource| {
-        chosen.iter().all(|mapping| mapping.sigma.kinds_of(logsource).any(|kind| kind.is_none()))
-    };
-    let others = |logsource: &Logsource| -> Vec<String> {
-        let fits = mappings.iter().filter(|mapping| mapping.sigma.fits(logsource));
-        let others = fits.filter(|mapping| !chosen.iter().any(|own| own.source == mapping.source));
-        others.filter(|other| can_hold(first, other, conditions)).map(|other| other.source.to_string()).collect()
-    };
-    let candidates = candidates.into_iter().filter(covers);
-    candidates.map(|logsource| (others(&logsource), logsource)).min_by_key(|(others, _)| others.len()).map(
-        |(mut others, logsource)| {
-            // An event bus carries what trails record; that is one log source.
-            others.retain(|other| first.wrapper.is_some() || !mappings.iter().any(|m| *m.source == **other && m.wrapper.is_some()));
-            (logsource, others)
-        },
-    )
-}
-
-/// Whether records of another source may have all the fields that must be there.
-fn can_hold(own: &Mapping, other: &Mapping, conditions: &[&Condition]) -> bool {
-    conditions.iter().filter(|condition| !condition.negate).all(|condition| match &condition.subject {
-        Subject::Field(name) if constant(own, name).is_none() => {
-            below(name, &own.under).is_none_or(|path| other.sigma.may_have(path))
-        }
-        _ => true,
-    })
-}
-
-/// Whether a rule asks for what collectors write beside records of other sources, so that it is about those.
-pub(super) fn is_about_others(rule: &Rule, target: &Target<'_>, mappings: &[Mapping]) -> bool {
-    let Kind::Records(own) = &target.kind else { return false };
-    rule.conditions.iter().filter(|condition| !condition.negate).any(|condition| match &condition.subject {
-        Subject::Field(name) => match own.iter().map(|mapping| constant(mapping, name)).collect::<Vec<_>>().as_slice() {
-            [None, ..] => {
-                mappings.iter().any(|mapping| constant(mapping, name).is_some())
-                    && own.iter().all(|mapping| !mapping.sigma.has_path(name))
-            }
-            _ => own.iter().all(|mapping| constant_holds(mapping, condition) == Some(false)),
-        },
-        _ => false,
-    })
 }
 
 /// Services of Linux that have a name in Sigma, by decoder.
@@ -229,7 +173,9 @@ fn of_records(mappings: &[&Mapping], subject: &Subject, spelling: &Spelling) -> 
     match subject {
         Subject::Log => Meaning::Log,
         Subject::ProgramName => Meaning::Absent,
-        Subject::Hostname => Meaning::Hidden("the host that received it, which is no part of the record".to_owned()),
+        Subject::Hostname => {
+            Meaning::Hidden("the host that received it, which is no part of the record".to_owned())
+        }
         Subject::Location => match &first.location {
             Some(location) => Meaning::Constant(location.clone()),
             None => Meaning::Hidden("the location, which is no part of the record".to_owned()),
@@ -294,15 +240,6 @@ fn member(mappings: &[&Mapping], spelling: &Spelling, name: &str) -> Meaning {
     field(mappings, spelling, path)
 }
 
-fn below<'n>(name: &'n str, under: &str) -> Option<&'n str> {
-    if under.is_empty() {
-        return Some(name);
-    }
-    let rest = name.get(under.len()..)?;
-    name.get(..under.len()).filter(|start| start.eq_ignore_ascii_case(under))?;
-    rest.strip_prefix('.')
-}
-
 /// The name by which Sigma rules reach the member at a path, in the letter case in which the mapping knows it.
 fn field(mappings: &[&Mapping], spelling: &Spelling, path: &str) -> Meaning {
     let Some(first) = mappings.first() else { return Meaning::Absent };
@@ -343,7 +280,7 @@ fn field(mappings: &[&Mapping], spelling: &Spelling, path: &str) -> Meaning {
     })
 }
 
-fn of_lines(subject: &Subject) -> Meaning {
+fn of_lines(subject: &Subject, json: bool) -> Meaning {
     match subject {
         Subject::Log => Meaning::Log,
         Subject::ProgramName => Meaning::Program,
@@ -353,7 +290,9 @@ fn of_lines(subject: &Subject) -> Meaning {
         Subject::Static(field) => Meaning::Field(Field::plain(field.name())),
         Subject::User => Meaning::Either(Field::plain("dstuser"), Field::plain("srcuser")),
         Subject::ListUser => Meaning::Either(Field::plain("srcuser"), Field::plain("dstuser")),
-        Subject::Field(name) => Meaning::Field(Field::plain(name)),
+        Subject::Field(name) => {
+            Meaning::Field(Field { null_is_text: json, single: !json, ..Field::plain(name) })
+        }
     }
 }
 

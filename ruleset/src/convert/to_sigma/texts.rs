@@ -84,7 +84,9 @@ fn parts(parts: &[OsMatchPart], pattern: &str, site: Site<'_>) -> Option<Formula
         (OsMatchKind::Substring, "|contains"),
     ];
     Some(any(kinds.into_iter().map(|(kind, modifier)| match site {
-        Site::Field(field) => Formula::texts(field, modifier, of(kind).iter().map(|text| sigma_text(text)).collect()),
+        Site::Field(field) => {
+            Formula::texts(field, modifier, of(kind).iter().map(|text| sigma_text(text)).collect())
+        }
         Site::Log if kind == OsMatchKind::Substring => {
             Formula::texts("", "", of(kind).iter().map(|text| sigma_text(text)).collect())
         }
@@ -147,7 +149,10 @@ fn pcre2(pattern: &str, site: Site<'_>) -> Result<Tested, String> {
             true => ("|startswith", "|contains"),
             false => ("|startswith|cased", "|contains|cased"),
         };
-        return Ok(Tested::exact(any([of(OsMatchKind::Prefix, prefix), of(OsMatchKind::Substring, substring)])));
+        return Ok(Tested::exact(any([
+            of(OsMatchKind::Prefix, prefix),
+            of(OsMatchKind::Substring, substring),
+        ])));
     }
     let regex = match (site, pattern.strip_prefix('^')) {
         (Site::Log | Site::Program, Some(rest)) if !rest.contains('|') => placed(rest, true, false, site),

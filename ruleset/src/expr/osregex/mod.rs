@@ -16,9 +16,9 @@ mod parse;
 mod plain;
 mod scan;
 mod start;
-mod translate;
 #[cfg(test)]
 mod tests;
+mod translate;
 
 use self::class::Class;
 use self::parse::{Alternative, Op, Repeat};

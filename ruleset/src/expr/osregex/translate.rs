@@ -94,7 +94,8 @@ fn escape(literal: &mut Vec<u8>, out: &mut String) {
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for char in text.chars() {
-        if matches!(char, '\\' | '^' | '$' | '.' | '[' | ']' | '|' | '(' | ')' | '*' | '+' | '?' | '{' | '}') {
+        if matches!(char, '\\' | '^' | '$' | '.' | '[' | ']' | '|' | '(' | ')' | '*' | '+' | '?' | '{' | '}')
+        {
             out.push('\\');
         }
         if char.is_control() {
