@@ -77,14 +77,14 @@ pub(super) fn conversion(
     set: &RuleSet,
     options: &ToWazuh,
     wanted: &dyn Fn(&SigmaHead) -> bool,
-    shared: Shared<'_>,
+    shared: &Shared<'_>,
     mut pieces: Vec<Piece>,
 ) -> Conversion {
     let mut plans: Vec<Plan> = Vec::new();
     let mut counted = Vec::new();
     for (at, correlation) in shared.set.correlations.iter().enumerate() {
         if wanted(&correlation.head) {
-            let outcome = match correlations::plan(at, correlation, &shared, &pieces) {
+            let outcome = match correlations::plan(at, correlation, shared, &pieces) {
                 Ok((own, remarks)) => {
                     plans.extend(own);
                     Outcome::Differs(remarks)
@@ -94,9 +94,9 @@ pub(super) fn conversion(
             counted.push((at, outcome));
         }
     }
-    let groups = Groups::new(&plans, &shared, &pieces);
+    let groups = Groups::new(&plans, shared, &pieces);
     let mut writer = Writer {
-        shared: &shared,
+        shared,
         numbers: Numbers { set, next: options.first_id, last: options.last_id },
         files: vec![Vec::new(); shared.files.len()],
         gates: vec![None; shared.gates.len()],

@@ -62,7 +62,7 @@ pub fn to_wazuh(set: &RuleSet, options: &ToWazuh, wanted: &dyn Fn(&SigmaHead) ->
     let mut pieces = shared.pieces();
     let losses = order::arrange(&mut pieces);
     shared.lose(&losses);
-    draft::conversion(set, options, wanted, shared, pieces)
+    draft::conversion(set, options, wanted, &shared, pieces)
 }
 
 /// A source that a rule looks at.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::decode::mapping::Mapping;
 use crate::ir::Network;
-use crate::ir::sigma::{Comparison, Expr, FieldTest, PatternPart};
+use crate::ir::sigma::{Expr, FieldTest, PatternPart};
 
 /// Numbers that look random and are the same each time.
 pub(super) struct Dice(pub(super) u64);
@@ -38,7 +38,7 @@ pub(super) fn records(expr: &Expr, mapping: &Mapping, count: usize, seed: u64) -
             if dice.below(2) == 0 && !fields.is_empty() {
                 let paths: Vec<String> = fields.keys().cloned().collect();
                 let path = dice.one(&paths).clone();
-                let spoilt = spoil(fields[&path].clone(), &mut dice);
+                let spoilt = spoil(fields[&path].as_ref(), &mut dice);
                 fields.insert(path, spoilt);
             }
             record(&fields, mapping).to_string()
@@ -72,11 +72,22 @@ fn choose(expr: &Expr, wanted: bool, mapping: &Mapping, dice: &mut Dice, fields:
                 return;
             }
             let path = dice.one(&paths).clone();
-            let value = if wanted { hit(test, dice) } else { spoil(hit(test, dice), dice) };
-            // Where it is set already, mostly for a stricter demand, it is left sometimes.
-            if !fields.contains_key(&path) || (wanted && dice.below(2) == 0) {
-                fields.insert(path, value);
-            }
+            let value = if wanted { hit(test, dice) } else { spoil(hit(test, dice).as_ref(), dice) };
+            // Where it is set already, one of the values stays, or they are joined, which fulfils what asks for parts.
+            let value = match (fields.get(&path), value) {
+                (None, value) => value,
+                (Some(Some(Value::String(known))), Some(Value::String(text))) if wanted => {
+                    Some(json!(dice.one(&[known.clone(), text.clone(), format!("{known}{text}")])))
+                }
+                (Some(known), value) => {
+                    if wanted && dice.below(2) == 0 {
+                        value
+                    } else {
+                        known.clone()
+                    }
+                }
+            };
+            fields.insert(path, value);
         }
     }
 }
@@ -114,9 +125,8 @@ fn hit(test: &FieldTest, dice: &mut Dice) -> Option<Value> {
                 std::net::Ipv6Addr::from_bits(base | (!mask & u128::try_from(dice.below(1 << 30)).unwrap()))
                     .to_string(),
         }),
-        FieldTest::Compare(comparison, number) => {
+        FieldTest::Compare(_, number) => {
             let step = *dice.one(&[0.0, 1.0, -1.0, 0.5, 10.0, -10.0, 1000.0]);
-            let _ = comparison == &Comparison::Less;
             json!(number + step)
         }
         FieldTest::Null => return dice.one(&[None, Some(Value::Null)]).clone(),
@@ -126,8 +136,8 @@ fn hit(test: &FieldTest, dice: &mut Dice) -> Option<Value> {
     })
 }
 
-fn spoil(value: Option<Value>, dice: &mut Dice) -> Option<Value> {
-    let text = match &value {
+fn spoil(value: Option<&Value>, dice: &mut Dice) -> Option<Value> {
+    let text = match value {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => "something".to_owned(),
@@ -162,9 +172,11 @@ fn walk(hir: &regex_syntax::hir::Hir, dice: &mut Dice, out: &mut String) {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => out.push_str(&String::from_utf8_lossy(&literal.0)),
         HirKind::Class(Class::Unicode(class)) => {
-            if let Some(range) = class.ranges().first() {
-                out.push(range.start());
-            }
+            // Not the first of all characters, at which a text ends.
+            let holds =
+                |char: &char| class.ranges().iter().any(|range| (range.start()..=range.end()).contains(char));
+            let first = class.ranges().first().map(|range| range.start());
+            out.extend("x5-".chars().find(holds).or(first));
         }
         HirKind::Class(Class::Bytes(_)) => out.push('x'),
         HirKind::Repetition(repetition) => {
