@@ -126,7 +126,9 @@ fn sigma_rules_become_wazuh_rules_and_sigma_rules_again() {
     for title in ["Logging was switched off", "The old key was used", "A bucket's settings were changed"] {
         let back: Vec<&Value> = rules
             .iter()
-            .filter(|rule| rule["title"].as_str().unwrap().starts_with(title) && rule["proof"]["both"] != 0)
+            .filter(|rule| {
+                rule["title"].as_str().unwrap().starts_with(title) && rule["proof"]["finding"] == "equal"
+            })
             .collect();
         assert!(!back.is_empty(), "{title}: {rules:?}");
     }
@@ -184,7 +186,7 @@ fn what_cannot_be_converted_is_said() {
     fs::create_dir(&empty).unwrap();
     let faulty = site.write("faulty.xml", WAZUH.replace("^ci-legacy$", "("));
     for (what, task, words) in [
-        ("Sigma to Sigma", convert("sigma").arg(&sigma), "3 Sigma rules there are Sigma's already"),
+        ("Sigma to Sigma", convert("sigma").arg(&sigma), "3 rules there are Sigma's already"),
         ("Wazuh to Wazuh", convert("wazuh").arg(&wazuh), "--to sigma"),
         ("an empty folder", convert("sigma").arg(&empty), "nothing to convert"),
         ("no such file", convert("sigma").arg(site.path("none.xml")), "cannot read"),

@@ -14,7 +14,8 @@ use threatlockdown_ruleset::correlate::Zone;
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::rules::{
-    CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, ReportFormat, RulesCommand, SuppressionsArgs, TestArgs, ViewArg,
+    CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, ReportFormat, RulesCommand,
+    SuppressionsArgs, TestArgs, ViewArg,
 };
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 

@@ -132,7 +132,9 @@ impl<'c> Desk<'c> {
 
     fn judge(&mut self, event: &Event<'_>, is_strict: bool) -> Option<Said> {
         let Self { side, parts, scratch, survey, hits, in_set, due } = self;
-        (hits.clear(), in_set.clear(), due.clear());
+        hits.clear();
+        in_set.clear();
+        due.clear();
         let program: &Program = &side.program;
         let input = input(program, event);
         let said = program.survey(scratch, &input, survey, |verdict, candidate| {
