@@ -131,7 +131,7 @@ logsource: {product: aws}
 detection: {s: {f|gt: 5, g: [x, 'y*', null]}, k: [word], condition: s and not k}
 ---
 title: b
-correlation: {type: temporal, rules: [a], group-by: [user], timespan: 5m, condition: not a}
+correlation: {type: temporal, rules: [a], group-by: [user], timespan: 5m, condition: a and not (not a)}
 ---
 title: c
 correlation: {type: value_percentile, rules: [a], timespan: 5m, condition: {field: n, percentile: 9, gt: 1}}

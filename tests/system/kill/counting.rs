@@ -175,9 +175,9 @@ pub(super) fn run(
         if kills {
             // A process that ends by itself leaves a snapshot, from which others go on that are killed.
             if part % 4 == 1 {
-                daemon.stop()
+                daemon.stop();
             } else {
-                daemon.kill()
+                daemon.kill();
             }
             if random.below(3) == 0 {
                 let victim = site.start();

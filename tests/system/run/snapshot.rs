@@ -90,7 +90,7 @@ fn a_damaged_one_is_named_and_the_log_is_read_instead() {
             "a bit of its middle",
             |bytes| {
                 let at = bytes.len() / 2;
-                bytes[at] ^= 1
+                bytes[at] ^= 1;
             },
             "not what was written",
         ),
@@ -164,7 +164,7 @@ fn what_cannot_be_read_at_all_is_refused() {
 fn one_without_permission_is_refused() {
     let shut = |path: &Path| {
         fs::write(path, "shut").unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
     };
     let probe = Site::new();
     shut(&probe.path("shut"));

@@ -153,7 +153,8 @@ pub(super) fn remarks(before: &[u32], below: &[u32]) -> Vec<String> {
     }
     if !before.is_empty() {
         let ids = listed(before);
-        remarks.push(format!("Where a rule that is tried before it matches ({ids}), {REPORTED_INSTEAD} alone."));
+        remarks
+            .push(format!("Where a rule that is tried before it matches ({ids}), {REPORTED_INSTEAD} alone."));
     }
     remarks
 }

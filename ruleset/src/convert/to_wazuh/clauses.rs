@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(clauses(&Formula::All(vec![is("a", "x"), is("a", "y")])).unwrap(), []);
         assert_eq!(clauses(&Formula::All(vec![is("a", "x"), not(is("a", "x"))])).unwrap(), []);
         let both = Formula::All(vec![is("a", "x"), is("b", "y")]);
-        let found = clauses(&Formula::Any(vec![both.clone(), is("a", "x")])).unwrap();
+        let found = clauses(&Formula::Any(vec![both, is("a", "x")])).unwrap();
         assert_eq!(found.len(), 1);
         // Not (x and not y) is not x, or y.
         let found = clauses(&not(Formula::All(vec![is("a", "x"), not(is("b", "y"))]))).unwrap();

@@ -13,6 +13,9 @@ use super::order::Piece;
 use super::xml::Same;
 use super::{Shared, Source};
 
+/// Fields by their names in Wazuh rules, and the pieces that have them; `None` where no piece has all of them.
+type Named = Option<(Vec<Same>, Vec<usize>)>;
+
 /// The reference cuts longer numbers.
 const LONGEST: u64 = 99_999;
 
@@ -173,10 +176,12 @@ impl Frame<'_> {
                 .iter()
                 .map(|name| GroupField {
                     name: name.clone(),
-                    fields: vec![Some(name.clone()); self.correlation.of.len()],
+                    fields: (0..self.correlation.of.len())
+                        .map(|at| self.correlation.value_field_of(name, at).map(str::to_owned))
+                        .collect(),
                 })
                 .collect();
-            let Some((different, _)) = self.named(&names, &counted)? else { continue };
+            let Some((different, counted)) = self.named(&names, &counted)? else { continue };
             plans.push(Plan {
                 correlation: self.at,
                 counted,
@@ -210,16 +215,12 @@ impl Frame<'_> {
         }
     }
 
-    fn same(&self, pieces: &[usize]) -> Result<Option<(Vec<Same>, Vec<usize>)>, Vec<String>> {
+    fn same(&self, pieces: &[usize]) -> Result<Named, Vec<String>> {
         self.named(&self.correlation.group_by, pieces)
     }
 
     /// The fields by their names in Wazuh rules, which must be the same in all pieces, and the pieces that have them.
-    fn named(
-        &self,
-        fields: &[GroupField],
-        pieces: &[usize],
-    ) -> Result<Option<(Vec<Same>, Vec<usize>)>, Vec<String>> {
+    fn named(&self, fields: &[GroupField], pieces: &[usize]) -> Result<Named, Vec<String>> {
         let part = |piece: &usize| {
             let rule = self.pieces[*piece].rule;
             let referent = self

@@ -162,7 +162,7 @@ impl Wording<'_> {
                 self.remark("what is behind the prefix of an IPv6 network is not checked to be an address");
             }
             FieldTest::Compare(..) => {
-                self.remark("texts of numbers with an exponent are not taken for numbers")
+                self.remark("texts of numbers with an exponent are not taken for numbers");
             }
             _ => {}
         }

@@ -292,14 +292,10 @@ impl<'s> Shared<'s> {
             };
             let mut remarks = Vec::new();
             if !to.is_empty() {
-                remarks
-                    .push(format!("an event that {} matches as well {REPORTED_ALONE}", titles(&to)));
+                remarks.push(format!("an event that {} matches as well {REPORTED_ALONE}", titles(&to)));
             }
             if !hidden.is_empty() {
-                remarks.push(format!(
-                    "an event that a filter of {} {NOT_LOOKED_AT}",
-                    titles(&hidden)
-                ));
+                remarks.push(format!("an event that a filter of {} {NOT_LOOKED_AT}", titles(&hidden)));
             }
             if let Some(draft) = self.drafts.get_mut(rule) {
                 draft.remarks.extend(remarks);

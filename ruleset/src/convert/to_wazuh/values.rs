@@ -234,7 +234,7 @@ fn escape(bytes: &[u8]) -> String {
                 }
                 '<' => out.push_str(r"\x3C"),
                 control if control.is_ascii_control() => {
-                    out.push_str(&format!(r"\x{:02X}", u32::from(control)))
+                    out.push_str(&format!(r"\x{:02X}", u32::from(control)));
                 }
                 char => out.push(char),
             }

@@ -104,7 +104,7 @@ fn hit(test: &FieldTest, dice: &mut Dice) -> Option<Value> {
                             .as_bytes(),
                     ),
                     PatternPart::AnyOne => {
-                        bytes.extend_from_slice(dice.one(&["x", "?", "\u{e9}", "\u{1f600}"]).as_bytes())
+                        bytes.extend_from_slice(dice.one(&["x", "?", "\u{e9}", "\u{1f600}"]).as_bytes());
                     }
                 }
             }
@@ -163,7 +163,8 @@ fn sample(regex: &str, dice: &mut Dice) -> String {
     let Ok(hir) = regex_syntax::parse(regex) else { return regex.to_owned() };
     let mut out = String::new();
     walk(&hir, dice, &mut out);
-    out
+    // What stands behind one, Wazuh rules do not see.
+    out.replace('\0', "~")
 }
 
 fn walk(hir: &regex_syntax::hir::Hir, dice: &mut Dice, out: &mut String) {
