@@ -263,7 +263,7 @@ mod tests {
         let loaded = load();
         let fault = loaded.diagnostics[0].to_string();
         assert!(
-            fault.contains("cloud/b.yml:4:23: warning: the placeholder %calls% has no values"),
+            fault.contains("cloud/b.yml:4:25: warning: the placeholder %calls% has no values"),
             "{fault}"
         );
         assert!(fault.contains("`vars: {calls: [value, …]}` in a *.placeholders.yaml"), "{fault}");

@@ -208,7 +208,12 @@ impl Comparison {
             tally.whole.only_made += whole.only_made;
         }
         let rules = tally.rules.into_iter().enumerate();
-        let rules = rules.map(|(at, readings)| self.has(at).then(|| readings.better()));
+        let reading = |at: usize, readings: Readings| match self.is_ordered.get(at) {
+            // They are judged alone.
+            Some(true) => readings.alone,
+            _ => readings.better(),
+        };
+        let rules = rules.map(|(at, readings)| self.has(at).then(|| reading(at, readings)));
         Proof {
             events: tally.events,
             unreadable: tally.unreadable,
