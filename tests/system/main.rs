@@ -14,6 +14,7 @@
 )]
 
 mod check;
+mod full;
 mod harness;
 mod kill;
 mod logtest;

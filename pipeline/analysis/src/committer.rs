@@ -267,6 +267,7 @@ impl<T: Target + 'static> Committer<T> {
         let mut seen: HashSet<AlertId> = HashSet::new();
         let mut counted: HashSet<EventId> = HashSet::new();
         let mut progress: HashMap<Lane, Millis> = HashMap::new();
+        let mut decisions: Vec<Marker> = Vec::new();
         for outcome in &mut batch.outcomes {
             for alert in outcome.alerts.drain(..) {
                 if self.target.is_known(&alert.id) || (self.target.dedupes() && !seen.insert(alert.id)) {
@@ -292,15 +293,16 @@ impl<T: Target + 'static> Committer<T> {
                         let known = progress.entry(lane).or_insert(until);
                         *known = until.max(*known);
                     }
-                    other => commit.markers.push(other),
+                    other => decisions.push(other),
                 }
             }
             if let Some(checkpoint) = outcome.checkpoint.take() {
                 last.insert(Arc::clone(&outcome.stream), checkpoint);
             }
         }
-        let progress = progress.into_iter().map(|(lane, until)| Marker::Progress { lane, until });
-        commit.markers.extend(progress);
+        // What lanes have said comes before what was decided in its knowledge: the end of all is the last word.
+        commit.markers = progress.into_iter().map(|(lane, until)| Marker::Progress { lane, until }).collect();
+        commit.markers.append(&mut decisions);
         for (stream, checkpoint) in &last {
             // An empty checkpoint retires the stream; nothing more will come of it.
             if checkpoint.is_empty()

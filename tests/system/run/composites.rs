@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::wait_for_alerts;
-use crate::harness::{Daemon, Site, rule_ids};
+use crate::harness::{Daemon, Site, Task, rule_ids};
 
 const RULES: &str = r#"<group name="composites,">
   <rule id="100700" level="5"><decoded_as>json</decoded_as><field name="outcome">^failed$</field><description>Login failed.</description></rule>
@@ -79,4 +79,37 @@ fn a_count_goes_on_after_a_restart_and_what_is_late_is_counted_and_metered() {
     assert!(client.metric("threatlockdown_candidates_late_total") >= 1.0);
     assert!(site.path("data/memory.snapshot").exists());
     assert_eq!(rule_ids(&finished(&site, daemon)), ["100700", "100700", "100700", "100701"]);
+}
+
+#[test]
+fn nothing_that_is_counted_is_left_when_inputs_end() {
+    const ADDRESSES: usize = 7_000;
+    let site = site("");
+    let mut lines = String::new();
+    for _ in 0..3 {
+        for address in 0..ADDRESSES {
+            let line = format!(
+                r#"{{"timestamp":"2025-03-01T10:00:00Z","outcome":"failed","address":"10.1.{}.{}"}}"#,
+                address / 250,
+                address % 250
+            );
+            let _ = writeln!(lines, "{line}");
+        }
+    }
+    site.write("app.log", &lines);
+    // The last word may come together with the last events, or by itself: that is a matter of luck.
+    for run in 0..4 {
+        let finished = Task::new(["run", "--once", "--stdout", "json", "--listen", "off"])
+            .arg("--input")
+            .arg(format!("json={}", site.path("app.log").display()))
+            .arg("--rules")
+            .arg(site.path("rules.xml"))
+            .arg("--data-dir")
+            .arg(site.path(&format!("state-{run}")))
+            .run()
+            .with_code(0);
+        let ids = rule_ids(&finished.json());
+        assert_eq!(ids.iter().filter(|id| *id == "100701").count(), ADDRESSES, "run {run}");
+        assert_eq!(ids.len(), 4 * ADDRESSES, "run {run}");
+    }
 }

@@ -91,6 +91,7 @@ impl Sequencer {
                 self.buffer.push(span.start, candidate)?;
             }
         }
+        let ends = commit.markers.contains(&Marker::End);
         let (mut is_over, mut passed) = (false, None);
         for marker in commit.markers {
             match marker {
@@ -103,13 +104,14 @@ impl Sequencer {
                 }
                 Marker::Passed { until } => passed = passed.max(Some(until)),
                 Marker::Resume => self.held = false,
-                Marker::End => {
-                    self.held = false;
-                    self.lanes.clear();
-                    is_over = true;
-                }
-                Marker::Hold | Marker::Stop => {}
+                Marker::Hold | Marker::Stop | Marker::End => {}
             }
+        }
+        // Wherever it stands in the commit: nothing comes of any lane any more.
+        if ends {
+            self.held = false;
+            self.lanes.clear();
+            is_over = true;
         }
         if self.held {
             return Ok(());
@@ -305,6 +307,16 @@ mod tests {
         assert_eq!(log.apply(&[40, 10], vec![progress("b", 40)]), NONE);
         assert_eq!(log.apply(&[], vec![Marker::Resume]), [10, 20]);
         assert_eq!(log.apply(&[], vec![Marker::End]), [40, 50]);
+    }
+
+    #[test]
+    fn the_end_may_come_with_the_last_progress() {
+        for markers in [vec![progress("a", 40), Marker::End], vec![Marker::End, progress("a", 40)]] {
+            let mut log = Log::new();
+            assert_eq!(log.apply(&[], vec![Marker::Hold]), NONE);
+            assert_eq!(log.apply(&[50, 40, 20], markers), [20, 40, 50]);
+            assert_eq!(log.sequencer.waiting(), 0);
+        }
     }
 
     #[test]

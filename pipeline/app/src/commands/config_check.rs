@@ -1,11 +1,10 @@
 //! `config check`: every fault of a configuration file, or a summary of what it says.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EXIT_ERROR, counted, report, report_faults};
+use super::{EXIT_ERROR, counted, print, report, report_faults};
 use crate::config::{self, Config, SinkKind, SourceKind};
 
 pub(crate) fn execute(path: &Path) -> anyhow::Result<ExitCode> {
@@ -16,7 +15,7 @@ pub(crate) fn execute(path: &Path) -> anyhow::Result<ExitCode> {
         report(&format!("{}: {}", path.display(), counted(faults.len(), "fault")));
         return Ok(ExitCode::from(EXIT_ERROR));
     }
-    std::io::stdout().lock().write_all(summary(path, &config).as_bytes())?;
+    print(&summary(path, &config))?;
     Ok(ExitCode::SUCCESS)
 }
 

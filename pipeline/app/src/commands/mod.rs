@@ -56,6 +56,18 @@ fn report(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 
+/// What the command was asked for, on stdout. Whoever reads it may stop when they have seen enough; anything else that
+/// keeps it from being written is an error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to stdout"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// All faults, errors before warnings where they stand at the same place, and how many there are.
 fn report_faults(faults: &mut [Diagnostic]) {
     let key = |fault: &Diagnostic| (fault.place.file.clone(), fault.place.line, fault.place.column);

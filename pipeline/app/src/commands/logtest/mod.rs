@@ -8,7 +8,7 @@ mod answers;
 mod explain;
 mod lines;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use threatlockdown_ruleset::matcher::{Arrivals, BindingIndex, Input, Scratch};
 use threatlockdown_ruleset::program::Program;
 
 use self::lines::Lines;
-use super::rule_set;
+use super::{print, rule_set};
 use crate::cli::{ClockArg, LogtestArgs, LogtestFormat};
 use crate::guess;
 
@@ -46,16 +46,17 @@ pub(crate) fn execute(args: &LogtestArgs) -> anyhow::Result<ExitCode> {
         bench.answer(record, &mut answers);
         // Whoever waits for an answer gets it: nothing is held back when the next line is not here yet.
         if !lines.is_another_here() || answers.len() >= FLUSH_BYTES {
-            let written = output.write_all(answers.as_bytes()).and_then(|()| output.flush());
-            // A reader that left ends the session.
-            if written.is_err() {
-                return Ok(ExitCode::SUCCESS);
+            match output.write_all(answers.as_bytes()).and_then(|()| output.flush()) {
+                // A reader that left ends the session.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+                written => written.context("cannot write to stdout")?,
             }
             answers.clear();
         }
     }
     bench.end(&mut answers);
-    output.write_all(answers.as_bytes()).and_then(|()| output.flush()).ok();
+    drop(output);
+    print(&answers)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,6 @@
 //! rules must be judged together.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -11,7 +10,7 @@ use threatlockdown_ruleset::sigma_sources;
 
 use super::{components, sigma};
 use crate::commands::rule_set::{self, Selection};
-use crate::commands::{EXIT_ERROR, report, report_faults};
+use crate::commands::{EXIT_ERROR, print, report, report_faults};
 
 pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let rule_set::Loaded { program, set, mut diagnostics, .. } = rule_set::load_all(selection);
@@ -32,7 +31,7 @@ pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result
             "components": components::objects(&program),
             "sigma": sigma::object(&set.sigma, &reach),
         });
-        writeln!(std::io::stdout().lock(), "{object}")?;
+        print(&format!("{object}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = format!("ok: {own} rules of yours, {builtin} built in");
@@ -47,7 +46,6 @@ pub(super) fn execute(selection: Selection<'_>, as_json: bool) -> anyhow::Result
     }
     text.push('\n');
     text.push_str(&components::table(&program));
-    // A reader such as `head` may leave early; that is its right.
-    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

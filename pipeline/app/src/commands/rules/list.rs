@@ -4,7 +4,6 @@
 //! object a rule.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -13,7 +12,7 @@ use threatlockdown_ruleset::ir::sigma::SigmaHead;
 use threatlockdown_ruleset::program::{Mitre, Rule, SigmaCorrelation, SigmaRule};
 
 use crate::cli::ListArgs;
-use crate::commands::rule_set;
+use crate::commands::{print, rule_set};
 
 pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let (program, set) = rule_set::program_and_set((&args.rules).into())?;
@@ -36,8 +35,7 @@ pub(super) fn execute(args: &ListArgs) -> anyhow::Result<ExitCode> {
     for correlation in correlations.filter(|correlation| wanted.takes_correlation(correlation)) {
         show(&|| correlation_object(correlation), &|| correlation_line(correlation));
     }
-    // A reader such as `head` may leave early; that is its right.
-    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,6 @@
 //! Enters: rules with suppressions, and paths as `scan` takes them where there are any. Leaves: a line for each suppression,
 //! or a JSON object. Figures are those of a scan of the paths: what each would take away.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -15,7 +14,7 @@ use threatlockdown_ruleset::suppress::{Entry, RuleTraits, Standing};
 
 use crate::cli::SuppressionsArgs;
 use crate::commands::scan::{self, HeldBack};
-use crate::commands::{counted, report, rule_set};
+use crate::commands::{counted, print, report, rule_set};
 use crate::telemetry::plain;
 
 pub(super) fn execute(args: &SuppressionsArgs) -> anyhow::Result<ExitCode> {
@@ -49,8 +48,7 @@ pub(super) fn execute(args: &SuppressionsArgs) -> anyhow::Result<ExitCode> {
             text.push_str(&paragraph(entry, &program, now, found));
         }
     }
-    // A reader such as `head` may leave early; that is its right.
-    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+    print(&text)?;
     if !args.json {
         let acting = entries.iter().filter(|entry| entry.standing(now) != Standing::Expired).count();
         let all = counted(entries.len(), "suppression");

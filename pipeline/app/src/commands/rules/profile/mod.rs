@@ -6,7 +6,6 @@
 mod object;
 mod tables;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use threatlockdown_topics::raw_topic;
 
 use crate::cli::{ProfileArgs, ProfileFormat};
 use crate::commands::scan::{Inputs, Progress};
-use crate::commands::{report, rule_set};
+use crate::commands::{print, report, rule_set};
 use crate::telemetry::plain;
 
 /// Raw records in memory at a time.
@@ -53,8 +52,7 @@ pub(super) fn execute(args: &ProfileArgs) -> anyhow::Result<ExitCode> {
         ProfileFormat::Text => tables::text(&shown, top),
         ProfileFormat::Json => format!("{}\n", object::object(&shown)),
     };
-    // A reader such as `head` may leave early; that is its right.
-    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

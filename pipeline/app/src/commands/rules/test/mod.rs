@@ -50,7 +50,7 @@ pub(super) fn execute(args: &TestArgs) -> anyhow::Result<ExitCode> {
     }
     let threads = args.threads.map_or_else(cores, usize::from);
     let failures = run(&program, &set, &inputs.tests, threads)?;
-    let failed = report::write(&inputs, &failures, args.verbose);
+    let failed = report::write(&inputs, &failures, args.verbose)?;
     Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 

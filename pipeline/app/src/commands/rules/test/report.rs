@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use threatlockdown_ruleset::testing::Failure;
 
 use super::inputs::Inputs;
+use crate::commands::print;
 use crate::telemetry::plain;
 
 /// Writes the report to stdout; `failures` are those of each test. Whether there are any.
-pub(super) fn write(inputs: &Inputs, failures: &[Vec<Failure>], verbose: bool) -> bool {
+///
+/// # Errors
+/// When stdout does not take it.
+pub(super) fn write(inputs: &Inputs, failures: &[Vec<Failure>], verbose: bool) -> anyhow::Result<bool> {
     let (text, failed) = report(inputs, failures, verbose);
-    // A reader such as `head` may leave early; the exit code stays what it is.
-    std::io::stdout().lock().write_all(text.as_bytes()).ok();
-    failed > 0
+    print(&text)?;
+    Ok(failed > 0)
 }
 
 fn report(inputs: &Inputs, failures: &[Vec<Failure>], verbose: bool) -> (String, usize) {
