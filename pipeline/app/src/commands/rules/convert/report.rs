@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use threatlockdown_ruleset::convert::prove::{Equality, Which};
 use threatlockdown_ruleset::convert::{Conversion, Converted, Outcome};
@@ -13,6 +14,7 @@ use threatlockdown_ruleset::convert::{Conversion, Converted, Outcome};
 use super::again::Bug;
 use super::prove::Proven;
 use crate::cli::{ConvertArgs, ReportFormat};
+use crate::commands::print;
 use crate::telemetry::plain;
 
 /// What is told.
@@ -62,12 +64,10 @@ impl Shown<'_> {
             ReportFormat::Text => self.text(),
             ReportFormat::Json => self.json(),
         };
-        // A reader such as `head` may leave early; that is its right.
-        match args.output {
-            Some(_) => std::io::stdout().lock().write_all(text.as_bytes()).ok(),
-            None => std::io::stderr().lock().write_all(text.as_bytes()).ok(),
-        };
-        Ok(())
+        if args.output.is_some() {
+            return print(&text);
+        }
+        std::io::stderr().lock().write_all(text.as_bytes()).context("cannot write the report to stderr")
     }
 
     /// How many rules were reported as converted and are not equal.

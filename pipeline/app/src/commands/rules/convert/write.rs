@@ -4,14 +4,13 @@
 //! may not be replaced.
 
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use threatlockdown_ruleset::convert::OutputFile;
 
 use crate::cli::{ConvertArgs, Language};
-use crate::commands::{compiled, counted, report};
+use crate::commands::{compiled, counted, print, report};
 
 /// Files of one name from several folders get a number.
 pub(super) fn tell_names_apart(files: &mut [OutputFile]) {
@@ -50,9 +49,7 @@ pub(super) fn write(args: &ConvertArgs, files: &[OutputFile], faulty: &HashSet<&
     let files = files.iter().filter(|file| !faulty.contains(file.name.as_str()));
     let Some(folder) = &args.output else {
         let files: Vec<&OutputFile> = files.collect();
-        // A reader such as `head` may leave early; that is its right.
-        std::io::stdout().lock().write_all(joined(args.to, &files).as_bytes()).ok();
-        return Ok(());
+        return print(&joined(args.to, &files));
     };
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut count = 0;
