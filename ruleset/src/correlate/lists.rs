@@ -7,11 +7,10 @@
 //! that is too short, or too old where the count would be reached, is not scanned at all; and where nothing must differ, events
 //! that no scan would come to are not kept.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashMap;
 
 use super::events::Events;
+use super::list::{Entry, Key, List};
 use super::reader::Reader;
 use super::room::{allocated, table_bytes};
 
@@ -21,31 +20,17 @@ const SWEEP_FROM: usize = 1024;
 /// The lists of one reader.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    pub(super) by_key: FxHashMap<Box<[u8]>, VecDeque<Entry>>,
+    pub(super) by_key: FxHashMap<Key, List>,
     sweep_at: usize,
     /// What keys and lists take beside the table.
     bytes: usize,
     table: usize,
 }
 
-/// One event in a list.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) event: u64,
-    pub(super) time: i64,
-    /// Values that must differ, see [`write_value`].
-    pub(super) values: Box<[u8]>,
-    pub(super) has_dynamic: bool,
-}
-
-/// What a list with its key takes.
-fn weight(key: &[u8], list: &VecDeque<Entry>) -> usize {
+/// What a list with its key takes beside the table.
+fn weight(key: &Key, list: &List) -> usize {
     let values: usize = list.iter().map(|entry| allocated(entry.values.len())).sum();
-    allocated(key.len()) + ring_bytes(list) + values
-}
-
-fn ring_bytes(list: &VecDeque<Entry>) -> usize {
-    allocated(list.capacity() * size_of::<Entry>())
+    key.bytes() + list.bytes() + values
 }
 
 /// What an event is to a reader.
@@ -80,29 +65,36 @@ impl Lists {
         if self.by_key.len() >= self.sweep_at {
             self.sweep(reader, sight.now, events);
         }
-        let list = match self.by_key.get_mut(sight.key) {
+        self.change(sight.key, |list, bytes| {
+            while list.oldest().is_some_and(|oldest| is_past(oldest, reader, sight.now, events)) {
+                *bytes -= list.pop_first().map_or(0, |oldest| allocated(oldest.values.len()));
+            }
+            let mut at = list.place_of(sight.now);
+            for _ in 0..times {
+                while at > 0 && list.len() >= reader.most_kept() && is_outlived(list) {
+                    *bytes -= list.pop_first().map_or(0, |oldest| allocated(oldest.values.len()));
+                    at -= 1;
+                }
+                *bytes += allocated(sight.values.len());
+                let values = sight.values.into();
+                list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
+            }
+        });
+    }
+
+    /// Changes the list of a key; `change` keeps account of the values.
+    fn change(&mut self, key: &[u8], change: impl FnOnce(&mut List, &mut usize)) {
+        let list = match self.by_key.get_mut(key) {
             Some(list) => list,
             None => {
-                self.bytes += allocated(sight.key.len());
-                self.by_key.entry(sight.key.into()).or_insert_with(|| VecDeque::with_capacity(1))
+                let key = Key::new(key);
+                self.bytes += key.bytes();
+                self.by_key.entry(key).or_default()
             }
         };
-        let before = ring_bytes(list);
-        while let Some(first) = list.front().filter(|first| is_gone(first, reader, sight.now, events)) {
-            self.bytes -= allocated(first.values.len());
-            list.pop_front();
-        }
-        let mut at = list.iter().rposition(|entry| entry.time <= sight.now).map_or(0, |before| before + 1);
-        for _ in 0..times {
-            while at > 0 && list.len() >= reader.most_kept() && is_outlived(list) {
-                self.bytes -= list.pop_front().map_or(0, |oldest| allocated(oldest.values.len()));
-                at -= 1;
-            }
-            self.bytes += allocated(sight.values.len());
-            let values = sight.values.into();
-            list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
-        }
-        self.bytes = (self.bytes + ring_bytes(list)).saturating_sub(before);
+        let before = list.bytes();
+        change(list, &mut self.bytes);
+        self.bytes = (self.bytes + list.bytes()).saturating_sub(before);
         self.table = self.table.max(table_bytes(&self.by_key));
     }
 
@@ -125,7 +117,7 @@ impl Lists {
         self.by_key.shrink_to(self.by_key.len());
         self.table = table_bytes(&self.by_key);
         let lists = self.by_key.iter_mut().map(|(key, list)| {
-            list.shrink_to(list.len());
+            list.shrink();
             weight(key, list)
         });
         self.bytes = lists.sum();
@@ -133,19 +125,10 @@ impl Lists {
 
     /// Takes an entry in as it was.
     pub(super) fn restore(&mut self, key: &[u8], entry: Entry) {
-        let list = match self.by_key.get_mut(key) {
-            Some(list) => list,
-            None => {
-                self.bytes += allocated(key.len());
-                self.by_key.entry(key.into()).or_insert_with(|| VecDeque::with_capacity(1))
-            }
-        };
-        let before = ring_bytes(list);
-        self.bytes += allocated(entry.values.len());
-        let at = list.iter().rposition(|known| known.time <= entry.time).map_or(0, |before| before + 1);
-        list.insert(at, entry);
-        self.bytes = (self.bytes + ring_bytes(list)).saturating_sub(before);
-        self.table = self.table.max(table_bytes(&self.by_key));
+        self.change(key, |list, bytes| {
+            *bytes += allocated(entry.values.len());
+            list.insert(list.place_of(entry.time), entry);
+        });
     }
 
     /// Whether the reader's rule matches on this event. The counted events, newest first, are put into `counted`.
@@ -183,20 +166,24 @@ impl Lists {
     }
 
     fn sweep(&mut self, reader: &Reader, now: i64, events: &Events) {
-        self.by_key.retain(|_, list| list.back().is_some_and(|last| !is_gone(last, reader, now, events)));
+        self.by_key.retain(|_, list| list.last().is_some_and(|last| !is_gone(last, reader, now, events)));
         self.weigh();
         self.sweep_at = (self.by_key.len() * 2).max(SWEEP_FROM);
     }
 }
 
 /// Whether the oldest one is not only the first to be too old, but also forgotten before the others: one that came late is not.
-fn is_outlived(list: &VecDeque<Entry>) -> bool {
-    let [oldest, next] = [list.front(), list.get(1)].map(|entry| entry.map(|entry| entry.event));
-    next.is_none_or(|next| oldest <= Some(next))
+fn is_outlived(list: &List) -> bool {
+    let oldest = list.oldest().map(|(_, event)| event);
+    list.get(1).is_none_or(|next| oldest <= Some(next.event))
 }
 
 fn is_gone(entry: &Entry, reader: &Reader, now: i64, events: &Events) -> bool {
-    now.saturating_sub(entry.time) > reader.timeframe || !events.has(entry.event)
+    is_past((entry.time, entry.event), reader, now, events)
+}
+
+fn is_past((time, event): (i64, u64), reader: &Reader, now: i64, events: &Events) -> bool {
+    now.saturating_sub(time) > reader.timeframe || !events.has(event)
 }
 
 fn differ(reader: &Reader, entry: &Entry, sight: &Sight<'_>) -> bool {

@@ -9,6 +9,7 @@
 mod events;
 mod first_seen;
 mod kept;
+mod list;
 mod lists;
 mod logs;
 mod memories;

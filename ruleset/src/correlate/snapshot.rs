@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::events::MAX_SHOWN;
-use super::lists::Entry;
+use super::list::Entry;
 use super::partial::FIELDS as PARTIAL_FIELDS;
 use super::store::Store;
 

@@ -39,11 +39,11 @@ use self::facts::{Beside, Facts, Stamps};
 use self::fields::Fields;
 use self::marks::Marks;
 use self::observe::{Observer, Unobserved};
-use self::past::Past;
+use self::past::{Conclusion, Past};
 use self::tapes::Tapes;
 use self::verdict::Later;
 use self::walk::Walk;
-use crate::correlate::{Memory, MemoryOptions};
+use crate::correlate::{Clock, Memory, MemoryOptions};
 use crate::decode::mapping::Format;
 use crate::decode::tree::Work;
 use crate::decode::{place, reader};
@@ -169,6 +169,10 @@ struct Mode {
     whole: bool,
     /// Earlier events are left aside.
     apart: bool,
+    /// Only Sigma's rules are asked.
+    sigma_only: bool,
+    /// The event's time, where it is known already.
+    time: Option<Millis>,
 }
 
 impl Program {
@@ -186,6 +190,33 @@ impl Program {
         self.judge(scratch, input, Mode::default(), &mut Unobserved, |verdict, _| then(verdict))
     }
 
+    /// As [`Program::evaluate`] for an event whose time a [`Candidate`] of this program tells: reading it again costs as much
+    /// as deciding most events. A memory with another clock than the event's reads its own all the same.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn evaluate_at<R>(
+        &self,
+        scratch: &mut Scratch,
+        input: &Input<'_>,
+        time: Millis,
+        then: impl FnOnce(&Verdict<'_>) -> R,
+    ) -> Result<R, Fault> {
+        let knows = scratch.bound.memory.options().clock == Clock::Event;
+        let mode = Mode { time: Some(time).filter(|_| knows), ..Mode::default() };
+        self.judge(scratch, input, mode, &mut Unobserved, |verdict, _| then(verdict))
+    }
+
+    /// What Sigma's correlations count of one record; `None` where none does, and no other rule is asked. The scratch's
+    /// memory is neither locked nor changed.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn correlated(&self, scratch: &mut Scratch, input: &Input<'_>) -> Result<Option<Correlated>, Fault> {
+        let mode = Mode { apart: true, sigma_only: true, ..Mode::default() };
+        self.judge(scratch, input, mode, &mut Unobserved, |verdict, _| verdict.correlated())
+    }
+
     /// Judges one record apart from all others: the verdict is what it comes to when no demand on earlier events holds and
     /// nothing is ignored. Where earlier events could add to the verdict or change it, or the event is one that later ones
     /// look back on, it is a [`Candidate`]: whoever keeps the memory of its component and key judges it again with
@@ -200,7 +231,7 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>, Option<Candidate<'_>>) -> R,
     ) -> Result<R, Fault> {
-        self.judge(scratch, input, Mode { whole: false, apart: true }, &mut Unobserved, then)
+        self.judge(scratch, input, Mode { apart: true, ..Mode::default() }, &mut Unobserved, then)
     }
 
     /// As [`Program::evaluate`], and every verdict shows fields, description and data.
@@ -213,7 +244,7 @@ impl Program {
         input: &Input<'_>,
         then: impl FnOnce(&Verdict<'_>) -> R,
     ) -> Result<R, Fault> {
-        let mode = Mode { whole: true, apart: false };
+        let mode = Mode { whole: true, ..Mode::default() };
         self.judge(scratch, input, mode, &mut Unobserved, |verdict, _| then(verdict))
     }
 
@@ -325,13 +356,17 @@ impl Program {
             beside,
         };
         observer.decoded(&facts);
-        let past = Past::new(memory, lists, stamps, apart);
-        let mut walk = Walk { facts, marks, past, observer: &mut *observer };
-        let (conclusion, due) = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
-        if O::SURVEYS {
-            walk.survey();
-        }
-        drop(walk);
+        let (conclusion, due) = if mode.sigma_only {
+            (Conclusion::default(), None)
+        } else {
+            let past = Past::new(memory, lists, stamps, (apart, mode.time));
+            let mut walk = Walk { facts, marks, past, observer: &mut *observer };
+            let judged = if mode.apart { walk.judge_apart(key) } else { (walk.judge(), None) };
+            if O::SURVEYS {
+                walk.survey();
+            }
+            judged
+        };
         fields.place_sigma(self, &binding.sigma.captured);
         let facts = Facts {
             program: self,
@@ -345,7 +380,7 @@ impl Program {
         };
         sigma::run(sigma::Event::new(facts, binding), sigma, observer);
         let mut later = None;
-        if by_reader && (conclusion.counts || !sigma.matches.is_empty()) {
+        if by_reader && !mode.sigma_only && (conclusion.counts || !sigma.matches.is_empty()) {
             let text = json_at.and_then(|start| decoded.header.log.get(start..));
             if binding.mapping.format == Format::Json || text.is_some() {
                 let text = text.unwrap_or_default();

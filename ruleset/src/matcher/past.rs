@@ -7,6 +7,8 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use threatlockdown_event::Millis;
+
 use super::apart::Apart;
 use super::facts::{Facts, Stamps};
 use super::observe::Observer;
@@ -60,14 +62,14 @@ impl<'w> Past<'w> {
         memory: &'w Memory,
         lists: &'w [usize],
         stamps: &'w mut Stamps,
-        apart: Option<Apart>,
+        (apart, time): (Option<Apart>, Option<Millis>),
     ) -> Self {
         Self {
             apart,
             memory,
             guard: None,
             lists,
-            now: None,
+            now: time.map(|time| time.0.div_euclid(1000)),
             stamps,
             mark: 0,
             previous: Vec::new(),

@@ -47,7 +47,7 @@ impl Program {
     ) -> Result<R, Fault> {
         survey.reached.clear();
         survey.accumulates = false;
-        self.judge(scratch, input, Mode { whole: false, apart: true }, survey, then)
+        self.judge(scratch, input, Mode { apart: true, ..Mode::default() }, survey, then)
     }
 }
 

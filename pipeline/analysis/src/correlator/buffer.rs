@@ -149,6 +149,11 @@ impl Buffer {
 
     /// The next one, if it is older than `before`.
     pub(super) fn pop(&mut self, before: Millis) -> io::Result<Option<Candidate>> {
+        if self.heap.is_empty() && self.spill.is_none() {
+            let is_due = self.queue.front().is_some_and(|first| first.key.0 < before);
+            let taken = if is_due { self.queue.pop_front() } else { None };
+            return Ok(taken.map(|taken| self.take(taken)));
+        }
         let in_queue = self.queue.front().map(|waiting| (waiting.key, Place::Queue));
         let in_heap = self.heap.peek().map(|waiting| (waiting.0.key, Place::Heap));
         let in_runs = self.spill.as_ref().and_then(Spill::first).map(|(key, run)| (key, Place::Run(run)));
@@ -163,11 +168,18 @@ impl Buffer {
         };
         debug_assert!(taken.as_ref().is_none_or(|taken| taken.key == key));
         let Some(taken) = taken else { return Ok(None) };
-        if !matches!(place, Place::Run(_)) {
-            self.bytes -= taken.bytes();
+        if matches!(place, Place::Run(_)) {
+            self.forget(taken.from);
+            return Ok(Some(taken.candidate));
         }
+        Ok(Some(self.take(taken)))
+    }
+
+    /// One that was in memory goes.
+    fn take(&mut self, taken: Waiting) -> Candidate {
+        self.bytes -= taken.bytes();
         self.forget(taken.from);
-        Ok(Some(taken.candidate))
+        taken.candidate
     }
 
     fn forget(&mut self, from: LogPosition) {

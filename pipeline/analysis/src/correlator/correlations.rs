@@ -46,9 +46,12 @@ impl Correlations {
         correlated: &Correlated,
         found: &mut Vec<CorrelationMatch>,
     ) {
-        let time = candidate.time.0.min(candidate.received.0.saturating_add(MAX_AHEAD_MS));
-        let event = Matched { time, id: candidate.event, rules: &correlated.rules, fields: correlated };
-        self.correlator.observe(&event, found);
+        self.correlator.observe(&matched(candidate, correlated), found);
+    }
+
+    /// Announces what is counted next, in this order.
+    pub(super) fn expect<'c>(&mut self, events: impl Iterator<Item = (&'c Candidate, &'c Correlated)>) {
+        self.correlator.expect(events.map(|(candidate, correlated)| matched(candidate, correlated)));
     }
 
     /// Nothing older than the watermark comes.
@@ -88,4 +91,9 @@ impl Correlations {
             Correlator::restore(&plans, self.limits, bytes).map_err(|error| error.to_string())?;
         Ok(())
     }
+}
+
+fn matched<'c>(candidate: &'c Candidate, correlated: &'c Correlated) -> Matched<'c> {
+    let time = candidate.time.0.min(candidate.received.0.saturating_add(MAX_AHEAD_MS));
+    Matched { time, id: candidate.event, rules: &correlated.rules, fields: correlated }
 }

@@ -16,6 +16,7 @@ use threatlockdown_ruleset::suppress::{Ask, ThrottleState};
 use threatlockdown_topics::{Candidate, Held};
 
 use super::correlations::Correlations;
+use super::sequencer::Due;
 use super::throttle::Throttling;
 use crate::alert::{AlertWriter, Described, Raw};
 use crate::gate::{Gate, Passage};
@@ -36,6 +37,8 @@ pub(super) struct Judge {
     host: Arc<str>,
     throttling: Throttling,
     correlations: Correlations,
+    /// Of the candidates that are judged next, in their order: what correlations count of those that are there for them alone.
+    expected: VecDeque<Option<Correlated>>,
     max_bytes: u64,
     /// The newest first; never empty.
     sets: VecDeque<Set>,
@@ -101,9 +104,7 @@ impl Set {
     /// What correlations count of a candidate, apart from any memory.
     fn correlated(&mut self, candidate: &Candidate) -> Option<Correlated> {
         let input = self.input(candidate);
-        let judged =
-            self.program.evaluate_apart(&mut self.scratch, &input, |verdict, _| verdict.correlated());
-        judged.ok().flatten()
+        self.program.correlated(&mut self.scratch, &input).ok().flatten()
     }
 
     /// The alerts of correlations that matched and that no suppression holds back.
@@ -171,7 +172,12 @@ impl Set {
                 };
             if is_written { writer.write(verdict, &described, &raw) } else { None }
         };
-        let judged = program.evaluate(scratch, &input, |verdict| (alert(verdict), verdict.correlated()));
+        let mut then = |verdict: &Verdict<'_>| (alert(verdict), verdict.correlated());
+        // The time that other rules told may be none that these would.
+        let judged = match is_own {
+            true => program.evaluate_at(scratch, &input, candidate.time, then),
+            false => program.evaluate(scratch, &input, &mut then),
+        };
         gate.count(program, is_told);
         if let Some(bound) = bound {
             scratch.swap(bound);
@@ -200,6 +206,7 @@ impl Judge {
             host: Arc::clone(host),
             throttling: Throttling::new(metrics),
             correlations: Correlations::new(plans, share),
+            expected: VecDeque::new(),
             max_bytes,
             sets: VecDeque::from([set]),
         }
@@ -232,6 +239,20 @@ impl Judge {
         self.throttling.restore(state);
     }
 
+    /// Announces the candidates that are judged next, in this order. Nothing that is remembered changes: what can be said of
+    /// each without it is found out, so that what correlations remember of all of them can be looked for together.
+    pub(super) fn expect(&mut self, due: &[Due]) {
+        let Self { sets, correlations, expected, .. } = self;
+        expected.clear();
+        let Some(newest) = sets.front_mut().filter(|_| !correlations.is_empty()) else { return };
+        for Due { candidate, .. } in due {
+            let is_counted = candidate.component == Candidate::NO_COMPONENT && !candidate.record.is_empty();
+            expected.push_back(if is_counted { newest.correlated(candidate) } else { None });
+        }
+        let counted = due.iter().zip(&*expected);
+        correlations.expect(counted.filter_map(|(due, one)| Some((&due.candidate, one.as_ref()?))));
+    }
+
     /// The alerts that are due for a candidate: those that waited for the throttle, and the one that earlier events make,
     /// beside what was decided already. What is held back is told, unless it was told before.
     pub(super) fn judge(&mut self, mut candidate: Candidate, is_told: bool) -> Vec<Alert> {
@@ -242,7 +263,8 @@ impl Judge {
                 due.push(alert);
             }
         }
-        let Self { sets, throttling, correlations, min_level, .. } = self;
+        let Self { sets, throttling, correlations, expected, min_level, .. } = self;
+        let announced = expected.pop_front();
         let mut correlated = None;
         // After a restart with other rules those that made it are gone.
         let own = sets.iter().position(|set| set.program.version() == &*candidate.version);
@@ -256,7 +278,9 @@ impl Judge {
             && !candidate.record.is_empty()
             && let Some(newest) = sets.front_mut()
         {
-            if !is_of_component || own.unwrap_or(0) > 0 {
+            if !is_of_component {
+                correlated = announced.unwrap_or_else(|| newest.correlated(&candidate));
+            } else if own.unwrap_or(0) > 0 {
                 correlated = newest.correlated(&candidate);
             }
             if let Some(correlated) = correlated {

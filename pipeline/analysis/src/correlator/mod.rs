@@ -37,6 +37,7 @@ use self::evictions::Evictions;
 pub use self::handle::StageHandle;
 use self::judge::Judge;
 pub use self::judge::Remembered;
+use self::sequencer::Due;
 use self::sequencer::Sequencer;
 pub use self::sequencer::Span;
 pub use self::stage::{CORRELATE_STREAM, Inputs, Parts, Stage, StageOptions};
@@ -64,6 +65,8 @@ pub struct CorrelatorOptions {
 pub struct Correlator {
     sequencer: Sequencer,
     judge: Judge,
+    /// Whose turn it is; empty between two commits.
+    due: Vec<Due>,
     memory: MemoryOptions,
     active: Arc<ActiveProgram>,
     generation: u64,
@@ -73,6 +76,9 @@ pub struct Correlator {
 
 /// Candidates between two looks at what had to be forgotten: one commit can make very many due.
 const LOOK_EVERY: u64 = 8192;
+/// Candidates that are announced together before they are judged: enough that their waits for memory are one, few enough
+/// that what was looked at for the first is still near for the last.
+const AT_ONCE: usize = 32;
 
 impl Correlator {
     /// One that has seen nothing yet.
@@ -83,6 +89,7 @@ impl Correlator {
         Self {
             sequencer: Sequencer::new(*buffer_bytes, folder.clone()),
             judge: Judge::new(&active.current(), memory, *max_bytes, (host, *min_level), metrics),
+            due: Vec::new(),
             memory: memory.clone(),
             active: Arc::clone(active),
             generation,
@@ -118,23 +125,33 @@ impl Correlator {
             self.judge.adopt(&self.active.current(), &self.memory);
         }
         let is_end = commit.markers.contains(&Marker::End);
-        let Self { sequencer, judge, metrics, evictions, .. } = self;
+        let Self { sequencer, judge, due: turn, metrics, evictions, .. } = self;
         let mut judged = 0_u64;
-        sequencer.apply(span, commit, |due| {
-            judged += 1;
-            if judged.is_multiple_of(LOOK_EVERY) && evictions.are_due() {
-                evictions.tell(&judge.remembered());
-            }
-            if alert.is_some() {
-                metrics.judged_candidates.inc();
-                metrics.late_candidates.inc_by(u64::from(due.is_late));
-            }
-            for found in judge.judge(due.candidate, alert.is_some()) {
-                if let Some(alert) = &mut alert {
-                    alert(found);
+        let mut take_turns = |turn: &mut Vec<Due>| {
+            judge.expect(turn);
+            for due in turn.drain(..) {
+                judged += 1;
+                if judged.is_multiple_of(LOOK_EVERY) && evictions.are_due() {
+                    evictions.tell(&judge.remembered());
+                }
+                if alert.is_some() {
+                    metrics.judged_candidates.inc();
+                    metrics.late_candidates.inc_by(u64::from(due.is_late));
+                }
+                for found in judge.judge(due.candidate, alert.is_some()) {
+                    if let Some(alert) = &mut alert {
+                        alert(found);
+                    }
                 }
             }
+        };
+        sequencer.apply(span, commit, |due| {
+            turn.push(due);
+            if turn.len() >= AT_ONCE {
+                take_turns(turn);
+            }
         })?;
+        take_turns(turn);
         let is_told = alert.is_some();
         let watermark = sequencer.watermark();
         let mut decided = watermark.map(|time| judge.advance(time, is_told)).unwrap_or_default();

@@ -3,7 +3,8 @@
 //! Enters: matches and watermarks. Leaves: matches of correlations. Windows that have ended are decided, in the order of their
 //! ends, before anything that is later is counted; so it does not matter when the caller says that time has passed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use threatlockdown_event::identity::hash;
@@ -45,6 +46,30 @@ struct Work {
     keyed: Vec<(Key, u32)>,
     rules: Vec<u32>,
     text: Vec<u8>,
+    /// Of the events that come next, in their order.
+    ahead: VecDeque<Ahead>,
+    numbers: Vec<(u32, u32)>,
+}
+
+/// The key of an event that was announced.
+#[derive(Debug)]
+struct Ahead {
+    event: EventId,
+    task: Task,
+    key: Option<Key>,
+}
+
+impl Work {
+    /// The key of an event or match; that of an announced event is known.
+    fn key(&mut self, plan: &Plan, origin: Origin<'_>, task: &Task) -> Option<Key> {
+        if let (Origin::Event(event), Some(next)) = (origin, self.ahead.front())
+            && next.event == event.id
+            && next.task == *task
+        {
+            return self.ahead.pop_front().and_then(|next| next.key);
+        }
+        origin.key(plan.referents.get(task.referent as usize)?, &mut self.text)
+    }
 }
 
 /// A match that is to be counted: in which correlation, where it came from (0: the event, else one more than the
@@ -111,6 +136,34 @@ impl Correlator {
         self.ends.first().map(|(end, ..)| *end)
     }
 
+    /// Announces the events that are observed next, in this order: an id stands for the same fields here and there. Changes
+    /// nothing of what is counted. The groups of all of them are looked for together: where a million are live each look
+    /// is a wait for memory, and so these waits are one.
+    pub fn expect<'e>(&mut self, events: impl Iterator<Item = Matched<'e>>) {
+        let Self { plans, groups, work, .. } = self;
+        let Work { feeds, text, ahead, numbers, .. } = work;
+        ahead.clear();
+        for event in events {
+            tasks(plans, &event, feeds);
+            for task in &*feeds {
+                let plan = plans.get(task.correlation);
+                let sources = plan.and_then(|plan| plan.referents.get(task.referent as usize));
+                let key = sources.and_then(|sources| Origin::Event(&event).key(sources, text));
+                ahead.push_back(Ahead { event: event.id, task: *task, key });
+            }
+        }
+        numbers.clear();
+        for Ahead { task, key, .. } in &*ahead {
+            let of = groups.get(task.correlation as usize);
+            let number = of.and_then(|groups| groups.find(key.as_ref()?));
+            numbers.extend(number.map(|number| (task.correlation, number)));
+        }
+        for (correlation, number) in &*numbers {
+            let group = groups.get(*correlation as usize).and_then(|groups| groups.get(*number));
+            black_box(group.map_or(0, Group::glance));
+        }
+    }
+
     /// Counts an event's matches; what follows is appended to `found`. Events come in the order of (time, id).
     pub fn observe(&mut self, event: &Matched<'_>, found: &mut Vec<CorrelationMatch>) {
         let plans = Arc::clone(&self.plans);
@@ -118,11 +171,7 @@ impl Correlator {
         self.end_windows(&plans, time, found);
         self.clock = self.clock.max(time);
         let mut feeds = std::mem::take(&mut self.work.feeds);
-        feeds.clear();
-        let of_rules = event.rules.iter().flat_map(|rule| plans.fed_by_rule(*rule));
-        feeds.extend(of_rules.map(|feed| task(feed, 0)));
-        feeds.sort_unstable();
-        feeds.dedup();
+        tasks(&plans, event, &mut feeds);
         let from = found.len();
         self.run(&plans, &mut feeds, Some(event), from, found);
         self.work.feeds = feeds;
@@ -210,8 +259,7 @@ impl Correlator {
         work.keyed.clear();
         let mut lacking = 0;
         for task in tasks {
-            let sources = plan.referents.get(task.referent as usize);
-            match sources.and_then(|sources| origin.key(sources, &mut work.text)) {
+            match work.key(plan, origin, task) {
                 Some(key) => work.keyed.push((key, task.referent)),
                 None => lacking += 1,
             }
@@ -357,6 +405,15 @@ impl Correlator {
             change(counters);
         }
     }
+}
+
+/// Where an event is to be counted.
+fn tasks(plans: &Plans, event: &Matched<'_>, feeds: &mut Vec<Task>) {
+    feeds.clear();
+    let of_rules = event.rules.iter().flat_map(|rule| plans.fed_by_rule(*rule));
+    feeds.extend(of_rules.map(|feed| task(feed, 0)));
+    feeds.sort_unstable();
+    feeds.dedup();
 }
 
 fn task(feed: &Feed, origin: usize) -> Task {

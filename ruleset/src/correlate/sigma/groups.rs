@@ -86,6 +86,11 @@ impl Group {
         (self.anchor, self.last, self.tally) = (NEVER, last, Tally::Empty);
     }
 
+    /// Looks at what will be changed, so that it is near.
+    pub(super) fn glance(&self) -> i64 {
+        self.last ^ self.tally.newest().unwrap_or_default()
+    }
+
     /// Estimated.
     pub(super) fn bytes(&self) -> usize {
         let window = self.window.as_ref().map_or(0, |window| {

@@ -200,6 +200,15 @@ impl Tally {
         }
     }
 
+    /// Time of the newest of a few.
+    pub(super) fn newest(&self) -> Option<i64> {
+        match self {
+            Self::One(entry) => Some(entry.time),
+            Self::Ring(ring) => ring.back().map(|entry| entry.time),
+            _ => None,
+        }
+    }
+
     fn entries(&self) -> Box<dyn Iterator<Item = Entry> + '_> {
         match self {
             Self::Empty | Self::Chains(_) => Box::new(std::iter::empty()),
