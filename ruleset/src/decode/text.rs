@@ -260,7 +260,7 @@ fn first_to_escape(text: &[u8]) -> Option<usize> {
         .count()
         * 16;
     let rest = &text[clean..];
-    if ends(rest).is_some_and(|words| !words.into_iter().any(has_escape)) {
+    if rest.len() < 16 && ends(rest).is_some_and(|words| !words.into_iter().any(has_escape)) {
         return None;
     }
     rest.iter().position(escapes).map(|at| clean + at)

@@ -154,6 +154,8 @@ fn start(ast: &Ast) -> (Vec<Vec<u8>>, bool) {
                 let (next, whole) = start(part);
                 match product(&texts, &next) {
                     Some(longer) => texts = longer,
+                    // So many are followed only where nothing comes before them.
+                    None if texts.iter().all(Vec::is_empty) => return (next, false),
                     None => return (texts, false),
                 }
                 if !whole {
