@@ -202,7 +202,6 @@ impl Worker {
             let described = Described::new(verdict, &raw);
             let at_once = apart.as_ref().is_none_or(|apart| composites == Composites::Add && !apart.awaited);
             let is_decided = of_rule && at_once;
-            let alerted = is_decided.then(|| described.alert(verdict));
             let mut held = Vec::new();
             if is_decided {
                 let passage = gate.rule(program, verdict);
@@ -230,7 +229,7 @@ impl Worker {
                 version: Arc::clone(version),
                 received: raw.received,
                 place: raw.place,
-                alerted,
+                alerted: is_decided.then(|| described.alert(verdict)),
                 record,
                 held,
             })

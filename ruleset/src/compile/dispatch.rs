@@ -7,8 +7,8 @@
 use super::intern::LogTests;
 use crate::ir::{NodeIndex, RuleTree};
 use crate::program::{
-    Condition, Dispatch, LogPivots, Pivots, Predicate, PredicateIndex, PredicateTest, Rule, Subject,
-    SubjectPlace,
+    ByPredicate, Condition, Dispatch, LogPivots, Pivots, Predicate, PredicateIndex, PredicateTest, Rule,
+    Subject, SubjectPlace,
 };
 
 /// From how many children on the index is worth it.
@@ -52,6 +52,7 @@ impl Planner<'_> {
     fn pivots(&self, children: &[NodeIndex], positions: &[u32]) -> Pivots {
         let mut pivots = Pivots::default();
         let mut by_log: Vec<(PredicateIndex, u32)> = Vec::new();
+        let mut by_predicate: Vec<(PredicateIndex, u32)> = Vec::new();
         for &position in positions {
             let rule = self.rule(children[position as usize]);
             let pivot = if positions.len() < MIN_PIVOTS { None } else { self.pivot(rule) };
@@ -61,14 +62,14 @@ impl Planner<'_> {
                     by_log.push((predicate, position));
                 }
                 Some(Condition { subject, predicate, .. }) => {
-                    pivots.by_predicate.push((predicate, position));
+                    by_predicate.push((predicate, position));
                     if !pivots.subjects.contains(&subject) {
                         pivots.subjects.push(subject);
                     }
                 }
             }
         }
-        pivots.by_predicate.sort_unstable();
+        pivots.by_predicate = ByPredicate::new(by_predicate);
         self.add_log(by_log, &mut pivots);
         pivots
     }
@@ -81,7 +82,10 @@ impl Planner<'_> {
         predicates.dedup();
         let set = if predicates.len() < MIN_PIVOTS { None } else { self.log.set(predicates.iter().copied()) };
         match set {
-            Some(set) => pivots.by_log = Some(LogPivots { set, by_predicate: by_log, positions }),
+            Some(set) => {
+                let by_predicate = ByPredicate::new(by_log);
+                pivots.by_log = Some(LogPivots { set, by_predicate, positions });
+            }
             None => {
                 pivots.always.extend(positions);
                 pivots.always.sort_unstable();

@@ -230,6 +230,7 @@ fn significant(value: f64, digits: usize) -> String {
 
 /// A JSON string with the escapes that JSON demands and no others.
 pub(crate) fn write_json_string(text: &str, out: &mut String) {
+    out.reserve(text.len() + 2);
     out.push('"');
     let mut rest = text;
     while let Some(at) = first_to_escape(rest.as_bytes()) {
@@ -258,7 +259,29 @@ fn first_to_escape(text: &[u8]) -> Option<usize> {
         .take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | escapes(byte)))
         .count()
         * 16;
-    text[clean..].iter().position(escapes).map(|at| clean + at)
+    let rest = &text[clean..];
+    if rest.len() < 16 && ends(rest).is_some_and(|words| !words.into_iter().any(has_escape)) {
+        return None;
+    }
+    rest.iter().position(escapes).map(|at| clean + at)
+}
+
+/// Words that have all bytes of a text of 4 to 16 bytes, some of them perhaps twice.
+fn ends(text: &[u8]) -> Option<[u64; 2]> {
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return Some([u64::from_le_bytes(*first), u64::from_le_bytes(*last)]);
+    }
+    let (first, last) = (u32::from_le_bytes(*text.first_chunk()?), u32::from_le_bytes(*text.last_chunk()?));
+    Some([u64::from(first) | u64::from(last) << 32; 2])
+}
+
+/// Whether one of eight bytes must be escaped.
+fn has_escape(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x80 * ONES;
+    let below = |word: u64, bound: u64| word.wrapping_sub(bound * ONES) & !word & HIGHS;
+    let same = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
+    below(word, 0x20) | same(b'"') | same(b'\\') != 0
 }
 
 /// The text that Python's `str` gives for a value that is not an object: what the reference stores for CloudTrail's
@@ -397,5 +420,28 @@ mod tests {
         let mut out = String::new();
         write_python(&tape.0, 0, &mut out);
         assert_eq!(out, "['a', True, None, {'k': \"it's\"}, 1.5, 1e+16, 1e-07]");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn strings_are_written_as_by_the_library(text in "[ -~é\"\\\\\\x00-\\x1f]{0,3}[ a-zé!#\\[\\]\u{7f}]{0,40}[\"\\\\\\x1f\\x00]?[ !#a-z]{0,20}") {
+            let mut out = String::from("before");
+            write_json_string(&text, &mut out);
+            proptest::prop_assert_eq!(&out[6..], serde_json::to_string(&text).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_word_has_an_escape_where_one_of_its_bytes_is_one() {
+        for byte in 0..=255_u8 {
+            let expected = byte < 0x20 || byte == b'"' || byte == b'\\';
+            for (place, around) in
+                (0..8).flat_map(|place| [b' ', b'!', b'#', b'[', b']', 0xff, 0x80].map(|one| (place, one)))
+            {
+                let mut word = [around; 8];
+                word[place] = byte;
+                assert_eq!(has_escape(u64::from_le_bytes(word)), expected, "{byte} {place} {around}");
+            }
+        }
     }
 }

@@ -11,6 +11,8 @@ use super::finder::commonness;
 const LONGEST: usize = 24;
 /// With more alternatives than this, a literal of the choice is too likely to be there.
 pub(super) const MAX_CHOICES: usize = 64;
+/// Of literals that begin the text there may be more: only the few that fit are followed.
+pub(super) const MAX_PREFIXES: usize = 256;
 
 /// A choice of literals, one of which is in every text that matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Required {
         literals.sort_unstable();
         literals.dedup();
         let usable = !literals.is_empty()
-            && literals.len() <= MAX_CHOICES
+            && literals.len() <= if prefix { MAX_PREFIXES } else { MAX_CHOICES }
             && literals.iter().all(|one| !one.is_empty());
         usable.then_some(Self { literals, prefix })
     }

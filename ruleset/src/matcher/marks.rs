@@ -5,7 +5,9 @@
 
 use super::facts::TextRoom;
 use super::memo::Memo;
-use crate::program::{Hit, LiteralSet, Pass, PatternCache, PatternSet, PredicateIndex, SubjectIndex};
+use crate::program::{
+    ByPredicate, Hit, LiteralSet, Pass, PatternCache, PatternSet, PredicateIndex, SubjectIndex,
+};
 
 /// What is known of a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +169,7 @@ impl Marks {
 
     /// What the pass over a node's literals of the log tells: which of its children, from that position on, come into
     /// question.
-    pub(super) fn hit_log(&mut self, hit: Hit, by_predicate: &[(PredicateIndex, u32)], from: u32) {
+    pub(super) fn hit_log(&mut self, hit: Hit, by_predicate: &ByPredicate, from: u32) {
         let predicate = match hit {
             Hit::Holds(predicate) => {
                 self.set(predicate, true);
@@ -175,9 +177,7 @@ impl Marks {
             }
             Hit::Candidate(predicate) => predicate,
         };
-        let first = by_predicate.partition_point(|(known, _)| *known < predicate);
-        let same = by_predicate[first..].iter().take_while(|(known, _)| *known == predicate);
-        self.candidates.extend(same.map(|(_, position)| *position).filter(|position| *position >= from));
+        self.candidates.extend(by_predicate.of(predicate).filter(|position| *position >= from));
     }
 
     /// Puts the candidates from `at` on into their order, each once.
@@ -194,14 +194,12 @@ impl Marks {
     }
 
     /// Adds the children whose test on `subject` was hit.
-    pub(super) fn add_candidates(&mut self, subject: SubjectIndex, by_predicate: &[(PredicateIndex, u32)]) {
+    pub(super) fn add_candidates(&mut self, subject: SubjectIndex, by_predicate: &ByPredicate) {
         if self.ran[subject as usize] & !(LOOKED_UP | SEARCHED) != self.epoch {
             return;
         }
         for &hit in &self.hits[subject as usize] {
-            let first = by_predicate.partition_point(|(predicate, _)| *predicate < hit);
-            let same = by_predicate[first..].iter().take_while(|(predicate, _)| *predicate == hit);
-            self.candidates.extend(same.map(|(_, position)| *position));
+            self.candidates.extend(by_predicate.of(hit));
         }
     }
 }

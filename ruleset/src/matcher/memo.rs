@@ -19,15 +19,38 @@ pub(super) struct Memo {
 #[derive(Clone, Copy)]
 struct Place {
     /// More than [`Memo::LONGEST`]: nothing is kept here.
-    len: usize,
+    len: u8,
+    count: u8,
     text: [u8; Memo::LONGEST],
-    hits: [Hit; MOST_HITS],
-    count: usize,
+    hits: [Packed; MOST_HITS],
+}
+
+/// A hit in half its size: the predicate, and above it whether it holds.
+#[derive(Clone, Copy)]
+struct Packed(u32);
+
+impl Packed {
+    const HOLDS: u32 = 1 << 31;
+    const NONE: Self = Self(0);
+
+    /// There is memory for far fewer predicates than the other bits can tell apart.
+    fn new(hit: Hit) -> Self {
+        match hit {
+            Hit::Holds(predicate) => Self(predicate | Self::HOLDS),
+            Hit::Candidate(predicate) => Self(predicate),
+        }
+    }
+
+    #[inline]
+    fn hit(self) -> Hit {
+        let predicate = self.0 & !Self::HOLDS;
+        if self.0 & Self::HOLDS == 0 { Hit::Candidate(predicate) } else { Hit::Holds(predicate) }
+    }
 }
 
 const PLACES: usize = 64;
 /// A text with more hits is not kept.
-const MOST_HITS: usize = 6;
+const MOST_HITS: usize = 16;
 /// After so many unknown texts in a row none are kept any more, until there were so many texts.
 const PATIENCE: u32 = 64;
 const REST: u32 = 4_096;
@@ -35,7 +58,7 @@ const REST: u32 = 4_096;
 impl Default for Memo {
     fn default() -> Self {
         let empty =
-            Place { len: usize::MAX, text: [0; Self::LONGEST], hits: [Hit::Holds(0); MOST_HITS], count: 0 };
+            Place { len: u8::MAX, count: 0, text: [0; Self::LONGEST], hits: [Packed::NONE; MOST_HITS] };
         Self { places: [empty; PLACES], found: Vec::new(), unknown: 0 }
     }
 }
@@ -48,9 +71,9 @@ impl Memo {
     #[inline]
     pub(super) fn with(&mut self, text: &[u8], search: impl FnOnce(&mut Vec<Hit>), report: impl FnMut(Hit)) {
         let place = &mut self.places[place(text)];
-        if place.len == text.len() && place.text.get(..text.len()) == Some(text) {
+        if usize::from(place.len) == text.len() && place.text.get(..text.len()) == Some(text) {
             self.unknown = 0;
-            return place.hits.iter().take(place.count).copied().for_each(report);
+            return place.hits.iter().take(place.count.into()).map(|hit| hit.hit()).for_each(report);
         }
         self.found.clear();
         search(&mut self.found);
@@ -58,10 +81,13 @@ impl Memo {
         if self.unknown <= PATIENCE
             && let Some(kept) = place.text.get_mut(..text.len())
             && let Some(hits) = place.hits.get_mut(..self.found.len())
+            && let (Ok(len), Ok(count)) = (u8::try_from(text.len()), u8::try_from(self.found.len()))
         {
             kept.copy_from_slice(text);
-            hits.copy_from_slice(&self.found);
-            (place.len, place.count) = (text.len(), self.found.len());
+            for (place, hit) in hits.iter_mut().zip(&self.found) {
+                *place = Packed::new(*hit);
+            }
+            (place.len, place.count) = (len, count);
         } else if self.unknown > REST {
             self.unknown = 0;
         }
@@ -103,7 +129,8 @@ mod tests {
     /// Different for texts that differ in the middle alone.
     fn expected(text: &str) -> Vec<Hit> {
         let sum = text.bytes().fold(7, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        (0..text.len().min(MOST_HITS)).map(|_| Hit::Candidate(sum)).collect()
+        let hit = |at| if at % 2 == 0 { Hit::Candidate(sum >> 1) } else { Hit::Holds(sum >> 1) };
+        (0..text.len().min(MOST_HITS)).map(hit).collect()
     }
 
     #[test]

@@ -297,6 +297,9 @@ impl<'v> Verdict<'v> {
     fn captured_fields(&self) -> Vec<(String, String)> {
         let program = self.facts.program;
         let fields = &self.facts.fields;
+        if fields.captured.is_empty() {
+            return Vec::new();
+        }
         let mut buffer = TextRoom::default();
         let mut shown: Vec<(String, String)> = Vec::new();
         let mut text = |found| {
@@ -304,11 +307,7 @@ impl<'v> Verdict<'v> {
             String::from_utf8_lossy(text).into_owned()
         };
         for name in SHOWN_STATICS {
-            shown.extend(
-                self.captured(name)
-                    .filter(|_| !fields.captured.is_empty())
-                    .map(|found| (name.to_owned(), text(found))),
-            );
+            shown.extend(self.captured(name).map(|found| (name.to_owned(), text(found))));
         }
         for (field, found) in &fields.captured {
             if let OrderField::Dynamic(name) = &program.decoders.fields()[*field as usize] {

@@ -3,6 +3,7 @@
 //! Enters: the output of [`crate::compile`]. Leaves: what [`crate::matcher`] runs and what tools list. Every distinct
 //! test of a subject exists once, however many rules use it; rules and nodes refer to tests by number.
 
+mod by_predicate;
 mod components;
 mod equalities;
 mod lists;
@@ -24,6 +25,7 @@ use crate::ir::{
 };
 use crate::suppress::Suppressions;
 
+pub(crate) use by_predicate::ByPredicate;
 pub(crate) use components::{Asked, Categories, Components, Key, NO_COMPONENT};
 pub use components::{Blocker, Component, ComponentKind, Reason};
 pub(crate) use lists::{ListCheck, Lists};
@@ -324,8 +326,7 @@ pub(crate) struct Dispatch {
 #[derive(Debug)]
 pub(crate) struct LogPivots {
     pub(crate) set: LiteralSet,
-    /// Predicate, position; sorted.
-    pub(crate) by_predicate: Vec<(PredicateIndex, u32)>,
+    pub(crate) by_predicate: ByPredicate,
     /// The positions; sorted.
     pub(crate) positions: Vec<u32>,
 }
@@ -335,8 +336,7 @@ pub(crate) struct LogPivots {
 pub(crate) struct Pivots {
     /// Subjects, other than the log, whose literals decide which children come into question.
     pub(crate) subjects: Vec<SubjectIndex>,
-    /// Predicate, position; sorted.
-    pub(crate) by_predicate: Vec<(PredicateIndex, u32)>,
+    pub(crate) by_predicate: ByPredicate,
     /// Children that only a test of the log singles out.
     pub(crate) by_log: Option<LogPivots>,
     /// Positions of the children that have no such predicate; sorted.

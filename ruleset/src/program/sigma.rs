@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{LiteralSet, Mitre, Pass, PatternSet};
+use super::{ByPredicate, LiteralSet, Mitre, Pass, PatternSet};
 use crate::correlate::sigma::{FieldIndex, Plans};
 use crate::expr::Matcher;
 use crate::ir::sigma::{Comparison, Logsource, ReferenceSite, SigmaHead, SigmaRuleIndex, TimePart};
@@ -169,8 +169,8 @@ pub(crate) struct SlotRange {
 pub(crate) struct SigmaIndex {
     /// Subjects whose literals decide which rules come into question, and which of those literals; sorted.
     pub(crate) pivots: Vec<(SigmaSubjectIndex, Pass)>,
-    /// Predicate, rule; sorted.
-    pub(crate) by_predicate: Vec<(SigmaPredicateIndex, SigmaRuleIndex)>,
+    /// The rules of a predicate.
+    pub(crate) by_predicate: ByPredicate,
     /// Rules that come into question when a field is there; sorted.
     pub(crate) by_presence: Vec<(SigmaSubjectIndex, Vec<SigmaRuleIndex>)>,
     /// Rules without such a set; sorted.

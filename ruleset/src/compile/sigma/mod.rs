@@ -20,8 +20,8 @@ use crate::ir::OrderField;
 use crate::ir::sigma::{Expr, FieldTest, SigmaCorrelation, SigmaRule as IrRule, SigmaSet};
 use crate::ir::suppression::Suppression;
 use crate::program::{
-    KEYWORDS, Mitre, Pass, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicateIndex, SigmaRule,
-    SigmaSubjectIndex, SlotRange,
+    ByPredicate, KEYWORDS, Mitre, Pass, Sigma, SigmaBinding, SigmaExpr, SigmaIndex, SigmaPredicateIndex,
+    SigmaRule, SigmaSubjectIndex, SlotRange,
 };
 use crate::suppress::RuleTraits;
 
@@ -324,7 +324,7 @@ fn index(
     passes: impl Fn(SigmaPredicateIndex) -> &'static [Pass],
 ) -> SigmaIndex {
     let mut index = SigmaIndex::default();
-    let mut present = Vec::new();
+    let (mut by_predicate, mut present) = (Vec::new(), Vec::new());
     for rule in own {
         let Some(Some(cover)) = covers.get(*rule as usize) else {
             index.always.push(*rule);
@@ -334,7 +334,7 @@ fn index(
             match *item {
                 Item::Hit(subject, predicate) => {
                     index.pivots.extend(passes(predicate).iter().map(|pass| (subject, *pass)));
-                    index.by_predicate.push((predicate, *rule));
+                    by_predicate.push((predicate, *rule));
                 }
                 Item::Presence(subject) => present.push((subject, *rule)),
             }
@@ -342,8 +342,7 @@ fn index(
     }
     index.pivots.sort_unstable();
     index.pivots.dedup();
-    index.by_predicate.sort_unstable();
-    index.by_predicate.dedup();
+    index.by_predicate = ByPredicate::new(by_predicate);
     present.sort_unstable();
     present.dedup();
     let same = present.chunk_by(|one: &(u32, u32), other| one.0 == other.0);

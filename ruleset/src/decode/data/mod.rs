@@ -78,6 +78,13 @@ trait Visitor {
     const MINDS_REPEATS: bool = false;
 }
 
+/// A number below 128 that is the same for keys that differ in letter case at most: length and both ends.
+fn shape(key: &str) -> u32 {
+    let lower = |byte: Option<&u8>| u32::from(byte.map_or(0, u8::to_ascii_lowercase));
+    let bytes = key.as_bytes();
+    (lower(bytes.first()) * 7 + lower(bytes.last()) * 29 + u32::from(key.len().to_le_bytes()[0]) * 3) % 128
+}
+
 /// For walks whose members go elsewhere.
 struct Unseen;
 
@@ -208,9 +215,13 @@ impl Members<'_> {
         });
         if len <= FEW {
             let mut known = [""; FEW];
+            let mut shapes = 0_u128;
             return keys.enumerate().any(|(count, key)| {
                 known[count] = key;
-                known[..count].iter().any(|known| known.eq_ignore_ascii_case(key))
+                let shape = 1 << shape(key);
+                let is_new = shapes & shape == 0;
+                shapes |= shape;
+                !is_new && known[..count].iter().any(|known| known.eq_ignore_ascii_case(key))
             });
         }
         let mut known = HashSet::with_capacity(len);

@@ -122,3 +122,14 @@ fn the_first_field_of_a_name_is_listed() {
     for_each_field(&members, &mut |name, value| fields.push(format!("{name}={value}")));
     assert_eq!(fields, ["a.b=1", "a.c=4"]);
 }
+
+#[test]
+fn keys_that_differ_in_letter_case_have_the_same_shape() {
+    for key in ["", "a", "Z", "requestParameters", "\u{e9}A", "[@Z"] {
+        assert_eq!(shape(key), shape(&key.to_ascii_uppercase()), "{key}");
+        assert!(shape(key) < 128);
+    }
+    let many = "k".repeat(1_000);
+    assert_eq!(shape(&many), shape(&many.to_ascii_uppercase()));
+    assert_eq!(data(r#"{"aX":1,"b":2,"Ax":3}"#, "", &[], false), r#"{"aX":"1","b":"2"}"#);
+}

@@ -20,15 +20,24 @@ use regex_syntax::hir::Hir;
 
 use self::automaton::Automaton;
 use self::library::Library;
-use super::ExprError;
+use super::finder::Finder;
 use super::required::Necessary;
+use super::{ExprError, Required};
 
 /// A compiled pattern.
 #[derive(Debug)]
 pub struct Pcre2 {
     engine: Engine,
     necessary: Necessary,
+    /// A few literals, one of which is in every text that matches.
+    ahead: Option<Box<[Finder]>>,
 }
+
+/// In texts of so many bytes a literal is found much more quickly than a pattern.
+const LONG: usize = 128;
+/// So few literals are looked for one by one; shorter ones are in too many texts.
+const FEW_LITERALS: usize = 3;
+const SHORTEST_LITERAL: usize = 4;
 
 #[derive(Debug)]
 enum Engine {
@@ -52,7 +61,8 @@ impl Pcre2 {
             }
             None => Engine::Library(Box::new(Library::new(pattern)?)),
         };
-        Ok(Self { engine, necessary })
+        let ahead = necessary.required.as_ref().and_then(ahead);
+        Ok(Self { engine, necessary, ahead })
     }
 
     /// Whether [`Pcre2::new`] takes a pattern, without making anything of it.
@@ -66,6 +76,12 @@ impl Pcre2 {
     /// Whether the text has a match.
     #[must_use]
     pub fn is_match(&self, text: &[u8]) -> bool {
+        if text.len() >= LONG
+            && let Some(ahead) = &self.ahead
+            && !ahead.iter().any(|literal| literal.is_in(text))
+        {
+            return false;
+        }
         match &self.engine {
             Engine::Automaton(automaton) => automaton.is_match(text),
             Engine::Library(library) => library.is_match(text),
@@ -118,4 +134,13 @@ impl Pcre2 {
             Engine::Library(_) => None,
         }
     }
+}
+
+/// What to look for before the pattern is run: nothing where that would tell little, or where the beginning tells.
+fn ahead(required: &Required) -> Option<Box<[Finder]>> {
+    let literals = &required.literals;
+    let tells = !required.prefix
+        && literals.len() <= FEW_LITERALS
+        && literals.iter().all(|literal| literal.len() >= SHORTEST_LITERAL);
+    tells.then(|| literals.iter().map(|literal| Finder::new(literal)).collect())
 }

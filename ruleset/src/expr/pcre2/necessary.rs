@@ -4,7 +4,7 @@
 //! tree takes is followed exactly, assertions take nothing, and a part that is opaque is known to contain its inside.
 
 use super::super::bytes::ByteSet;
-use super::super::required::{MAX_CHOICES, Necessary, Required};
+use super::super::required::{MAX_CHOICES, MAX_PREFIXES, Necessary, Required};
 use super::syntax::{Ast, Look};
 
 /// So many texts of a part are followed exactly, of at most that length.
@@ -154,6 +154,8 @@ fn start(ast: &Ast) -> (Vec<Vec<u8>>, bool) {
                 let (next, whole) = start(part);
                 match product(&texts, &next) {
                     Some(longer) => texts = longer,
+                    // So many are followed only where nothing comes before them.
+                    None if texts.iter().all(Vec::is_empty) => return (next, false),
                     None => return (texts, false),
                 }
                 if !whole {
@@ -167,7 +169,7 @@ fn start(ast: &Ast) -> (Vec<Vec<u8>>, bool) {
             for branch in branches {
                 all.extend(start(branch).0);
             }
-            if all.len() > MAX_CHOICES { (vec![Vec::new()], false) } else { (all, false) }
+            if all.len() > MAX_PREFIXES { (vec![Vec::new()], false) } else { (all, false) }
         }
         Ast::Repeat { inner, min, .. } if *min > 0 => (start(inner).0, false),
         _ => (vec![Vec::new()], false),

@@ -76,3 +76,40 @@ fn faults_are_placed_in_the_pattern_as_written() {
     assert!(!error.message.contains("LIMIT"), "{error}");
     assert_eq!(Pcre2::new("*a").unwrap_err().offset, 0);
 }
+
+#[test]
+fn a_long_text_is_searched_for_what_the_pattern_needs_first() {
+    let looked_for = |pattern: &str| Pcre2::new(pattern).unwrap().ahead.map_or(0, |ahead| ahead.len());
+    let effect = r#""(?:Effect|Action)"\s*:\s*"Allow""#;
+    for (pattern, text, found) in [
+        (effect, r#""Action" : "Allow""#, true),
+        (effect, r#""Action" : "allow""#, false),
+        (effect, r#""Effects" : "Allow""#, false),
+        (r"(?i)needle\d", "NeEDle7", true),
+        (r"(?i)needle\d", "NeEDleX", false),
+        (r"needle\d", "Needle7", false),
+        (r"(?!a)[^b]hay(?:st|sl)ack", "-haystack", true),
+        (r"(?!a)[^b]hay(?:st|sl)ack", "ahaystack", false),
+        (r"(?!a)[^b]hay(?:st|sl)ack", "-haytack", false),
+    ] {
+        assert!(looked_for(pattern) > 0, "{pattern}");
+        for gap in [0, LONG - 20, LONG, 5 * LONG] {
+            let text = format!("{}{text}{}", "x ".repeat(gap / 2), " x".repeat(gap / 2));
+            assert_eq!(is_match(pattern, text.as_bytes()), found, "{pattern} {text}");
+        }
+    }
+    assert_eq!(looked_for("needle|haystack|golden|thread"), 0, "too many");
+    assert_eq!(looked_for("^needle"), 0, "the beginning tells");
+    assert_eq!(looked_for("abc"), 0, "too short");
+}
+
+#[test]
+fn many_beginnings_are_followed() {
+    let names: Vec<String> = (0..100).map(|number| format!("Name{number:03}")).collect();
+    let pattern = Pcre2::new(&format!("^(?:{})[A-Z]", names.join("|"))).unwrap();
+    let required = pattern.necessary().required.clone().unwrap();
+    assert_eq!((required.literals.len(), required.prefix), (100, true));
+    assert!(required.literals.contains(&b"name042".to_vec()));
+    let unbound = Pcre2::new(&format!("(?:{})[A-Z]", names.join("|"))).unwrap();
+    assert_eq!(unbound.necessary().required, None);
+}
