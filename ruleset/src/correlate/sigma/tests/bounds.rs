@@ -176,3 +176,44 @@ fn the_order_of_arrival_does_not_matter_once_sorted() {
     assert_eq!(run((0..200).rev().collect()), plain);
     assert_eq!(run((0..200).map(|number| number * 77 % 200).collect()), plain);
 }
+
+/// Whether an event was announced, or one that never comes, makes no difference.
+#[test]
+fn what_was_announced_is_counted_as_what_was_not() {
+    let kind = || CorrelationKind::ValueCount { fields: vec!["p".to_owned()], bounds: at_least(4.0) };
+    let set = || {
+        vec![
+            correlation(kind(), &[rule(0), rule(1)]),
+            correlation(every(), &[rule(0), Referent::Correlation(0)]),
+        ]
+    };
+    let fields = |number: i64| match number % 11 {
+        0 => "p=1".to_owned(),
+        _ => format!("user={} p={}", number % 3, number % 7),
+    };
+    let one = |number: i64| event(number / 5 * 1000, &[(number % 4).min(1) as u32], &fields(number));
+    let events = numbered((0..300).map(one).collect());
+    let (mut plain, mut announced) = (correlator(set()), correlator(set()));
+    let plans = Arc::clone(announced.plans());
+    let mut matches = 0;
+    for some in events.chunks(9) {
+        for left_out in [None, Some(2), Some(0)] {
+            let all: Vec<_> =
+                some.iter().map(|event| Named { plans: &plans, fields: &event.fields }).collect();
+            let told = some.iter().zip(&all).enumerate().filter(|(place, _)| Some(*place) != left_out);
+            announced.expect(told.map(|(_, (event, fields))| Matched {
+                time: event.time,
+                id: EventId(event.id),
+                rules: &event.rules,
+                fields,
+            }));
+        }
+        for (place, event) in some.iter().enumerate().filter(|(place, _)| *place != 5) {
+            let found = observe(&mut plain, event);
+            assert_eq!(observe(&mut announced, event), found, "{place}");
+            matches += found.len();
+        }
+    }
+    assert!(matches > 10, "{matches}");
+    assert_eq!(announced.counters(), plain.counters());
+}
