@@ -108,8 +108,9 @@ fn nothing_that_is_counted_is_left_when_inputs_end() {
             .arg(site.path(&format!("state-{run}")))
             .run()
             .with_code(0);
-        let ids = rule_ids(&finished.json());
-        assert_eq!(ids.iter().filter(|id| *id == "100701").count(), ADDRESSES, "run {run}");
+        let alerts = finished.json();
+        let ids = rule_ids(&alerts);
+        assert_eq!(ids.iter().filter(|id| **id == "100701").count(), ADDRESSES, "run {run}");
         assert_eq!(ids.len(), 4 * ADDRESSES, "run {run}");
     }
 }
