@@ -331,7 +331,7 @@ fn guard(sources: &[Source<'_>], clause: &Clause) -> (Option<Atom>, Vec<String>)
     let is_finding = |service: &str| service == "guardduty";
     let others: Vec<&str> = SERVICES
         .iter()
-        .filter(|(source, service)| !looks(source) && !(is_finding(service) && asks_for_no_finding(clause)))
+        .filter(|(source, service)| !(looks(source) || is_finding(service) && asks_for_no_finding(clause)))
         .map(|(_, service)| *service)
         .collect();
     let carried = others.iter().filter(|service| looks("aws.eventbridge") && **service != "custom");
