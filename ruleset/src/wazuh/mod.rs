@@ -44,6 +44,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::ir::{RuleSet, RuleTree};
 use crate::sigma::{PlaceholderText, Placeholders, SigmaText, is_placeholders, is_sigma};
 use crate::suppress::{SuppressionText, is_suppressions};
+pub(crate) use xml::MAX_CONTENT;
+
 pub use decoders::{INTERNAL, LoadedDecoders, is_decoder_file, load_decoders};
 use lower::{Broken, Pending};
 use source::{Faults, Source};

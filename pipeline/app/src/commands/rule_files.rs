@@ -4,6 +4,7 @@
 //! as a fault. Of folders, and of those in them, what counts is `*.xml`, and `*.yml` or `*.yaml` that hold Sigma rules, values for their placeholders, or suppressions;
 //! tests of rules (`x.tests.yaml`) and other YAML are told apart by name and by content.
 
+use std::collections::HashSet;
 use std::io::Error;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,8 @@ pub(super) struct RuleFiles {
     pub(super) faults: Vec<Diagnostic>,
     /// The folders that were looked into, named or not.
     pub(super) folders: Vec<PathBuf>,
+    /// Regular files that were read, by whatever name; none is read twice.
+    seen: HashSet<PathBuf>,
 }
 
 impl RuleFiles {
@@ -50,6 +53,12 @@ impl RuleFiles {
     }
 
     fn file(&mut self, path: &Path, pipes: Pipes) {
+        if path.is_file()
+            && let Ok(real) = path.canonicalize()
+            && !self.seen.insert(real)
+        {
+            return;
+        }
         match home::read_bounded(path, MAX_FILE_BYTES, pipes) {
             Ok(text) => {
                 let path = path.to_string_lossy().into();
@@ -65,6 +74,7 @@ impl RuleFiles {
         let mut room = MAX_ENTRIES;
         self.collect(path, 0, &mut room, &mut files);
         files.sort_by(|a, b| (a.file_name(), a).cmp(&(b.file_name(), b)));
+        let is_empty = files.is_empty();
         let mut strangers = Vec::new();
         for file in files {
             // What only lies in a folder is no pipe that somebody fills.
@@ -96,7 +106,7 @@ impl RuleFiles {
             );
             let help = "a rule has `detection:`, a correlation `correlation:`, a filter `filter:` at the start of a line";
             self.faults.push(Diagnostic::warning(place(path), "", message, help));
-        } else if (self.texts.len(), self.faults.len()) == (texts, faults) {
+        } else if is_empty && self.faults.len() == faults {
             let message = "no *.xml, *.yml or *.yaml with rules in this folder";
             let help = "put rule files into it, or name a file";
             self.faults.push(Diagnostic::warning(place(path), "", message, help));
@@ -198,6 +208,16 @@ mod tests {
             let expected = format!("{name}:1:1: error: cannot read: it is not a regular file");
             assert!(fault.contains(&expected), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_file_is_read_once_however_often_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &["a.xml", "b.xml"]);
+        let (all, one) = (folder.path().to_path_buf(), folder.path().join("a.xml"));
+        let read = read_all(&[one.clone(), folder.path().join("./a.xml"), all.clone(), all, one]);
+        assert_eq!(names(&read), ["a.xml", "b.xml"]);
+        assert_eq!(read.faults, []);
     }
 
     #[test]

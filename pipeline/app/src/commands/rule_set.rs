@@ -120,7 +120,7 @@ impl Material {
             diagnostics.extend(home.diagnostics);
             looked_at.extend(home.looked_at);
         }
-        let RuleFiles { texts: files, faults, folders } = RuleFiles::read(&selection);
+        let RuleFiles { texts: files, faults, folders, .. } = RuleFiles::read(&selection);
         looked_at.extend(selection.paths.iter().cloned());
         looked_at.extend(folders);
         looked_at.extend(files.iter().map(|file| PathBuf::from(&*file.path)));

@@ -125,6 +125,12 @@ impl Demands<'_> {
         if let Some(remark) = &field.remark {
             self.differences.add(remark.clone());
         }
+        if field.object && (condition.negate || may_take_object(&condition.test)) {
+            self.differences.add(format!(
+                "{} is an object, whose JSON Sigma looks at and the reference does not.",
+                field.name
+            ));
+        }
         if !field.single && !self.lists.contains(&field.name) {
             self.lists.push(field.name.clone());
         }
@@ -279,6 +285,19 @@ impl Demands<'_> {
             "The size is that of the whole line in characters, not of what comes after its header in bytes.",
         );
         Ok(Formula::texts("", "|re", vec![format!("(?s)^.{{{size}}}")]))
+    }
+}
+
+/// Whether a test can hold for the JSON text of an object, as far as its first characters tell.
+fn may_take_object(test: &Test) -> bool {
+    let begins = |part: &str| part.strip_prefix('^').and_then(|rest| rest.chars().next());
+    match test {
+        Test::List(test) => matches!(test.lookup, Lookup::NotMatchKey | Lookup::NotAddressMatchKey),
+        Test::OsMatch(text) | Test::OsRegex(text) | Test::Pcre2(text) => {
+            !text.split('|').all(|part| begins(part).is_some_and(char::is_alphanumeric))
+        }
+        Test::Equals(text) => text.starts_with('{'),
+        Test::Networks(_) => false,
     }
 }
 

@@ -67,13 +67,22 @@ pub(super) struct Field {
     pub(super) single: bool,
     /// Holds only where the value begins with a dotted address.
     pub(super) ipv4: bool,
+    /// Records are known to have an object there, which is no field to the reference.
+    pub(super) object: bool,
     /// Why the name may lead elsewhere.
     pub(super) remark: Option<String>,
 }
 
 impl Field {
     fn plain(name: impl Into<String>) -> Self {
-        Self { name: name.into(), null_is_text: false, single: true, ipv4: false, remark: None }
+        Self {
+            name: name.into(),
+            null_is_text: false,
+            single: true,
+            ipv4: false,
+            object: false,
+            remark: None,
+        }
     }
 }
 
@@ -276,6 +285,7 @@ fn field(mappings: &[&Mapping], spelling: &Spelling, path: &str) -> Meaning {
         null_is_text: first.normalise == Normalise::None && first.decoder.is_none(),
         single: known.is_some(),
         ipv4: false,
+        object: mappings.iter().any(|mapping| mapping.sigma.is_object(path)),
         remark,
     })
 }

@@ -5,6 +5,8 @@
 //! of level 0 takes the event away. Where the clause asks for the same field anyway, it is there, and the
 //! negation can stand beside.
 
+use rustc_hash::FxHashSet;
+
 use super::formula::{Atom, Formula, Subject};
 use super::values::Pattern;
 
@@ -31,6 +33,50 @@ pub(super) fn clauses(formula: &Formula) -> Option<Vec<Clause>> {
     }
     // Those without exceptions need no others behind their exceptions.
     out.sort_by_key(|clause| clause.exceptions.len());
+    Some(out)
+}
+
+/// The same with conditions of `longest` bytes at most; `None`: that takes more than [`MOST`], or cannot be done.
+pub(super) fn parted(clauses: Vec<Clause>, longest: usize) -> Option<Vec<Clause>> {
+    let mut out = Vec::new();
+    for clause in clauses {
+        let mut fails = Vec::new();
+        for atom in &clause.fails {
+            fails.extend(parts(atom, longest)?);
+        }
+        let mut exceptions = Vec::new();
+        for exception in &clause.exceptions {
+            exceptions.extend(each_part(exception, longest)?);
+        }
+        let holds = each_part(&clause.holds, longest)?;
+        if out.len() + holds.len() > MOST || exceptions.len() > MOST {
+            return None;
+        }
+        out.extend(holds.into_iter().map(|holds| Clause {
+            holds,
+            fails: fails.clone(),
+            exceptions: exceptions.clone(),
+        }));
+    }
+    Some(out)
+}
+
+fn parts(atom: &Atom, longest: usize) -> Option<Vec<Atom>> {
+    let patterns = atom.pattern.parts(longest)?;
+    Some(patterns.into_iter().map(|pattern| Atom { pattern, ..atom.clone() }).collect())
+}
+
+/// Conjunctions of which one holds where all of `atoms` do.
+fn each_part(atoms: &[Atom], longest: usize) -> Option<Vec<Vec<Atom>>> {
+    let mut out = vec![Vec::new()];
+    for atom in atoms {
+        let parts = parts(atom, longest)?;
+        if out.len() * parts.len() > MOST {
+            return None;
+        }
+        let with = |known: &Vec<Atom>, part: &Atom| known.iter().chain([part]).cloned().collect();
+        out = out.iter().flat_map(|known| parts.iter().map(move |part| with(known, part))).collect();
+    }
     Some(out)
 }
 
@@ -121,7 +167,10 @@ fn exclude(one: &Atom, other: &Atom) -> bool {
         return false;
     }
     match (one.pattern.literals(), other.pattern.literals()) {
-        (Some(these), Some(those)) => !these.iter().any(|text| those.contains(text)),
+        (Some(these), Some(those)) => {
+            let those: FxHashSet<&[u8]> = those.into_iter().collect();
+            !these.iter().any(|text| those.contains(text))
+        }
         (Some(texts), None) => !texts.iter().any(|text| may_take(&other.pattern, text)),
         (None, Some(texts)) => !texts.iter().any(|text| may_take(&one.pattern, text)),
         (None, None) => false,

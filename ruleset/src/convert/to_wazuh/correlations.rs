@@ -10,7 +10,7 @@ use crate::ir::sigma::{
 };
 
 use super::order::Piece;
-use super::xml::Same;
+use super::xml::{self, Same};
 use super::{Shared, Source};
 
 /// Fields by their names in Wazuh rules, and the pieces that have them; `None` where no piece has all of them.
@@ -310,6 +310,9 @@ fn same(source: &Source<'_>, name: &str) -> Result<Same, Vec<String>> {
         Some((_, element)) => Same::Static(element),
         None if ["hostname", "program_name"].contains(&full.as_str()) => {
             return Err(vec![format!("a Wazuh rule cannot compare {full} between events")]);
+        }
+        None if full.chars().any(|char| !xml::is_allowed(char) || "<&".contains(char)) => {
+            return Err(vec![format!("the field {full} cannot be named in a Wazuh rule")]);
         }
         None => Same::Field(full),
     })

@@ -4,9 +4,11 @@
 //! `<regex>` or the like can say, and what is lost on the way. Nothing is decided about rules here: absence of a field is a
 //! negated atom, and what becomes of it is for [`super::clauses`].
 
+use super::clauses;
 use super::homes::{Home, Place};
 use super::networks;
 use super::values::{self, ANY, Pattern};
+use super::xml;
 use crate::decode::mapping::{Format, Mapping};
 use crate::ir::sigma::{Expr, FieldTest};
 
@@ -157,6 +159,14 @@ impl Wording<'_> {
         }
         let full = self.full_name(path);
         let pattern = values::pattern(test).map_err(|reason| format!("{path}: {reason}"))?;
+        if self.mapping.sigma.is_object(path) && values::may_take_object(test) {
+            self.remark(&format!("{full} is an object, whose JSON Sigma looks at and Wazuh does not"));
+        }
+        if self.mapping.format == Format::Json && values::is_about_digits(test) {
+            self.remark(&format!(
+                "of a number with a fraction or beyond 32 bits in {full} Wazuh sees six decimals, Sigma what JSON has"
+            ));
+        }
         match test {
             FieldTest::Networks(list) if networks::is_loose(list) => {
                 self.remark("what is behind the prefix of an IPv6 network is not checked to be an address");
@@ -178,7 +188,7 @@ impl Wording<'_> {
         if ["srcip", "dstip", "srcgeoip", "dstgeoip"].contains(&full) {
             return Err(format!("a Wazuh rule takes no pattern for the static field {full}"));
         }
-        if full.bytes().any(|byte| byte.is_ascii_control() || b"\"<>&'".contains(&byte)) {
+        if full.chars().any(|char| !xml::is_allowed(char) || "\"<>&'".contains(char)) {
             return Err(format!("the field {full} cannot be named in a Wazuh rule"));
         }
         let subject = match ELEMENTS.iter().find(|(name, _)| *name == full) {
@@ -237,25 +247,29 @@ fn joined(parts: Vec<Formula>) -> Formula {
         match part {
             Formula::Any(inner) => open.extend(inner.into_iter().rev()),
             Formula::Atom(atom) => {
-                let joined = out.iter_mut().find_map(|known| match known {
-                    Formula::Atom(other)
-                        if other.subject == atom.subject && other.not_null == atom.not_null =>
-                    {
-                        let pattern = other.pattern.or(&atom.pattern)?;
-                        Some((other, pattern))
+                let is_joined = out.iter_mut().any(|known| match known {
+                    Formula::Atom(other) => {
+                        other.subject == atom.subject
+                            && other.not_null == atom.not_null
+                            && other.pattern.absorb(&atom.pattern)
                     }
-                    _ => None,
+                    _ => false,
                 });
-                match joined {
-                    Some((other, pattern)) => other.pattern = pattern,
-                    None => out.push(Formula::Atom(atom)),
+                if !is_joined {
+                    out.push(Formula::Atom(atom));
                 }
             }
             other => {
-                if !out.contains(&other) {
+                // So many are too many anyway.
+                if out.len() > 16 * clauses::MOST || !out.contains(&other) {
                     out.push(other);
                 }
             }
+        }
+    }
+    for part in &mut out {
+        if let Formula::Atom(atom) = part {
+            atom.pattern.drop_repeated();
         }
     }
     match <[Formula; 1]>::try_from(out) {

@@ -32,6 +32,7 @@ use crate::decode::mapping::{self, Mapping};
 use crate::ir::RuleSet;
 use crate::ir::sigma::{SigmaHead, SigmaRule, SigmaSet};
 use crate::sigma_sources;
+use crate::wazuh::MAX_CONTENT;
 use clauses::Clause;
 use formula::{Atom, Formula, Subject, Wording};
 use homes::{Home, Place};
@@ -211,8 +212,12 @@ impl<'s> Shared<'s> {
         }
         let mut clauses = clauses::clauses(&Formula::Any(formulas))
             .ok_or_else(|| format!("it would take more than {} Wazuh rules", clauses::MOST))?;
-        if let Some(guard) = guard(all) {
-            clauses.iter_mut().for_each(|clause| clause.fails.push(guard.clone()));
+        clauses = clauses::parted(clauses, MAX_CONTENT)
+            .ok_or("a condition would be longer than 20,480 bytes; split the list")?;
+        for clause in &mut clauses {
+            let (guard, lost) = guard(all, clause);
+            clause.fails.extend(guard);
+            add(remarks, lost);
         }
         Ok(clauses)
     }
@@ -315,18 +320,60 @@ impl<'s> Shared<'s> {
 }
 
 /// Below the parent for AWS the events of several sources come together; those that the rule does not look at are told by
-/// the name of their service.
-fn guard(sources: &[Source<'_>]) -> Option<Atom> {
+/// the name of their service. An event bus names the services that it carries events of as well, which is said where it matters.
+fn guard(sources: &[Source<'_>], clause: &Clause) -> (Option<Atom>, Vec<String>) {
     const SERVICES: &[(&str, &str)] =
         &[("aws.cloudtrail", "cloudtrail"), ("aws.guardduty", "guardduty"), ("aws.subscriber", "custom")];
     if !sources.iter().any(|source| source.home.name == "aws") {
-        return None;
+        return (None, Vec::new());
     }
     let looks = |name: &str| sources.iter().any(|source| &*source.mapping.source == name);
-    let others: Vec<&str> =
-        SERVICES.iter().filter(|(source, _)| !looks(source)).map(|(_, service)| *service).collect();
+    let is_finding = |service: &str| service == "guardduty";
+    let others: Vec<&str> = SERVICES
+        .iter()
+        .filter(|(source, service)| !(looks(source) || is_finding(service) && asks_for_no_finding(clause)))
+        .map(|(_, service)| *service)
+        .collect();
+    let carried = others.iter().filter(|service| looks("aws.eventbridge") && **service != "custom");
+    let lost = carried.map(|service| {
+        format!("events that an event bus carries for the service {service} are not told from those of another log source, and left out")
+    });
     let pattern = Pattern::Bytes(format!("^(?:{})$", others.join("|")));
-    Some(Atom { subject: Subject::Field("aws.source".to_owned()), pattern, not_null: false })
+    let atom = Atom { subject: Subject::Field("aws.source".to_owned()), pattern, not_null: false };
+    ((!others.is_empty()).then_some(atom), lost.collect())
+}
+
+/// Whether a clause asks for a member that findings of GuardDuty do not have, so that none of them fulfils it.
+fn asks_for_no_finding(clause: &Clause) -> bool {
+    const FINDING: &[&str] = &[
+        "schemaversion",
+        "accountid",
+        "region",
+        "partition",
+        "id",
+        "arn",
+        "type",
+        "resource",
+        "service",
+        "severity",
+        "confidence",
+        "createdat",
+        "updatedat",
+        "title",
+        "description",
+        "associatedattacksequencearn",
+        // What collectors add.
+        "source",
+        "log_info",
+        "aws_account_id",
+    ];
+    clause.holds.iter().any(|atom| match &atom.subject {
+        Subject::Field(name) => name.strip_prefix("aws.").is_some_and(|path| {
+            let first = path.split('.').next().unwrap_or(path).to_ascii_lowercase();
+            !FINDING.contains(&first.as_str())
+        }),
+        _ => false,
+    })
 }
 
 fn add(remarks: &mut Vec<String>, more: Vec<String>) {

@@ -4,10 +4,14 @@
 //! byte, without Unicode. No pattern has a `<`, which would open a tag in the reference's dialect, where nothing is
 //! escaped.
 
+use std::fmt::Write as _;
+
+use rustc_hash::FxHashSet;
+
 use crate::expr::Pcre2;
 use crate::ir::sigma::{FieldTest, Pattern as SigmaPattern, PatternPart};
 
-use super::{networks, numbers};
+use super::{networks, numbers, xml};
 
 /// A pattern, as far as it can be joined with others by "or".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub(super) enum Pattern {
 }
 
 /// A text with wildcards as a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wild {
     from_start: bool,
     core: String,
@@ -49,6 +53,53 @@ pub(super) fn pattern(test: &FieldTest) -> Result<Pattern, String> {
             Err(format!("a Wazuh rule cannot compare a field with another one ({field})"))
         }
         FieldTest::TimePart(..) => Err("a Wazuh rule cannot take parts of a time".to_owned()),
+    }
+}
+
+/// Whether a test can hold for the compact JSON text of an object; null and existence are not asked.
+pub(super) fn may_take_object(test: &FieldTest) -> bool {
+    match test {
+        FieldTest::Pattern(pattern) => {
+            let fits = |part: Option<&PatternPart>, bytes: fn(&[u8]) -> bool| match part {
+                Some(PatternPart::Bytes(text)) => bytes(text),
+                Some(_) => true,
+                None => false,
+            };
+            fits(pattern.parts.first(), |text| text.first().is_none_or(|byte| *byte == b'{'))
+                && fits(pattern.parts.last(), |text| text.last().is_none_or(|byte| *byte == b'}'))
+        }
+        FieldTest::Regex(regex) => {
+            let begins = regex.strip_prefix('^').and_then(|rest| rest.chars().next());
+            regex.contains('|') || !begins.is_some_and(char::is_alphanumeric)
+        }
+        FieldTest::Same { .. } => true,
+        FieldTest::Null
+        | FieldTest::Exists(_)
+        | FieldTest::Networks(_)
+        | FieldTest::Compare(..)
+        | FieldTest::TimePart(..) => false,
+    }
+}
+
+/// Whether a test asks for digits in a text and for nothing else, so that it may be meant for numbers.
+pub(super) fn is_about_digits(test: &FieldTest) -> bool {
+    match test {
+        FieldTest::Pattern(pattern) => {
+            let digits = |part: &PatternPart| match part {
+                PatternPart::Bytes(text) => text.iter().all(u8::is_ascii_digit),
+                PatternPart::AnyRun | PatternPart::AnyOne => true,
+            };
+            let is_text = |part: &PatternPart| matches!(part, PatternPart::Bytes(_));
+            pattern.parts.iter().all(digits)
+                && pattern.parts.iter().any(is_text)
+                && !pattern.parts.iter().all(is_text)
+        }
+        FieldTest::Regex(regex) => {
+            let rest = regex.replace(r"\d", "0").replace("0-9", "0").replace(r"\z", "").replace(r"\A", "");
+            rest.bytes().any(|byte| byte.is_ascii_digit())
+                && rest.bytes().all(|byte| byte.is_ascii_digit() || b"^$[](){}|?:+*,-.\\".contains(&byte))
+        }
+        _ => false,
     }
 }
 
@@ -123,20 +174,48 @@ impl Pattern {
         }
     }
 
-    /// One pattern for both, where that can be written.
-    pub(super) fn or(&self, other: &Self) -> Option<Self> {
+    /// Takes what another one takes as well, where one pattern can be written for both; texts may be in it twice then.
+    pub(super) fn absorb(&mut self, other: &Self) -> bool {
         match (self, other) {
             (Self::Texts { cased, texts }, Self::Texts { cased: also, texts: more }) if cased == also => {
-                let mut texts = texts.clone();
-                texts.extend(more.iter().filter(|text| !texts.contains(text)).cloned().collect::<Vec<_>>());
-                Some(Self::Texts { cased: *cased, texts })
+                texts.extend_from_slice(more);
+                true
             }
             (Self::Characters(list), Self::Characters(more))
-                if list.iter().chain(more).all(|regex| is_self_contained(regex)) =>
+                if list.first().into_iter().chain(more).all(|regex| is_self_contained(regex)) =>
             {
-                Some(Self::Characters(list.iter().chain(more).cloned().collect()))
+                list.extend_from_slice(more);
+                true
             }
-            _ => None,
+            _ => false,
+        }
+    }
+
+    /// Leaves each text in it once.
+    pub(super) fn drop_repeated(&mut self) {
+        if let Self::Texts { texts, .. } = self {
+            let mut seen = FxHashSet::default();
+            texts.retain(|text| seen.insert(text.clone()));
+        }
+    }
+
+    /// Patterns of `most` bytes at most, one of which takes what this one does; `None`: it cannot be parted like that.
+    pub(super) fn parts(&self, most: usize) -> Option<Vec<Self>> {
+        if self.text().len() <= most {
+            return Some(vec![self.clone()]);
+        }
+        // What stands around all, and around each.
+        let (around, each) = (16, 5);
+        let most = most.checked_sub(around)?;
+        match self {
+            Self::Texts { cased, texts } => {
+                let part = |texts: &[Wild]| Self::Texts { cased: *cased, texts: texts.to_vec() };
+                runs(texts, most, |text| text.core.len() + each, part)
+            }
+            Self::Characters(list) => {
+                runs(list, most, |regex| regex.len() + each, |list| Self::Characters(list.to_vec()))
+            }
+            Self::Bytes(_) => None,
         }
     }
 
@@ -152,6 +231,29 @@ impl Pattern {
     pub(super) fn takes(&self, text: &[u8]) -> bool {
         Pcre2::new(&self.text()).is_ok_and(|pattern| pattern.is_match(text))
     }
+}
+
+/// Cuts a list into runs whose sizes sum up to `most` at most.
+fn runs<T>(
+    list: &[T],
+    most: usize,
+    size: impl Fn(&T) -> usize,
+    part: impl Fn(&[T]) -> Pattern,
+) -> Option<Vec<Pattern>> {
+    let (mut out, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (at, item) in list.iter().enumerate() {
+        let own = size(item);
+        if own > most {
+            return None;
+        }
+        if sum + own > most {
+            out.push(part(list.get(start..at)?));
+            (start, sum) = (at, 0);
+        }
+        sum += own;
+    }
+    out.push(part(list.get(start..)?));
+    Some(out)
 }
 
 fn alternation(texts: &[Wild]) -> String {
@@ -233,10 +335,11 @@ fn escape(bytes: &[u8]) -> String {
                     out.push(char);
                 }
                 '<' => out.push_str(r"\x3C"),
-                control if control.is_ascii_control() => {
-                    out.push_str(&format!(r"\x{:02X}", u32::from(control)));
-                }
-                char => out.push(char),
+                char if xml::is_allowed(char) => out.push(char),
+                // Byte by byte, as patterns run.
+                char => char.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| {
+                    let _ = write!(out, r"\x{byte:02X}");
+                }),
             }
         }
         chunk.invalid().iter().for_each(|byte| out.push_str(&format!(r"\x{byte:02X}")));
@@ -265,14 +368,21 @@ fn escape_json(bytes: &[u8]) -> String {
     out
 }
 
-/// The expression without any `<`.
+/// The expression without any `<`, and without characters that XML cannot have.
 fn without_tags(regex: &str) -> Result<String, String> {
+    if regex.chars().any(|char| !xml::is_allowed(char)) && (regex.contains(r"\Q") || is_extended(regex)) {
+        return Err(
+            "its regular expression has control characters beside `\\Q` or `(?x)`, where they cannot be escaped; write them as `\\x{…}`"
+                .to_owned(),
+        );
+    }
     let mut out = String::with_capacity(regex.len());
     let mut chars = regex.chars();
     while let Some(char) = chars.next() {
         match char {
             '\\' => match chars.next() {
                 Some('<') => out.push_str(r"\x3C"),
+                Some(next) if !xml::is_allowed(next) => escaped(next, &mut out),
                 Some(next) => {
                     out.push('\\');
                     out.push(next);
@@ -290,8 +400,8 @@ fn without_tags(regex: &str) -> Result<String, String> {
                 out.push_str(kind);
             }
             '<' => out.push_str(r"\x3C"),
-            '\n' => out.push_str(r"\x0A"),
-            char => out.push(char),
+            char if xml::is_allowed(char) => out.push(char),
+            char => escaped(char, &mut out),
         }
     }
     match Pcre2::check(&format!("(*UTF){out}")) {
@@ -301,6 +411,20 @@ fn without_tags(regex: &str) -> Result<String, String> {
                 .to_owned())
         }
     }
+}
+
+fn escaped(char: char, out: &mut String) {
+    let _ = write!(out, r"\x{{{:X}}}", u32::from(char));
+}
+
+/// Whether an expression turns on the flag `x`, by which white space says nothing.
+fn is_extended(regex: &str) -> bool {
+    regex.split("(?").skip(1).any(|group| {
+        group
+            .chars()
+            .take_while(|char| char.is_ascii_alphabetic() || "^-".contains(*char))
+            .any(|flag| flag == 'x')
+    })
 }
 
 /// Whether an expression means the same beside others: it refers to no group and has no verb in front.

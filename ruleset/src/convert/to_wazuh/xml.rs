@@ -132,9 +132,18 @@ fn condition_line(condition: &Condition) -> String {
     }
 }
 
-/// A text that ends no comment.
+/// A text that ends no comment and has no two hyphens in a row; there is a space behind it.
 fn comment(text: &str) -> String {
-    one_line(text).replace("--", "- -").replace('>', ")").replace('<', "(")
+    let mut out = String::with_capacity(text.len());
+    for char in one_line(text).chars() {
+        match char {
+            '-' if out.ends_with('-') => out.push_str(" -"),
+            '<' => out.push('('),
+            '>' => out.push(')'),
+            char => out.push(char),
+        }
+    }
+    out
 }
 
 /// A text that opens no tag and names no field.
@@ -143,14 +152,24 @@ pub(super) fn description(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words
+        .join(" ")
+        .chars()
+        .map(|char| if is_allowed(char) { char } else { char::REPLACEMENT_CHARACTER })
+        .collect()
+}
+
+/// Whether XML may have this character as it is, and gives it back unchanged.
+pub(super) fn is_allowed(char: char) -> bool {
+    !char.is_control() && !matches!(char, '\u{fffe}' | '\u{ffff}')
 }
 
 /// A link that can stand in a rule.
 pub(super) fn is_link(text: &str) -> bool {
     text.starts_with("http")
         && text.len() < 1024
-        && !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte == b'<')
+        && !text.chars().any(|char| char.is_ascii_whitespace() || char == '<' || !is_allowed(char))
 }
 
 /// A name as part of a group's name.

@@ -128,6 +128,15 @@ impl SigmaMapping {
     }
 }
 
+impl SigmaMapping {
+    /// Whether records of the source are known to have an object at `path`: paths lead on from there.
+    #[must_use]
+    pub fn is_object(&self, path: &str) -> bool {
+        let below = |known: &String| known.len() > path.len() && is_at_or_below(known, path);
+        self.paths.iter().chain(self.fields.iter().flat_map(|(_, paths)| paths)).any(below)
+    }
+}
+
 /// Whether every part that the rule states is the source's.
 fn agrees(rule: &Logsource, own: &Logsource) -> bool {
     let agrees = |stated: &Option<String>, own: &Option<String>| stated.is_none() || stated == own;

@@ -15,7 +15,7 @@ mod tests;
 use super::source::{Faults, Source, Text};
 
 /// Bytes of one content or attribute value.
-const MAX_CONTENT: usize = 20_480;
+pub(crate) const MAX_CONTENT: usize = 20_480;
 /// Attributes of one tag; each is compared with those before it.
 const MAX_ATTRIBUTES: usize = 64;
 /// Elements inside each other.

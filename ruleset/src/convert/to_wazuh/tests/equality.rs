@@ -85,7 +85,7 @@ const RULES: &[(&str, &str, bool)] = &[
         "  s: {eventSource: X}\n  t: {eventName: Y}\n  u: {awsRegion: Z}\n  f: {errorCode: A}\n  g: {userAgent: B}\n  condition: (s and not f) or (t and not g) or (u and not (f or g))",
         true,
     ),
-    (TRAIL, "  f: {eventName: [A, B]}\n  condition: not f", true),
+    (TRAIL, "  f: {eventName: [A, B]}\n  condition: not f", false),
     (
         TRAIL,
         "  s: {eventName|cased: RunX}\n  t: {eventName|re: '^Re(ad|ceive)\\d+$'}\n  condition: s or t",

@@ -24,7 +24,7 @@ fn a_rule_has_what_analysts_see() {
         "  <!-- Sigma 0b1c2d3e-0000-4000-8000-000000000001: Trail (stopped) $(x) (critical) -->",
         "  <!-- by A - - B -->",
         "  <rule id=\"100001\" level=\"14\">\n    <if_sid>100000</if_sid>\n    <field name=\"aws.eventName\" type=\"pcre2\">(?i)^StopLogging\\z</field>",
-        "<field name=\"aws.source\" type=\"pcre2\" negate=\"yes\">^(?:guardduty|custom)$</field>",
+        "<field name=\"aws.source\" type=\"pcre2\" negate=\"yes\">^(?:custom)$</field>",
         "<description>Trail (stopped) (x)</description>",
         "<info type=\"link\">https://a.b/c?d=e&f</info>",
         "<mitre><id>T1562.008</id></mitre>",
@@ -33,6 +33,40 @@ fn a_rule_has_what_analysts_see() {
     ] {
         assert!(written.contains(line), "{line}\n{written}");
     }
+}
+
+#[test]
+fn what_xml_cannot_have_is_replaced_or_escaped() {
+    let rule = "title: \"bell\\a \\uFFFE<!--x--->-\"\nid: 0b1c2d3e-0000-4000-8000-000000000001\nlevel: high\nauthor: 'a ---- b -'\n\
+        references: [\"https://a.b/\\uFFFF\"]\nlogsource: {product: aws, service: cloudtrail}\n\
+        detection:\n  s: {eventName: \"a\\x01\\uFFFEb\\x85\", userAgent|re: \"^a\\x07\\uFFFF\\t$\"}\n  condition: s\n";
+    let written = text(&[rule]);
+    let bad = |char: char| (char.is_control() && char != '\n') || matches!(char, '\u{fffe}' | '\u{ffff}');
+    assert!(!written.chars().any(bad), "{written:?}");
+    for comment in written.split("<!--").skip(1) {
+        let inner = comment.split("-->").next().unwrap();
+        assert!(!inner.contains("--") && !inner.ends_with('-'), "{inner}");
+    }
+    for part in [
+        r"(?i)^a\x01\xEF\xBF\xBEb\xC2\x85\z",
+        r"(*UTF)^a\x{7}\x{FFFF}\x{9}$",
+        "<!-- by a - - - - b - -->",
+        "<description>bell\u{fffd} \u{fffd}(!--x---)-</description>",
+    ] {
+        assert!(written.contains(part), "{part}\n{written}");
+    }
+    let loaded = sigma(&[rule]);
+    let program = reload(&convert(&loaded.set));
+    let mut scratch = Scratch::new(&program);
+    let mut verdict = |record: &str| judge(&program, &mut scratch, "aws.cloudtrail", record, 0).0;
+    let hit = "{\"eventName\":\"a\\u0001\\uFFFEb\\u0085\",\"userAgent\":\"a\\u0007\\uFFFF\\t\"}";
+    assert!(verdict(hit).is_some());
+    assert_eq!(verdict(&hit.replace("FFFF", "FFFD")), None);
+    let extended = outcome(TRAIL, "  s: {eventName|re: \"(?xi)a\\tb\"}\n  condition: s");
+    assert!(
+        matches!(&extended, Outcome::Impossible(reasons) if reasons[0].contains("control characters")),
+        "{extended:?}"
+    );
 }
 
 #[test]
@@ -119,4 +153,97 @@ fn the_more_severe_rule_is_reported_and_the_other_one_says_so() {
     assert_eq!(verdict(r#"{"eventSource":"S","eventName":"X","userAgent":"U"}"#), made(1));
     assert_eq!(verdict(r#"{"eventSource":"S","eventName":"Z","userAgent":"U"}"#), None);
     assert_eq!(verdict(r#"{"eventName":"X"}"#), made(1));
+}
+
+#[test]
+fn long_lists_are_split_and_match_all_the_same() {
+    let values = |count: usize| {
+        (0..count).map(|at| format!("'{:x}-{at:06}'", at * 7919)).collect::<Vec<_>>().join(", ")
+    };
+    let list = values(4000);
+    let detection =
+        format!("  s: {{eventName: [{list}]}}\n  f: {{userAgent: [{list}]}}\n  condition: s and not f");
+    let loaded = sigma(&[&rule(TRAIL, &detection)]);
+    let conversion = convert(&loaded.set);
+    assert_eq!(conversion.rules[0].outcome, Outcome::Converted);
+    assert!(conversion.rules[0].made.len() > 1);
+    let program = reload(&conversion);
+    let mut scratch = Scratch::new(&program);
+    let mut alerts = |name: &str, agent: &str| {
+        let record = format!(r#"{{"eventName":"{name}","userAgent":"{agent}"}}"#);
+        judge(&program, &mut scratch, "aws.cloudtrail", &record, 0).0.is_some()
+    };
+    for at in [0, 1500, 3999] {
+        let name = format!("{:x}-{at:06}", at * 7919);
+        assert!(alerts(&name, "x"), "{name}");
+        assert!(!alerts(&name, "0-000000") && !alerts(&name, &name), "{name}");
+        assert!(!alerts(&format!("{name}x"), "x"), "{name}");
+    }
+    for detection in [
+        format!("  s: {{eventName: [{}]}}\n  condition: s", values(100_000)),
+        format!("  s: {{eventName: {}}}\n  condition: s", "x".repeat(20_480)),
+    ] {
+        let Outcome::Impossible(reasons) = outcome(TRAIL, &detection) else { panic!() };
+        assert_eq!(reasons, ["a condition would be longer than 20,480 bytes; split the list"]);
+    }
+}
+
+#[test]
+fn calls_to_guardduty_by_an_event_bus_are_no_findings() {
+    let conversion =
+        convert(&sigma(&[&rule(TRAIL, "  s: {eventName: CreateSampleFindings}\n  condition: s")]).set);
+    assert_eq!(conversion.rules[0].outcome, Outcome::Converted);
+    let program = reload(&conversion);
+    let mut scratch = Scratch::new(&program);
+    let call = r#"{"eventVersion":"1.05","eventSource":"guardduty.amazonaws.com","eventName":"CreateSampleFindings"}"#;
+    let bus = format!(
+        r#"{{"version":"0","detail-type":"AWS API Call via CloudTrail","source":"aws.guardduty","detail":{call}}}"#
+    );
+    for (source, record) in [("aws.eventbridge", bus.as_str()), ("aws.cloudtrail", call)] {
+        let verdict = judge(&program, &mut scratch, source, record, 0).0;
+        assert_eq!(verdict.as_ref(), conversion.rules[0].made.first(), "{source}");
+    }
+    // What a finding may fulfil keeps findings out, and says what is lost by that.
+    let Outcome::Differs(remarks) = outcome(TRAIL, "  f: {eventName: X}\n  condition: not f") else {
+        panic!()
+    };
+    assert!(remarks[0].contains("carries for the service guardduty"), "{remarks:?}");
+}
+
+#[test]
+fn tests_of_objects_and_of_digits_are_remarked_upon() {
+    let has = |detection: &str, words: &str| {
+        let outcome = outcome(TRAIL, &format!("  s: {{{detection}}}\n  condition: s"));
+        outcome.remarks().iter().any(|remark| remark.contains(words))
+    };
+    let object =
+        |detection: &str| has(detection, "is an object, whose JSON Sigma looks at and Wazuh does not");
+    for detection in ["userIdentity|contains: x", "responseElements|re: 'a'", "requestParameters: '*'"] {
+        assert!(object(detection), "{detection}");
+    }
+    for detection in [
+        "userIdentity: x",
+        "userIdentity|startswith: x",
+        "userIdentity|endswith: x",
+        "eventName|contains: x",
+        "userIdentity.arn|contains: x",
+    ] {
+        assert!(!object(detection), "{detection}");
+    }
+    let digits = |detection: &str| has(detection, "six decimals");
+    for detection in [
+        "requestParameters.f|endswith: '00'",
+        r"requestParameters.f|re: '^\d+$'",
+        "requestParameters.f: '1*'",
+    ] {
+        assert!(digits(detection), "{detection}");
+    }
+    for detection in [
+        "requestParameters.f: 1",
+        "sourceIPAddress|startswith: '10.'",
+        "requestParameters.f|re: 'a\\d+'",
+        "eventName: '*'",
+    ] {
+        assert!(!digits(detection), "{detection}");
+    }
 }

@@ -4,13 +4,16 @@
 //! may not be replaced.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use threatlockdown_ruleset::convert::OutputFile;
 
 use crate::cli::{ConvertArgs, Language};
-use crate::commands::{compiled, counted, print, report};
+use crate::commands::{counted, print, report};
 
 /// Files of one name from several folders get a number.
 pub(super) fn tell_names_apart(files: &mut [OutputFile]) {
@@ -31,8 +34,20 @@ pub(super) fn check(folder: &Path, files: &[OutputFile], force: bool) -> anyhow:
     if folder.exists() && !folder.is_dir() {
         bail!("{} is no folder; name one, it is made where there is none", folder.display());
     }
-    let there: Vec<&str> =
-        files.iter().map(|file| file.name.as_str()).filter(|name| folder.join(name).exists()).collect();
+    let mut there: Vec<&str> = Vec::new();
+    for name in files.iter().map(|file| file.name.as_str()) {
+        let path = folder.join(name);
+        // A link is there even when it leads nowhere.
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() && !found.is_symlink() => bail!(
+                "{} is neither a file nor a link, and is not replaced; name another folder",
+                path.display()
+            ),
+            Ok(_) => there.push(name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),
+        }
+    }
     if let (Some(first), false) = (there.first(), force) {
         let others = match there.len() - 1 {
             0 => String::new(),
@@ -54,11 +69,29 @@ pub(super) fn write(args: &ConvertArgs, files: &[OutputFile], faulty: &HashSet<&
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut count = 0;
     for file in files {
-        compiled::write(&folder.join(&file.name), joined(args.to, &[file]).as_bytes())?;
+        replace(folder, &file.name, joined(args.to, &[file]).as_bytes())?;
         count += 1;
     }
     report(&format!("{}: {} written", folder.display(), counted(count, "file")));
     Ok(())
+}
+
+/// Puts a whole file in the place of what has this name in the folder: a link gives way and is not followed.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let put = || -> io::Result<()> {
+        let everybody = std::fs::Permissions::from_mode(0o666);
+        let mut arriving = tempfile::Builder::new().permissions(everybody).tempfile_in(folder)?;
+        arriving.write_all(bytes)?;
+        arriving.as_file().sync_all()?;
+        let taken = std::fs::symlink_metadata(&path);
+        if taken.is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+            return Err(io::Error::other("neither a file nor a link is there"));
+        }
+        arriving.persist(&path)?;
+        File::open(folder)?.sync_all()
+    };
+    put().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// All files as one text of their language.
@@ -114,5 +147,40 @@ mod tests {
         check(folder.path(), &files, true).unwrap();
         let error = check(&folder.path().join("b.yml"), &files, true).unwrap_err().to_string();
         assert!(error.contains("is no folder"), "{error}");
+    }
+
+    #[test]
+    fn links_are_there_and_are_replaced_themselves() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (target, nowhere) = (outside.path().join("mine"), outside.path().join("none"));
+        std::fs::write(&target, "mine").unwrap();
+        std::os::unix::fs::symlink(&target, folder.path().join("a.yml")).unwrap();
+        std::os::unix::fs::symlink(&nowhere, folder.path().join("b.yml")).unwrap();
+        for name in ["a.yml", "b.yml"] {
+            let error = check(folder.path(), &[file(name)], false).unwrap_err().to_string();
+            assert!(error.contains("is there already"), "{error}");
+            check(folder.path(), &[file(name)], true).unwrap();
+            replace(folder.path(), name, b"new").unwrap();
+            assert!(folder.path().join(name).symlink_metadata().unwrap().is_file());
+            assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"new");
+        }
+        assert_eq!(std::fs::read(&target).unwrap(), b"mine");
+        assert!(!nowhere.exists());
+        // Nothing is left of the temporary files.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("b.yml");
+        let _open = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::fs::create_dir(folder.path().join("a.yml")).unwrap();
+        for name in ["a.yml", "b.yml"] {
+            let error = check(folder.path(), &[file(name)], true).unwrap_err().to_string();
+            assert!(error.contains("neither a file nor a link"), "{error}");
+            assert!(replace(folder.path(), name, b"new").is_err());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }
