@@ -16,12 +16,11 @@ fn a_full_disk_behind_stdout_is_an_error() {
     let rule = rule.to_str().unwrap();
     let config = site.path("c.yaml");
     std::fs::write(&config, "workers: 1\n").unwrap();
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 6] = [
         &["rules", "list", "--rules", rule],
         &["rules", "check", rule],
         &["rules", "check", "--json", rule],
         &["rules", "test"],
-        &["rules", "suppressions"],
         &["rules", "convert", "--to", "wazuh", rule],
         &["config", "check", "-c", config.to_str().unwrap()],
     ];
