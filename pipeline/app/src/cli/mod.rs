@@ -84,7 +84,7 @@ pub(crate) struct RuleArgs {
 /// The zone of a command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ZoneArg {
-    /// Zone that <time> and <weekday> of rules mean, by its IANA name, for example Europe/Berlin [default: UTC]
+    /// Zone that `<time>` and `<weekday>` of rules mean, by its IANA name, for example Europe/Berlin [default: UTC]
     #[arg(long, value_name = "NAME", value_parser = zone, help_heading = "Rules")]
     pub(crate) time_zone: Option<Zone>,
 }

@@ -2,8 +2,8 @@
 //!
 //! Enters: a loaded set and which of its Sigma rules are wanted. Leaves: one Wazuh file for each Sigma file, and what became of each
 //! rule. A Sigma rule is an expression and a match beside others; a Wazuh rule is a conjunction, a node of a tree that
-//! gives one verdict. So an expression is written as alternatives ([`clauses`]), what must not be as
-//! children of level 0, and all of it below a gate for each kind of events ([`order`]).
+//! gives one verdict. So an expression is written as alternatives (`clauses`), what must not be as
+//! children of level 0, and all of it below a gate for each kind of events (`order`).
 //!
 //! | module | from → to |
 //! |---|---|
