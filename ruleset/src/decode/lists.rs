@@ -107,7 +107,7 @@ pub(crate) fn visit_object(
         Objects::Kinds => visit(Value::Object),
         Objects::Texts => {
             text.clear();
-            write_compact(tape, at, text);
+            write_compact(tape, at, write_json, text);
             visit(Value::Text(text.as_bytes()));
         }
     }

@@ -43,12 +43,17 @@ pub(crate) fn write_json(value: StaticNode, out: &mut String) {
     }
 }
 
-/// Appends the value at `at` as JSON without blanks: what Sigma rules see of an object. The depth of a record is bounded when
-/// it is parsed.
-pub(crate) fn write_compact(tape: &[Node<'_>], at: usize, out: &mut String) {
+/// Appends the value at `at` as JSON without blanks: what Sigma rules see of an object, and lists in alerts. The two languages
+/// write numbers differently, so the caller says how. The depth of a record is bounded when it is parsed.
+pub(crate) fn write_compact(
+    tape: &[Node<'_>],
+    at: usize,
+    scalar: fn(StaticNode, &mut String),
+    out: &mut String,
+) {
     match tape.get(at) {
         Some(Node::String(text)) => write_json_string(text, out),
-        Some(Node::Static(value)) => write_json(*value, out),
+        Some(Node::Static(value)) => scalar(*value, out),
         Some(Node::Array { len, .. }) => {
             out.push('[');
             let mut next = at + 1;
@@ -56,7 +61,7 @@ pub(crate) fn write_compact(tape: &[Node<'_>], at: usize, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                write_compact(tape, next, out);
+                write_compact(tape, next, scalar, out);
                 next += span(tape, next);
             }
             out.push(']');
@@ -68,9 +73,9 @@ pub(crate) fn write_compact(tape: &[Node<'_>], at: usize, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                write_compact(tape, key, out);
+                write_compact(tape, key, scalar, out);
                 out.push(':');
-                write_compact(tape, key + 1, out);
+                write_compact(tape, key + 1, scalar, out);
                 key += 1 + span(tape, key + 1);
             }
             out.push('}');

@@ -9,7 +9,7 @@ use serde_json::Value;
 use simd_json::Node;
 
 use super::{Leaf, Members, Visitor};
-use crate::decode::text::{self, span, write_json_string};
+use crate::decode::text::{self, write_json_string};
 
 /// Writes nested JSON as the members come.
 pub(super) struct JsonWriter<'o> {
@@ -93,7 +93,7 @@ pub(super) fn write_leaf(leaf: Leaf<'_>, out: &mut String) -> bool {
         Leaf::Tape(tape, at) => match tape.get(at) {
             Some(Node::String(text)) => write_text(text, out),
             Some(Node::Array { .. }) => {
-                write_compact(tape, at, out);
+                text::write_compact(tape, at, text::write_json_scalar, out);
                 true
             }
             Some(Node::Static(_)) => {
@@ -133,38 +133,4 @@ fn array_text(text: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Owned(value.to_string()));
     }
     serde_json::from_str::<serde::de::IgnoredAny>(text).ok().map(|_| Cow::Borrowed(text))
-}
-
-fn write_compact(tape: &[Node<'_>], at: usize, out: &mut String) {
-    match tape.get(at) {
-        Some(Node::Array { len, .. }) => {
-            out.push('[');
-            let mut next = at + 1;
-            for index in 0..*len {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_compact(tape, next, out);
-                next += span(tape, next);
-            }
-            out.push(']');
-        }
-        Some(Node::Object { len, .. }) => {
-            out.push('{');
-            let mut next = at + 1;
-            for index in 0..*len {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_compact(tape, next, out);
-                out.push(':');
-                write_compact(tape, next + 1, out);
-                next += 1 + span(tape, next + 1);
-            }
-            out.push('}');
-        }
-        Some(Node::String(text)) => write_json_string(text, out),
-        Some(Node::Static(value)) => text::write_json_scalar(*value, out),
-        None => out.push_str("null"),
-    }
 }
