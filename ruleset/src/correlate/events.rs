@@ -43,9 +43,26 @@ pub(crate) struct Events {
 #[derive(Debug)]
 struct Remembered {
     time: i64,
-    /// Where its log begins.
-    start: u64,
-    length: u16,
+    /// Where its log begins, and in the lower bits how long it is.
+    log: u64,
+}
+
+/// Bits of the length of a log.
+const LENGTH_BITS: u32 = 11;
+
+impl Remembered {
+    fn new(time: i64, start: u64, length: usize) -> Self {
+        const { assert!(MAX_SHOWN < 1 << LENGTH_BITS) }
+        Self { time, log: start << LENGTH_BITS | length as u64 }
+    }
+
+    fn start(&self) -> u64 {
+        self.log >> LENGTH_BITS
+    }
+
+    fn length(&self) -> usize {
+        (self.log & ((1 << LENGTH_BITS) - 1)) as usize
+    }
 }
 
 /// One of them as it is told to others.
@@ -101,9 +118,8 @@ impl Events {
             self.pop();
         }
         self.latest = self.latest.max(now);
-        let length = u16::try_from(shown.len()).unwrap_or(u16::MAX);
         let start = self.logs.push(shown);
-        self.recent.push_back(Remembered { time: now, start, length });
+        self.recent.push_back(Remembered::new(now, start, shown.len()));
         self.marks.push_back(mark);
         self.first + self.recent.len() as u64 - 1
     }
@@ -112,7 +128,7 @@ impl Events {
         if self.recent.pop_front().is_some() {
             self.marks.pop_front();
             self.first += 1;
-            self.logs.forget_before(self.recent.front().map(|oldest| oldest.start));
+            self.logs.forget_before(self.recent.front().map(Remembered::start));
         }
     }
 
@@ -148,8 +164,8 @@ impl Events {
     }
 
     pub(super) fn log(&self, event: u64) -> Option<Arc<[u8]>> {
-        let Remembered { start, length, .. } = self.recent.get(self.place(event)?)?;
-        Some(self.logs.get(*start, usize::from(*length)).into())
+        let event = self.recent.get(self.place(event)?)?;
+        Some(self.logs.get(event.start(), event.length()).into())
     }
 
     /// The number of the oldest.
@@ -160,7 +176,7 @@ impl Events {
     /// Oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Told> {
         self.recent.iter().zip(&self.marks).map(|(event, mark)| {
-            let log = self.logs.get(event.start, usize::from(event.length)).to_vec();
+            let log = self.logs.get(event.start(), event.length()).to_vec();
             Told { time: event.time, mark: *mark, log }
         })
     }

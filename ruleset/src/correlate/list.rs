@@ -4,85 +4,34 @@
 //! processor, and each pointer that is followed is a wait for memory. So a short key stands in the table itself, and with it
 //! the only event of a list, as most have no other in a window, or of a longer one what tells how old it is.
 
-use std::borrow::Borrow;
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
-use std::ops::Deref;
 
 use super::room::allocated;
+use super::short::Bytes;
 
-/// Bytes of a key that stand in place: agent, address and a long name of a user.
-const SHORT: usize = 54;
+/// Values that must be equal: in place stand agent, address and a long name of a user.
+pub(super) type Key = Bytes<54>;
+/// Values that must differ, see [`super::write_value`]: in place stands a port.
+pub(super) type Values = Bytes<14>;
+
 /// Room of a list that gets its second event.
 const FIRST_ROOM: usize = 4;
-
-/// Values that must be equal.
-#[derive(Debug)]
-pub(super) enum Key {
-    Short { length: u8, bytes: [u8; SHORT] },
-    Long(Box<[u8]>),
-}
-
-impl Key {
-    pub(super) fn new(key: &[u8]) -> Self {
-        let mut bytes = [0; SHORT];
-        match (bytes.get_mut(..key.len()), u8::try_from(key.len())) {
-            (Some(place), Ok(length)) => {
-                place.copy_from_slice(key);
-                Self::Short { length, bytes }
-            }
-            _ => Self::Long(key.into()),
-        }
-    }
-
-    /// What it takes beside its place.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Short { .. } => 0,
-            Self::Long(key) => allocated(key.len()),
-        }
-    }
-}
-
-impl Deref for Key {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
-            Self::Long(key) => key,
-        }
-    }
-}
-
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        self
-    }
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (**self).hash(state);
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Key {}
 
 /// One event in a list.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) event: u64,
     pub(super) time: i64,
-    /// Values that must differ, see [`super::write_value`].
-    pub(super) values: Box<[u8]>,
+    pub(super) values: Values,
     pub(super) has_dynamic: bool,
+    /// How far before this one an event stands that ended a look at the list, or 0. Only a hint: what came late moves others.
+    ended: u32,
+}
+
+impl Entry {
+    pub(super) fn new(event: u64, time: i64, values: &[u8], has_dynamic: bool) -> Self {
+        Self { event, time, values: Values::new(values), has_dynamic, ended: 0 }
+    }
 }
 
 /// The events of one key, oldest first.
@@ -134,6 +83,27 @@ impl List {
         self.get(self.len().checked_sub(1)?)
     }
 
+    /// Where a look ended that went from the newest back, if it is known.
+    pub(super) fn ended(&self) -> Option<(usize, &Entry)> {
+        let newest = self.len().checked_sub(1)?;
+        let ended = self.get(newest)?.ended;
+        let place = (ended > 0).then(|| newest.checked_sub(ended as usize - 1))??;
+        Some((place, self.get(place)?))
+    }
+
+    /// A look ended at this place.
+    pub(super) fn set_ended(&mut self, place: usize) {
+        let newest = self.len().saturating_sub(1);
+        let ended = u32::try_from(newest.saturating_sub(place) + 1).unwrap_or_default();
+        let entry = match self {
+            Self::One(entry) => Some(entry),
+            Self::Many { entries, .. } => entries.back_mut(),
+        };
+        if let Some(entry) = entry {
+            entry.ended = ended;
+        }
+    }
+
     /// Oldest first.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         let (first, rest) = match self {
@@ -152,7 +122,10 @@ impl List {
         place
     }
 
-    pub(super) fn insert(&mut self, place: usize, entry: Entry) {
+    pub(super) fn insert(&mut self, place: usize, mut entry: Entry) {
+        let before = place.checked_sub(1).and_then(|before| self.get(before));
+        entry.ended =
+            before.filter(|before| before.ended > 0).map_or(0, |before| before.ended.saturating_add(1));
         if let Self::Many { time, event, entries } = self
             && entries.capacity() > 0
         {
@@ -222,21 +195,11 @@ mod tests {
     use super::*;
 
     fn entry(time: i64) -> Entry {
-        Entry { event: time as u64 + 100, time, values: Box::default(), has_dynamic: false }
+        Entry::new(time as u64 + 100, time, b"", false)
     }
 
     fn times(list: &List) -> Vec<i64> {
         list.iter().map(|entry| entry.time).collect()
-    }
-
-    #[test]
-    fn keys_are_what_they_were_made_of() {
-        for length in [0, 1, SHORT, SHORT + 1, 300] {
-            let text: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            let key = Key::new(&text);
-            assert_eq!((&*key, key.bytes() > 0), (&*text, length > SHORT));
-            assert!(key == Key::new(&text) && key != Key::new(&[&text[..], &[7]].concat()));
-        }
     }
 
     /// Whatever is done to it, a list is what a plain one would be, and knows its oldest.
@@ -275,6 +238,6 @@ mod tests {
     /// What a million keys cost is a million times this and more.
     #[test]
     fn a_list_with_its_key_is_small() {
-        const { assert!(size_of::<(Key, List)>() <= 104) }
+        const { assert!(size_of::<(Key, List)>() <= 104 && size_of::<Entry>() <= 40) }
     }
 }

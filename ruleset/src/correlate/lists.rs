@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use super::events::Events;
 use super::list::{Entry, Key, List};
 use super::reader::Reader;
-use super::room::{allocated, table_bytes};
+use super::room::table_bytes;
 
 /// Keys from which dead ones are looked for.
 const SWEEP_FROM: usize = 1024;
@@ -29,7 +29,7 @@ pub(crate) struct Lists {
 
 /// What a list with its key takes beside the table.
 fn weight(key: &Key, list: &List) -> usize {
-    let values: usize = list.iter().map(|entry| allocated(entry.values.len())).sum();
+    let values: usize = list.iter().map(|entry| entry.values.bytes()).sum();
     key.bytes() + list.bytes() + values
 }
 
@@ -67,17 +67,17 @@ impl Lists {
         }
         self.change(sight.key, |list, bytes| {
             while list.oldest().is_some_and(|oldest| is_past(oldest, reader, sight.now, events)) {
-                *bytes -= list.pop_first().map_or(0, |oldest| allocated(oldest.values.len()));
+                *bytes -= list.pop_first().map_or(0, |oldest| oldest.values.bytes());
             }
             let mut at = list.place_of(sight.now);
             for _ in 0..times {
                 while at > 0 && list.len() >= reader.most_kept() && is_outlived(list) {
-                    *bytes -= list.pop_first().map_or(0, |oldest| allocated(oldest.values.len()));
+                    *bytes -= list.pop_first().map_or(0, |oldest| oldest.values.bytes());
                     at -= 1;
                 }
-                *bytes += allocated(sight.values.len());
-                let values = sight.values.into();
-                list.insert(at, Entry { event, time: sight.now, values, has_dynamic: sight.has_dynamic });
+                let entry = Entry::new(event, sight.now, sight.values, sight.has_dynamic);
+                *bytes += entry.values.bytes();
+                list.insert(at, entry);
             }
         });
     }
@@ -126,28 +126,34 @@ impl Lists {
     /// Takes an entry in as it was.
     pub(super) fn restore(&mut self, key: &[u8], entry: Entry) {
         self.change(key, |list, bytes| {
-            *bytes += allocated(entry.values.len());
+            *bytes += entry.values.bytes();
             list.insert(list.place_of(entry.time), entry);
         });
     }
 
     /// Whether the reader's rule matches on this event. The counted events, newest first, are put into `counted`.
     pub(crate) fn fires(
-        &self,
+        &mut self,
         reader: &Reader,
         sight: &Sight<'_>,
         events: &Events,
         counted: &mut Vec<u64>,
     ) -> bool {
         counted.clear();
-        let Some(list) = self.by_key.get(sight.key) else { return false };
+        let Some(list) = self.by_key.get_mut(sight.key) else { return false };
         let wanted = reader.wanted();
         // Where the count would be reached at the earliest.
         let reached = list.len().checked_sub(wanted.max(1)).and_then(|place| list.get(place));
         if reached.is_none_or(|entry| is_gone(entry, reader, sight.now, events)) {
             return false;
         }
-        for entry in list.iter().rev() {
+        let ends = |entry: &Entry| differ(reader, entry, sight) && events.mark(entry.event) >= reader.level;
+        // Where it ended last time it ends again, and what came since does not reach the count.
+        if list.ended().is_some_and(|(place, entry)| list.len() - place <= wanted && ends(entry)) {
+            return false;
+        }
+        let mut end = None;
+        for (place, entry) in (0..list.len()).rev().zip(list.iter().rev()) {
             if is_gone(entry, reader, sight.now, events) {
                 return false;
             }
@@ -155,12 +161,16 @@ impl Lists {
                 continue;
             }
             if events.mark(entry.event) >= reader.level {
-                return false;
+                end = Some(place);
+                break;
             }
             counted.push(entry.event);
             if counted.len() >= wanted {
                 return true;
             }
+        }
+        if let Some(place) = end {
+            list.set_ended(place);
         }
         false
     }

@@ -16,6 +16,7 @@ mod memories;
 mod partial;
 mod reader;
 mod room;
+mod short;
 pub mod sigma;
 mod snapshot;
 mod store;

@@ -172,9 +172,7 @@ impl Contents {
             for (key, entries) in keyed {
                 for listed in entries {
                     let Some(&event) = numbers.get(listed.event as usize) else { continue };
-                    let values = listed.values.as_slice().into();
-                    let (time, has_dynamic) = (listed.time, listed.has_dynamic);
-                    lists.restore(key, Entry { event, time, values, has_dynamic });
+                    lists.restore(key, Entry::new(event, listed.time, &listed.values, listed.has_dynamic));
                 }
             }
         }

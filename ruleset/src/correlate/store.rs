@@ -100,7 +100,7 @@ impl Store {
         sight: &Sight<'_>,
         previous: &mut Vec<Arc<[u8]>>,
     ) -> bool {
-        let Some(lists) = self.lists.get(list) else { return false };
+        let Some(lists) = self.lists.get_mut(list) else { return false };
         if !lists.fires(reader, sight, &self.events, &mut self.counted) {
             return false;
         }
