@@ -4,10 +4,10 @@
 //! that no reader looks at any more go first; without room the oldest go before their time, which is counted. Marks lie apart
 //! from the rest: they are asked for each event that is counted, all over the memory, and so they stay near the processor.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::FrontEnd;
+use super::blocks::Blocks;
 use super::logs::Logs;
 
 /// Events that the reference keeps in mind.
@@ -28,9 +28,9 @@ pub(crate) struct Events {
     /// Seconds after which no reader looks at an event any more.
     horizon: i64,
     first: u64,
-    recent: VecDeque<Remembered>,
+    recent: Blocks<Remembered>,
     /// For each of them the level of the rule that counted it up to its frequency, or 0.
-    marks: VecDeque<u8>,
+    marks: Blocks<u8>,
     logs: Logs,
     evicted: u64,
     /// The latest time of any.
@@ -40,7 +40,7 @@ pub(crate) struct Events {
 }
 
 /// One of them.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Remembered {
     time: i64,
     /// Where its log begins, and in the lower bits how long it is.
@@ -102,13 +102,12 @@ impl Events {
 
     /// What they take.
     pub(super) fn bytes(&self) -> usize {
-        let each = self.recent.capacity() * size_of::<Remembered>() + self.marks.capacity();
-        each + self.logs.capacity()
+        self.recent.bytes() + self.marks.bytes() + self.logs.capacity()
     }
 
     pub(super) fn push(&mut self, now: i64, mark: u8, log: &[u8]) -> u64 {
         let shown = &log[..log.len().min(MAX_SHOWN)];
-        while let Some(oldest) = self.recent.front() {
+        while let Some(oldest) = self.recent.first() {
             let is_old = !self.hold && now.saturating_sub(oldest.time) > self.horizon;
             let is_full = self.recent.len() >= self.room || self.logs.len() + shown.len() > self.log_room;
             if !is_old && !is_full {
@@ -119,28 +118,26 @@ impl Events {
         }
         self.latest = self.latest.max(now);
         let start = self.logs.push(shown);
-        self.recent.push_back(Remembered::new(now, start, shown.len()));
-        self.marks.push_back(mark);
+        self.recent.push(Remembered::new(now, start, shown.len()));
+        self.marks.push(mark);
         self.first + self.recent.len() as u64 - 1
     }
 
     fn pop(&mut self) {
-        if self.recent.pop_front().is_some() {
-            self.marks.pop_front();
+        if self.recent.pop_first().is_some() {
+            self.marks.pop_first();
             self.first += 1;
-            self.logs.forget_before(self.recent.front().map(Remembered::start));
+            self.logs.forget_before(self.recent.first().map(Remembered::start));
         }
     }
 
     /// Forgets some of the oldest.
     pub(super) fn forget_some(&mut self) {
         for _ in 0..self.recent.len().div_ceil(AT_ONCE) {
-            let time = self.recent.front().map_or(i64::MIN, |oldest| oldest.time);
+            let time = self.recent.first().map_or(i64::MIN, |oldest| oldest.time);
             self.evicted += u64::from(self.latest.saturating_sub(time) <= self.horizon);
             self.pop();
         }
-        self.recent.shrink_to(self.recent.len());
-        self.marks.shrink_to(self.marks.len());
     }
 
     fn place(&self, event: u64) -> Option<usize> {
@@ -175,7 +172,7 @@ impl Events {
 
     /// Oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Told> {
-        self.recent.iter().zip(&self.marks).map(|(event, mark)| {
+        self.recent.iter().zip(self.marks.iter()).map(|(event, mark)| {
             let log = self.logs.get(event.start(), event.length()).to_vec();
             Told { time: event.time, mark: *mark, log }
         })

@@ -6,6 +6,7 @@
 //! the end of that event, so that the effects of one event are never mixed with those of another. Everything is bounded
 //! and keyed by what a rule says, not by where it stands in a program, so that it outlives a change of the rules.
 
+mod blocks;
 mod events;
 mod first_seen;
 mod kept;
