@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use super::room::allocated;
 use super::short::Bytes;
 
-/// Values that must be equal: in place stand agent, address and a long name of a user.
-pub(super) type Key = Bytes<54>;
+/// Values that must be equal: in place stand agent, address and a name of a user.
+pub(super) type Key = Bytes<46>;
 /// Values that must differ, see [`super::write_value`]: in place stands a port.
 pub(super) type Values = Bytes<14>;
 
@@ -24,13 +24,11 @@ pub(super) struct Entry {
     pub(super) time: i64,
     pub(super) values: Values,
     pub(super) has_dynamic: bool,
-    /// How far before this one an event stands that ended a look at the list, or 0. Only a hint: what came late moves others.
-    ended: u32,
 }
 
 impl Entry {
     pub(super) fn new(event: u64, time: i64, values: &[u8], has_dynamic: bool) -> Self {
-        Self { event, time, values: Values::new(values), has_dynamic, ended: 0 }
+        Self { event, time, values: Values::new(values), has_dynamic }
     }
 }
 
@@ -38,17 +36,46 @@ impl Entry {
 #[derive(Debug)]
 pub(super) enum List {
     One(Entry),
-    /// Any number, with time and number of the oldest.
+    /// Any number.
     Many {
-        time: i64,
-        event: u64,
+        ends: Ends,
         entries: VecDeque<Entry>,
     },
 }
 
+/// What is known of the entries without a look at them: it stands beside the key.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ends {
+    /// Time and number of the oldest.
+    time: i64,
+    event: u64,
+    /// Seconds from the oldest to the newest; the greatest number stands for more.
+    seconds: u32,
+    /// Behind which of the newest a look at the list ended, or 0. Only a hint: what came late moves others.
+    ended: u32,
+}
+
+impl Ends {
+    fn of(entries: &VecDeque<Entry>) -> Self {
+        let (Some(first), Some(last)) = (entries.front(), entries.back()) else { return Self::default() };
+        let ends = Self { time: first.time, event: first.event, ..Self::default() };
+        ends.until(last.time)
+    }
+
+    fn until(self, newest: i64) -> Self {
+        let seconds = newest.saturating_sub(self.time).clamp(0, i64::from(u32::MAX));
+        Self { seconds: u32::try_from(seconds).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// The time of the newest.
+    fn newest(&self) -> Option<i64> {
+        (self.seconds < u32::MAX).then(|| self.time.saturating_add(i64::from(self.seconds)))
+    }
+}
+
 impl Default for List {
     fn default() -> Self {
-        Self::Many { time: 0, event: 0, entries: VecDeque::new() }
+        Self::Many { ends: Ends::default(), entries: VecDeque::new() }
     }
 }
 
@@ -68,7 +95,7 @@ impl List {
     pub(super) fn oldest(&self) -> Option<(i64, u64)> {
         match self {
             Self::One(entry) => Some((entry.time, entry.event)),
-            Self::Many { time, event, entries } => (!entries.is_empty()).then_some((*time, *event)),
+            Self::Many { ends, entries } => (!entries.is_empty()).then_some((ends.time, ends.event)),
         }
     }
 
@@ -85,22 +112,15 @@ impl List {
 
     /// Where a look ended that went from the newest back, if it is known.
     pub(super) fn ended(&self) -> Option<(usize, &Entry)> {
-        let newest = self.len().checked_sub(1)?;
-        let ended = self.get(newest)?.ended;
-        let place = (ended > 0).then(|| newest.checked_sub(ended as usize - 1))??;
-        Some((place, self.get(place)?))
+        let Self::Many { ends, entries } = self else { return None };
+        let place = (ends.ended > 0).then(|| entries.len().checked_sub(ends.ended as usize))??;
+        Some((place, entries.get(place)?))
     }
 
     /// A look ended at this place.
     pub(super) fn set_ended(&mut self, place: usize) {
-        let newest = self.len().saturating_sub(1);
-        let ended = u32::try_from(newest.saturating_sub(place) + 1).unwrap_or_default();
-        let entry = match self {
-            Self::One(entry) => Some(entry),
-            Self::Many { entries, .. } => entries.back_mut(),
-        };
-        if let Some(entry) = entry {
-            entry.ended = ended;
+        if let Self::Many { ends, entries } = self {
+            ends.ended = u32::try_from(entries.len().saturating_sub(place)).unwrap_or_default();
         }
     }
 
@@ -116,23 +136,30 @@ impl List {
     /// Behind all that are not later.
     pub(super) fn place_of(&self, time: i64) -> usize {
         let mut place = self.len();
+        if let Self::Many { ends, .. } = self
+            && ends.newest().is_some_and(|newest| newest <= time)
+        {
+            return place;
+        }
         while place > 0 && self.get(place - 1).is_some_and(|entry| entry.time > time) {
             place -= 1;
         }
         place
     }
 
-    pub(super) fn insert(&mut self, place: usize, mut entry: Entry) {
-        let before = place.checked_sub(1).and_then(|before| self.get(before));
-        entry.ended =
-            before.filter(|before| before.ended > 0).map_or(0, |before| before.ended.saturating_add(1));
-        if let Self::Many { time, event, entries } = self
+    pub(super) fn insert(&mut self, place: usize, entry: Entry) {
+        if let Self::Many { ends, entries } = self
             && entries.capacity() > 0
         {
-            if place == 0 {
-                (*time, *event) = (entry.time, entry.event);
+            let ended = if ends.ended > 0 { ends.ended.saturating_add(1) } else { 0 };
+            if place > 0 && place == entries.len() {
+                *ends = ends.until(entry.time);
+                entries.push_back(entry);
+            } else {
+                entries.insert(place, entry);
+                *ends = Ends::of(entries);
             }
-            entries.insert(place, entry);
+            ends.ended = ended;
             return;
         }
         *self = match std::mem::take(self) {
@@ -147,11 +174,21 @@ impl List {
     }
 
     pub(super) fn pop_first(&mut self) -> Option<Entry> {
-        match std::mem::take(self) {
-            Self::One(entry) => Some(entry),
-            Self::Many { mut entries, .. } => {
+        match self {
+            Self::One(_) => match std::mem::take(self) {
+                Self::One(entry) => Some(entry),
+                Self::Many { .. } => None,
+            },
+            Self::Many { ends, entries } => {
                 let first = entries.pop_front();
-                *self = Self::of(entries);
+                let (newest, ended) = (ends.newest(), ends.ended);
+                *ends = match (entries.front(), newest) {
+                    (Some(oldest), Some(newest)) => {
+                        Ends { time: oldest.time, event: oldest.event, ..*ends }.until(newest)
+                    }
+                    _ => Ends::of(entries),
+                };
+                ends.ended = ended;
                 first
             }
         }
@@ -185,8 +222,7 @@ impl List {
     }
 
     fn of(entries: VecDeque<Entry>) -> Self {
-        let (time, event) = entries.front().map_or((0, 0), |first| (first.time, first.event));
-        Self::Many { time, event, entries }
+        Self::Many { ends: Ends::of(&entries), entries }
     }
 }
 

@@ -143,8 +143,12 @@ impl Lists {
         let Some(list) = self.by_key.get_mut(sight.key) else { return false };
         let wanted = reader.wanted();
         // Where the count would be reached at the earliest.
-        let reached = list.len().checked_sub(wanted.max(1)).and_then(|place| list.get(place));
-        if reached.is_none_or(|entry| is_gone(entry, reader, sight.now, events)) {
+        let reached = match list.len().checked_sub(wanted.max(1)) {
+            Some(0) => list.oldest(),
+            Some(place) => list.get(place).map(|entry| (entry.time, entry.event)),
+            None => None,
+        };
+        if reached.is_none_or(|reached| is_past(reached, reader, sight.now, events)) {
             return false;
         }
         let ends = |entry: &Entry| differ(reader, entry, sight) && events.mark(entry.event) >= reader.level;
