@@ -186,6 +186,22 @@ fn sigma_rules_that_do_not_match() {
     Worker::new(&program, "aws.cloudtrail").allocates_nothing(&enveloped(&records), 4_000);
 }
 
+/// The service that a bus names is no part of the record that rules see.
+#[test]
+fn sigma_rules_that_ask_for_the_service_of_an_event_bus() {
+    let rule = "title: by bus\nlogsource: {product: aws, service: cloudtrail}\n\
+                detection:\n  a: {aws.source: nobody}\n  condition: a\n";
+    let mut texts = Texts::builtin();
+    texts.add(RuleText { path: "own.yml".into(), text: rule.into(), origin: Origin::User });
+    let program = loaded(texts);
+    assert_eq!(program.sigma().rules().len(), 1);
+    let wrapped = (0..200).map(|number| {
+        let service = if number % 3 == 0 { "" } else { r#""source":"aws.own","# };
+        format!(r#"{{{service}"detail":{{"eventName":"x{number}","userAgent":"a"}}}}"#)
+    });
+    Worker::new(&program, "aws.eventbridge").allocates_nothing(&wrapped.collect::<Vec<_>>(), 2_000);
+}
+
 #[test]
 fn records_of_other_sources() {
     let program = loaded(Texts::builtin());

@@ -10,6 +10,7 @@ mod to_sigma;
 pub mod to_wazuh;
 mod yaml;
 
+use self::prove::Which;
 use crate::ir::Place;
 
 pub use to_sigma::to_sigma;
@@ -59,22 +60,40 @@ pub enum Outcome {
     Impossible(Vec<String>),
 }
 
-/// How remarks end that say no more than that another rule takes an event: by itself the rule matches it all the same.
+/// Words of remarks that say no more than that another rule takes an event: by itself the rule matches it all the same.
 const REPORTED_INSTEAD: &str = "the reference reports that one";
 const REPORTED_ALONE: &str = "is reported as that alone";
 const NOT_LOOKED_AT: &str = "leaves out is not looked at";
 
+/// Words of remarks that say that what was made of a rule matches more events than the rule, and none less.
+const ALSO_LOOKED_AT: &str = "also look at records of";
+const NOT_DEMANDED: &str = "is not demanded";
+const NOT_IGNORED: &str = "a suppression can do that here";
+const NOT_LEFT_OUT: &str = "Events are not left out by";
+
+/// The same of one that says that it matches less.
+const LEFT_OUT: &str = "and left out";
+
 impl Outcome {
-    /// Whether the rule by itself, with no other one beside it, should match the same events.
+    /// Whether it says of events that only this side matches that there may be some. Events that another rule takes are none:
+    /// by itself, with no other one beside it, the rule matches them.
     #[must_use]
-    pub fn is_exact_alone(&self) -> bool {
-        let taken = |remark: &String| {
-            [REPORTED_INSTEAD, REPORTED_ALONE, NOT_LOOKED_AT].iter().any(|words| remark.contains(words))
+    pub fn excuses(&self, only: Which) -> bool {
+        let has = |remark: &String, words: &[&str]| words.iter().any(|words| remark.contains(words));
+        let excuses = |remark: &String| {
+            let taken = has(remark, &[REPORTED_INSTEAD, REPORTED_ALONE, NOT_LOOKED_AT]);
+            let more = has(remark, &[ALSO_LOOKED_AT, NOT_DEMANDED, NOT_IGNORED, NOT_LEFT_OUT]);
+            let less = has(remark, &[LEFT_OUT]);
+            !taken
+                && match only {
+                    Which::Source => !more,
+                    Which::Made => !less,
+                }
         };
         match self {
-            Self::Converted => true,
-            Self::Differs(remarks) => remarks.iter().all(taken),
-            Self::Impossible(_) => false,
+            Self::Converted => false,
+            Self::Differs(remarks) => remarks.iter().any(excuses),
+            Self::Impossible(_) => true,
         }
     }
 
@@ -94,6 +113,32 @@ impl Outcome {
         match self {
             Self::Converted => &[],
             Self::Differs(remarks) | Self::Impossible(remarks) => remarks,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excuses(remarks: &[&str]) -> [bool; 2] {
+        let remarks: Vec<String> = remarks.iter().map(|remark| (*remark).to_owned()).collect();
+        [Which::Source, Which::Made].map(|only| Outcome::Differs(remarks.clone()).excuses(only))
+    }
+
+    #[test]
+    fn remarks_excuse_what_they_name() {
+        let taken = format!("Where a rule below it matches (5), {REPORTED_INSTEAD} in its place.");
+        let more = "What the location is, is not demanded; Sigma does not see the location.";
+        let less = "events that an event bus carries for the service guardduty are not told from those of another log source, and left out";
+        let other = "the text `null` in a is taken for a null";
+        assert_eq!(excuses(&[&taken]), [false, false]);
+        assert_eq!(excuses(&[more]), [false, true]);
+        assert_eq!(excuses(&[less]), [true, false]);
+        assert_eq!(excuses(&[&taken, less, more]), [true, true]);
+        assert_eq!(excuses(&[&taken, other]), [true, true]);
+        for only in [Which::Source, Which::Made] {
+            assert!(!Outcome::Converted.excuses(only));
         }
     }
 }

@@ -18,10 +18,23 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// The zone of this IANA name, for example `Europe/Berlin`; nothing where there is none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        TimeZone::get(name).ok().map(Self)
+    /// The zone of this IANA name, for example `Europe/Berlin`.
+    ///
+    /// # Errors
+    /// Why there is none, in words: the system's folder of zones has files that are none of those names, too.
+    pub fn named(name: &str) -> Result<Self, &'static str> {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if ["localtime", "local", "posixrules"].iter().any(|other| is(other)) {
+            return Err(
+                "this is no zone but what this machine is set to, and the next one may be set otherwise",
+            );
+        }
+        let folder = name.split_once('/').map_or("", |(folder, _)| folder);
+        let is_variant = ["posix", "right"].iter().any(|other| folder.eq_ignore_ascii_case(other));
+        if is_variant || is("factory") {
+            return Err("this is a file beside the time zones and no name of one");
+        }
+        TimeZone::get(name).map(Self).map_err(|_| "there is no such time zone")
     }
 
     /// Its name.
@@ -75,7 +88,20 @@ mod tests {
         assert_eq!((berlin.local_seconds(i64::MIN), berlin.local_seconds(i64::MAX)), (i64::MIN, i64::MAX));
         assert_eq!((Zone::default().name(), Zone::named("UTC").unwrap().local_seconds(7)), ("UTC", 7));
         for none in ["", "Europe/Nowhere", "../../etc/passwd", "+01:00", "CET-1CEST"] {
-            assert_eq!(Zone::named(none), None, "{none}");
+            assert_eq!(Zone::named(none), Err("there is no such time zone"), "{none}");
+        }
+    }
+
+    /// Most systems have files of all these names beside those of the zones.
+    #[test]
+    fn the_setting_of_a_machine_is_no_zone() {
+        for none in ["localtime", "LocalTime", "local", "posixrules"] {
+            let reason = Zone::named(none).unwrap_err();
+            assert!(reason.contains("what this machine is set to"), "{none}: {reason}");
+        }
+        for none in ["Factory", "posix/Europe/Berlin", "right/Europe/Berlin"] {
+            let reason = Zone::named(none).unwrap_err();
+            assert!(reason.contains("beside the time zones"), "{none}: {reason}");
         }
     }
 }

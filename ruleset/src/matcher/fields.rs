@@ -133,6 +133,18 @@ impl Fields {
         }
     }
 
+    /// Puts the service that a wrapper names into the slot of the Sigma field. Without a service the field is that of the
+    /// record, and null where it has none: what a service might have sent is told from what none sends by its presence.
+    pub(super) fn name_service(&mut self, slot: usize, service: Option<&str>) {
+        let named = service.map(|service| self.keep(service.as_bytes()));
+        let Some(place) = self.slots.get_mut(slot) else { return };
+        match named {
+            Some(found) => *place = found,
+            None if place.is_none() => *place = Found::Null,
+            None => {}
+        }
+    }
+
     /// Keeps a value beside the record.
     pub(super) fn keep(&mut self, value: &[u8]) -> Found {
         let start = self.arena.len();

@@ -178,6 +178,10 @@ impl Decoding<'_, '_> {
             let sigma = self.program.subjects.len();
             self.fields.read_again(sigma, |slots| extract(&tapes.whole.0, &view.tests, reading, slots));
         }
+        if let Some(slot) = binding.sigma.service.filter(|_| !opened.enveloped) {
+            let service = (reading.place.root > 0).then(|| place::service(&tapes.whole.0)).flatten();
+            self.fields.name_service(self.program.subjects.len() + slot as usize, service.as_deref());
+        }
         self.fields.place_rest(self.program);
         Ok(opened)
     }

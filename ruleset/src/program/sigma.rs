@@ -149,6 +149,8 @@ pub(crate) struct SigmaBinding {
     pub(crate) slots: u32,
     /// The slot of each field that decoders capture, by their field ids.
     pub(crate) captured: Vec<Option<u32>>,
+    /// The slot of the service that a record's wrapper names, where a rule asks for it.
+    pub(crate) service: Option<u32>,
     pub(crate) index: SigmaIndex,
 }
 

@@ -198,10 +198,20 @@ impl Reader<'_, '_> {
         self.placeholders.set(name, values);
     }
 
-    /// Numbers and truth values as JSON writes them, as in rules.
+    /// Numbers as JSON writes them, as in rules. A truth value is mostly a switch that was meant for something else.
     fn value(&mut self, node: &Node) -> Option<String> {
         let text = match &node.value {
-            Value::Scalar(scalar) => Single::of(scalar).as_text().map(str::to_owned),
+            Value::Scalar(scalar) => match Single::of(scalar) {
+                Single::Bool(_) => {
+                    let written = node.text().unwrap_or_default();
+                    let message =
+                        "a value of a placeholder must be a text or a number, this is true or false";
+                    let help = format!("write '{written}' in quotes if the text is meant");
+                    self.faults.error(&node.place, written, message, help);
+                    return None;
+                }
+                single => single.as_text().map(str::to_owned),
+            },
             Value::Sequence(_) | Value::Mapping(_) => None,
         };
         if text.is_none() {
@@ -239,8 +249,7 @@ mod tests {
 
     #[test]
     fn values_are_single_or_lists_and_read_as_in_rules() {
-        let text =
-            "name: own\npriority: 10\nvars:\n  Admins: [root, 'adm_*', 7, true, '007']\n  net: 10.0.0.0/8\n";
+        let text = "name: own\npriority: 10\nvars:\n  Admins: [root, 'adm_*', 7, 'true', '007']\n  net: 10.0.0.0/8\n";
         let (placeholders, faults) = read(&[("p.yaml", text), ("q.yaml", "vars: {other: x}\n")]);
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(placeholders.get("Admins").unwrap(), ["root", "adm_*", "7", "true", "007"]);
@@ -252,12 +261,14 @@ mod tests {
     fn every_fault_is_told_with_its_place() {
         let text = "vars:\n  '%a%': x\n  b: {c: d}\n  e: [f, null]\n  g: []\n  h: 1\n  h: 2\nvar: 1\n\
                     transformations: []\n";
+        let truth = "vars:\n  i: true\n  j: [x, False]\n";
         let (placeholders, faults) = read(&[
             ("p.yaml", text),
             ("q.yaml", "vars:\n  h: 3\n"),
             ("r.yaml", "[a]"),
             ("s.yaml", ""),
             ("t.yaml", "vars: [a"),
+            ("u.yaml", truth),
         ]);
         for (fault, expected) in faults.iter().zip([
             "p.yaml:2:3: error: this is no name of a placeholder",
@@ -271,10 +282,12 @@ mod tests {
             "r.yaml:1:1: error: a file of placeholders must be a mapping",
             "s.yaml:1:1: warning: there are no values in this file",
             "t.yaml:2:1: error: this is not YAML",
+            "u.yaml:2:6: error: a value of a placeholder must be a text or a number, this is true or false",
+            "u.yaml:3:10: error: a value of a placeholder must be a text or a number, this is true or false",
         ]) {
             assert!(fault.starts_with(expected), "{fault}\n{expected}");
         }
-        assert_eq!(faults.len(), 11, "{faults:?}");
+        assert_eq!(faults.len(), 13, "{faults:?}");
         assert_eq!(placeholders.get("h").unwrap(), ["1"]);
     }
 }

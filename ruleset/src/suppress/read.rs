@@ -19,6 +19,7 @@
 //!     reason: one page for each address and hour is enough
 //! ```
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -297,6 +298,11 @@ impl Reader {
             self.faults.expected(node, "`where`", "a mapping of fields to values");
             return Vec::new();
         };
+        if pairs.is_empty() {
+            let help =
+                "name a field and its values, or remove the key if all alerts of these rules are meant";
+            self.faults.add(&node.place, "", "`where` demands nothing", help);
+        }
         for (key, name) in yaml::repeated(pairs) {
             let help = "write its values as one list";
             self.faults.add(&key.place, name, "this field stands here twice", help);
@@ -324,6 +330,12 @@ impl Reader {
                 self.faults.add(&node.place, text, "this address has bits behind its prefix", help);
                 return None;
             }
+            None if is_meant_as_network(text) => {
+                let help =
+                    "the number behind the `/` is 32 at most, of IPv6 128; or write a mask: 255.255.255.0";
+                self.faults.add(&node.place, text, "this is no network", help);
+                return None;
+            }
             None => {}
         }
         if text.is_empty() && scalar.style == Style::Plain {
@@ -332,4 +344,16 @@ impl Reader {
         }
         Some(literal(text).map_or_else(|| ValueTest::Wildcard(text.to_owned()), ValueTest::Text))
     }
+}
+
+/// Whether a text that names no network looks like one: an address, or four numbers, and behind the `/` a number or a mask.
+fn is_meant_as_network(text: &str) -> bool {
+    let is_numbers = |text: &str| {
+        !text.is_empty()
+            && text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let is_address =
+        address.parse::<IpAddr>().is_ok() || (is_numbers(address) && address.split('.').count() == 4);
+    is_address && is_numbers(length)
 }

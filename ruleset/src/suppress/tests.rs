@@ -123,6 +123,22 @@ fn what_is_wrong_has_a_place_and_a_remedy() {
             "this address has bits behind its prefix",
         ),
         (
+            "  - {id: a, rules: any, where: {srcip: 10.0.0.0/33}, reason: r, permanent: true}",
+            "10.0",
+            "this is no network",
+        ),
+        (
+            "  - {id: a, rules: any, where: {srcip: [10.0.0.1, '2001:db8::/129']}, reason: r, permanent: true}",
+            "'2001",
+            "this is no network",
+        ),
+        (
+            "  - {id: a, rules: any, where: {srcip: 10.0.0.300/24}, reason: r, permanent: true}",
+            "10.0",
+            "this is no network",
+        ),
+        ("  - {id: a, rules: any, where: {}, reason: r, permanent: true}", "{}", "`where` demands nothing"),
+        (
             "  - {id: a, rules: any, wher: {}, reason: r, permanent: true}",
             "wher",
             "unknown key in a suppression",
@@ -134,6 +150,8 @@ fn what_is_wrong_has_a_place_and_a_remedy() {
     let twice = format!("  - {{id: a, rules: any, {good}}}\n  - {{id: a, rules: any, {good}}}");
     assert_eq!(faults(&twice), ["3:5 `a` stands at own.suppressions.yaml:2 already"]);
     assert_eq!(faults(&format!("  - {{id: a, rules: any, {good}}}")), [""; 0]);
+    let texts = "where: {url: [10.0.0.1/index.html, 1.2/3, a/33, 10.0.0.0/255.0.0.0, 10.0.0.1/]}";
+    assert_eq!(faults(&format!("  - {{id: a, rules: any, {texts}, {good}}}")), [""; 0]);
 }
 
 #[test]

@@ -239,3 +239,58 @@ fn the_built_in_rules_are_converted_on_request_only() {
     let finished = convert("sigma").arg(&file).arg("--report").arg("json").run().with_code(0);
     assert!(!finished.stderr.contains("\"80202\""), "{}", finished.stderr);
 }
+
+/// Every call of the samples as an event bus delivers it, for the trail's own service, for another one and for none.
+fn by_event_bus() -> String {
+    let mut text = String::new();
+    let mut folders = vec![samples().join("AWSLogs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let file = fs::File::open(&path).unwrap();
+            let is_packed = path.extension().is_some_and(|ending| ending == "gz");
+            let object: serde_json::Result<Value> = match is_packed {
+                true => serde_json::from_reader(flate2::read::MultiGzDecoder::new(file)),
+                false => serde_json::from_reader(file),
+            };
+            let Ok(object) = object else { continue };
+            for record in object["Records"].as_array().into_iter().flatten() {
+                for service in [json!("aws.cloudtrail"), json!("aws.iam"), Value::Null] {
+                    let event = json!({"version": "0", "source": service, "detail": record});
+                    text.push_str(&format!("{event}\n"));
+                }
+            }
+        }
+    }
+    text
+}
+
+/// A log source has the calls that trails record and those that an event bus delivers; Wazuh rules tell the two apart.
+#[test]
+fn the_built_in_rules_and_what_is_made_of_them_match_the_same_events_by_trail_and_by_bus() {
+    let site = Site::new();
+    let bus = site.write("bus.jsonl", by_event_bus());
+    let prove = |source: Option<&str>, files: &std::path::Path| {
+        let mut task = convert("sigma").arg("--builtin").arg("--report").arg("json").arg("--force");
+        if let Some(source) = source {
+            task = task.arg("--source").arg(source);
+        }
+        let finished = task.arg("-o").arg(site.path("sigma")).arg("--prove").arg(files).run().with_code(0);
+        report(&finished)
+    };
+    for (source, files) in [(None, samples()), (Some("aws.eventbridge"), bus)] {
+        let (rules, summary) = prove(source, &files);
+        assert_eq!(summary["proof"]["unequal"], 0, "{source:?} {summary}");
+        assert!(summary["converted"].as_u64().unwrap() > 40, "{summary}");
+        let shown = |rule: &&Value| {
+            rule["outcome"] == "converted" && rule["proof"]["both"].as_u64().is_some_and(|both| both > 0)
+        };
+        assert!(rules.iter().filter(shown).count() > 2, "{source:?} {summary}");
+        let whole = &summary["proof"]["whole_sets"];
+        assert_eq!(whole["made_alone"], 0, "{source:?} {whole}");
+    }
+}

@@ -52,6 +52,12 @@ fn scan_and_logtest_take_a_zone() {
         "{}",
         wrong.stderr
     );
+    let setting = Task::new(["scan", "--time-zone", "localtime"]).arg(&log).run().with_code(2);
+    assert!(
+        setting.stderr.contains("what this machine is set to") && setting.stderr.contains("Europe/Berlin"),
+        "{}",
+        setting.stderr
+    );
 }
 
 #[test]

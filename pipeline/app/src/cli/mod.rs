@@ -283,8 +283,7 @@ fn source_name(text: &str) -> Result<String, String> {
 }
 
 fn zone(text: &str) -> Result<Zone, String> {
-    Zone::named(text)
-        .ok_or_else(|| "there is no such time zone; write its IANA name, for example Europe/Berlin".into())
+    Zone::named(text).map_err(|reason| format!("{reason}; write its IANA name, for example Europe/Berlin"))
 }
 
 fn input(text: &str) -> Result<Input, String> {

@@ -163,12 +163,14 @@ fn rules(node: &Node, mut rules: Rules, faults: &mut Faults) -> Rules {
 
 fn zone(node: &Node, faults: &mut Faults) -> Option<Zone> {
     let written = text(node, "a time zone", faults)?;
-    let zone = Zone::named(&written);
-    if zone.is_none() {
-        let help = "write its IANA name, for example Europe/Berlin or UTC";
-        faults.push(Diagnostic::error(node.place.clone(), written, "there is no such time zone", help));
+    match Zone::named(&written) {
+        Ok(zone) => Some(zone),
+        Err(reason) => {
+            let help = "write its IANA name, for example Europe/Berlin or UTC";
+            faults.push(Diagnostic::error(node.place.clone(), written, reason, help));
+            None
+        }
     }
-    zone
 }
 
 /// A duration, or `off`.

@@ -298,7 +298,15 @@ fn bind(
             continue;
         }
         place.first = binding.slots;
-        for path in mapping.sigma.paths_of(&names[*subject as usize]) {
+        let name = &names[*subject as usize];
+        if let Some(path) = mapping.service_path(name) {
+            binding.service = Some(binding.slots);
+            fields.push((path.to_ascii_lowercase(), binding.slots));
+            place.count = 1;
+            binding.slots += 1;
+            continue;
+        }
+        for path in mapping.sigma.paths_of(name) {
             fields.push((path.to_ascii_lowercase(), binding.slots));
             place.count += 1;
             binding.slots += 1;

@@ -63,9 +63,27 @@ impl Equality {
     /// The first event on which they differ, and which side matches it.
     #[must_use]
     pub fn first(&self) -> Option<(Spot, Which)> {
-        let source = self.first_source.map(|spot| (spot, Which::Source));
-        let made = self.first_made.map(|spot| (spot, Which::Made));
-        source.into_iter().chain(made).min_by_key(|(spot, _)| *spot)
+        let both = [Which::Source, Which::Made].map(|only| self.first_of(only));
+        both.into_iter().flatten().min_by_key(|(spot, _)| *spot)
+    }
+
+    /// How many events this side alone matches.
+    #[must_use]
+    pub fn only(&self, which: Which) -> u64 {
+        match which {
+            Which::Source => self.only_source,
+            Which::Made => self.only_made,
+        }
+    }
+
+    /// The first event that this side alone matches.
+    #[must_use]
+    pub fn first_of(&self, which: Which) -> Option<(Spot, Which)> {
+        let spot = match which {
+            Which::Source => self.first_source,
+            Which::Made => self.first_made,
+        };
+        spot.map(|spot| (spot, which))
     }
 
     pub(super) fn add(&mut self, source: bool, made: bool, spot: Spot) {

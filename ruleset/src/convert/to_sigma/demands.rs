@@ -6,10 +6,11 @@
 use crate::expr::{Matcher, OsMatch};
 use crate::ir::{BuiltinCheck, Condition, List, ListTest, Lookup, Rule, RuleSet, StaticField, Subject, Test};
 
+use super::super::NOT_DEMANDED;
 use super::decoded;
 use super::formula::{FALSE, Formula, TRUE, all, any, not};
 use super::target::{Field, Kind, Meaning, Target};
-use super::texts::{Site, Tested, exists, null, present, sigma_text, tested};
+use super::texts::{Site, Tested, exists, missing, null, present, sigma_text, tested};
 
 /// Keys of a list that are written into a rule.
 const MAX_KEYS: usize = 5_000;
@@ -82,12 +83,16 @@ impl Demands<'_> {
         match self.target.meaning(&condition.subject) {
             Meaning::Absent => Ok(FALSE),
             Meaning::Constant(value) => {
-                Ok(Formula::truth(self.holds_for(condition, &value)? != condition.negate))
+                let holds = self.holds_for(condition, &value)? != condition.negate;
+                match self.target.service(&condition.subject) {
+                    Some(service) if holds => self.of_service(condition, &service),
+                    _ => Ok(Formula::truth(holds)),
+                }
             }
             Meaning::Hidden(what) => {
                 let subject = shown(&condition.subject);
                 self.differences
-                    .add(format!("What {subject} is, is not demanded; Sigma does not see {what}."));
+                    .add(format!("What {subject} is, {NOT_DEMANDED}; Sigma does not see {what}."));
                 Ok(TRUE)
             }
             Meaning::Field(field) => self.of_field(condition, &field),
@@ -104,6 +109,11 @@ impl Demands<'_> {
                 self.of_log(condition, Site::Program)
             }
         }
+    }
+
+    /// A condition that holds for all records that have no such field, on those that have it.
+    fn of_service(&mut self, condition: &Condition, service: &Field) -> Result<Formula, String> {
+        Ok(any([missing(&service.name), self.of_field(condition, service)?]))
     }
 
     fn holds_for(&self, condition: &Condition, value: &str) -> Result<bool, String> {

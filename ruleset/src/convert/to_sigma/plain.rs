@@ -6,6 +6,7 @@
 use crate::decode::mapping::Mapping;
 use crate::ir::{Rule, RuleIndex, RuleSet};
 
+use super::super::{ALSO_LOOKED_AT, NOT_IGNORED, NOT_LEFT_OUT};
 use super::demands::{Demands, Remarks};
 use super::formula::{FALSE, Formula, TRUE, all, any, not, of_rule, without_presence};
 use super::place::{Chain, Places};
@@ -212,7 +213,7 @@ impl<'s> Known<'s> {
         }
         if !target.others.is_empty() {
             let others = target.others.join(", ");
-            differences.add(format!("Sigma rules for this log source also look at records of {others}."));
+            differences.add(format!("Sigma rules for this log source {ALSO_LOOKED_AT} {others}."));
         }
         if matches!(target.kind, Kind::Windows) {
             differences.add(
@@ -227,14 +228,12 @@ impl<'s> Known<'s> {
 fn of_memory(rule: &Rule, remarks: &mut Remarks) {
     if rule.ignore_seconds > 0 {
         let seconds = rule.ignore_seconds;
-        remarks.add(format!(
-            "The reference ignores it for {seconds} seconds after a match; a suppression can do that here."
-        ));
+        remarks.add(format!("The reference ignores it for {seconds} seconds after a match; {NOT_IGNORED}."));
     }
     if !rule.ignore.is_empty() {
         remarks.add("Later events that <check_if_ignored> compares with its own are not left out.");
     }
     if !rule.check_if_ignored.is_empty() {
-        remarks.add("Events are not left out by <check_if_ignored>.");
+        remarks.add(format!("{NOT_LEFT_OUT} <check_if_ignored>."));
     }
 }

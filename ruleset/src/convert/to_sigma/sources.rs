@@ -24,13 +24,22 @@ pub(super) fn constant<'m>(mapping: &'m Mapping, name: &str) -> Option<&'m str> 
     pairs.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
+/// A log source, and what else it has.
+pub(super) struct Bound {
+    pub(super) logsource: Logsource,
+    /// Other sources on which the conditions can hold as far as is known, while the rule looks at none of their records.
+    pub(super) others: Vec<String>,
+    /// Fields that tell which records of further sources the rule looks at, and that the chosen ones do not have.
+    pub(super) services: Vec<String>,
+}
+
 /// Of the log sources that all records of the chosen sources have, the one that the fewest other sources have on which the
 /// conditions can hold, with these. The product alone comes first where its services do not tell the sources apart.
 pub(super) fn narrowest(
     chosen: &[&Mapping],
     mappings: &[Mapping],
     conditions: &[&Condition],
-) -> Option<(Logsource, Vec<String>)> {
+) -> Option<Bound> {
     let first = chosen.first()?;
     let product =
         |logsource: &Logsource| Logsource { product: logsource.product.clone(), ..Logsource::default() };
@@ -43,25 +52,31 @@ pub(super) fn narrowest(
     let covers = |logsource: &Logsource| {
         chosen.iter().all(|mapping| mapping.sigma.kinds_of(logsource).any(|kind| kind.is_none()))
     };
-    let others = |logsource: &Logsource| -> Vec<String> {
-        let fits = mappings.iter().filter(|mapping| mapping.sigma.fits(logsource));
+    let bound = |logsource: Logsource| -> Bound {
+        let fits = mappings.iter().filter(|mapping| mapping.sigma.fits(&logsource));
         let others = fits.filter(|mapping| !chosen.iter().any(|own| own.source == mapping.source));
-        others
-            .filter(|other| can_hold(first, other, conditions))
-            .map(|other| other.source.to_string())
-            .collect()
+        let (mut others, mut services) = (others.collect::<Vec<_>>(), Vec::new());
+        others.retain(|other| can_hold(first, other, conditions));
+        others.retain(|other| {
+            let service = telling_service(first, other, conditions);
+            services.extend(service.map(str::to_owned));
+            service.is_none()
+        });
+        Bound { others: others.iter().map(|other| other.source.to_string()).collect(), services, logsource }
     };
     let candidates = candidates.into_iter().filter(covers);
-    candidates.map(|logsource| (others(&logsource), logsource)).min_by_key(|(others, _)| others.len()).map(
-        |(mut others, logsource)| {
-            // An event bus carries what trails record; that is one log source.
-            others.retain(|other| {
-                first.wrapper.is_some()
-                    || !mappings.iter().any(|m| *m.source == **other && m.wrapper.is_some())
-            });
-            (logsource, others)
-        },
-    )
+    candidates.map(bound).min_by_key(|bound| bound.others.len())
+}
+
+/// The field of Sigma rules that tells which records of another source the conditions are about: the service that a wrapper
+/// names. Whatever else they ask of what collectors know must hold for all of these records.
+fn telling_service<'m>(own: &Mapping, other: &'m Mapping, conditions: &[&Condition]) -> Option<&'m str> {
+    let service = other.wrapper.as_ref()?.service.as_deref()?;
+    let is_about_it = |condition: &Condition| matches!(&condition.subject, Subject::Field(name) if name.eq_ignore_ascii_case(service));
+    let mut known = conditions.iter().filter(|condition| constant_holds(own, condition).is_some());
+    let tells =
+        known.all(|condition| is_about_it(condition) || constant_holds(other, condition) == Some(true));
+    tells.then_some(service)
 }
 
 /// Whether records of another source may have all the fields that must be there.

@@ -7,7 +7,7 @@ use crate::decode::mapping::{Format, Mapping, Normalise};
 use crate::ir::sigma::Logsource;
 use crate::ir::{Rule, StaticField, Subject};
 
-use super::sources::{below, constant, constant_holds, narrowest};
+use super::sources::{Bound, below, constant, constant_holds, narrowest};
 use super::spelling::Spelling;
 
 /// Decoder of what agents on Windows send.
@@ -24,6 +24,8 @@ pub(super) struct Target<'m> {
     pub(super) kind: Kind<'m>,
     /// Other sources that the log source has, on which the conditions can hold as far as is known.
     pub(super) others: Vec<String>,
+    /// Fields that records of yet other sources have, which tell those that the conditions are about.
+    services: Vec<String>,
     spelling: &'m Spelling,
 }
 
@@ -91,7 +93,15 @@ impl<'m> Target<'m> {
     pub(super) fn of(rules: &[&Rule], mappings: &'m [Mapping], spelling: &'m Spelling) -> Self {
         if rules.iter().any(|rule| rule.decoded_as.as_deref() == Some(WINDOWS)) {
             let logsource = Logsource { product: Some("windows".to_owned()), ..Logsource::default() };
-            return Self { logsource, definition: None, kind: Kind::Windows, others: Vec::new(), spelling };
+            let kind = Kind::Windows;
+            return Self {
+                others: Vec::new(),
+                services: Vec::new(),
+                definition: None,
+                logsource,
+                kind,
+                spelling,
+            };
         }
         let conditions = || rules.iter().flat_map(|rule| &rule.conditions);
         let known = mappings.iter().filter(|mapping| !mapping.sigma.logsources.is_empty());
@@ -108,9 +118,11 @@ impl<'m> Target<'m> {
         let chosen: Vec<&Mapping> =
             scored.into_iter().filter(|(score, _)| *score == best).map(|(_, mapping)| mapping).collect();
         if !chosen.is_empty()
-            && let Some((logsource, others)) = narrowest(&chosen, mappings, &conditions().collect::<Vec<_>>())
+            && let Some(bound) = narrowest(&chosen, mappings, &conditions().collect::<Vec<_>>())
         {
-            return Self { logsource, definition: None, kind: Kind::Records(chosen), others, spelling };
+            let Bound { logsource, others, services } = bound;
+            let kind = Kind::Records(chosen);
+            return Self { logsource, definition: None, kind, others, services, spelling };
         }
         let service = rules.iter().filter_map(|rule| rule.decoded_as.as_deref()).find_map(service);
         let logsource = Logsource {
@@ -123,6 +135,7 @@ impl<'m> Target<'m> {
             definition: service.is_none().then_some(LINES),
             kind: Kind::Lines { json: rules.iter().any(|rule| rule.decoded_as.as_deref() == Some("json")) },
             others: Vec::new(),
+            services: Vec::new(),
             spelling,
         }
     }
@@ -147,6 +160,13 @@ impl<'m> Target<'m> {
             }
             other => other,
         }
+    }
+
+    /// The field by which records of a source that is not one of those meant tell what the same subject is there.
+    pub(super) fn service(&self, subject: &Subject) -> Option<Field> {
+        let Subject::Field(name) = subject else { return None };
+        let known = self.services.iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        Some(Field::plain(known))
     }
 
     /// The decoder of all its events, where there is one.
@@ -225,6 +245,11 @@ fn member(mappings: &[&Mapping], spelling: &Spelling, name: &str) -> Meaning {
         && mappings.iter().all(|mapping| constant(mapping, name) == Some(value))
     {
         return Meaning::Constant(value.to_owned());
+    }
+    let is_service = |mapping: &&Mapping| mapping.service_path(name).is_some();
+    let service = first.wrapper.as_ref().and_then(|wrapper| wrapper.service.as_ref());
+    if let Some(service) = service.filter(|_| mappings.iter().all(is_service)) {
+        return Meaning::Field(Field::plain(service));
     }
     let is_fact = |mapping: &&Mapping| {
         mapping.envelope.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))

@@ -148,12 +148,29 @@ fn events() -> Vec<(String, String)> {
                 for case in list.map(Vec::as_slice).unwrap_or_default() {
                     let text =
                         |key| case.as_mapping_get(key).and_then(Read::as_str).unwrap().trim().to_owned();
-                    events.push((text("source"), text("event")));
+                    let (source, event) = (text("source"), text("event"));
+                    events.extend(delivered(&source, &event));
+                    events.push((source, event));
                 }
             }
         }
     }
     events
+}
+
+/// The same record as an event bus delivers it for several services, and for none.
+fn delivered(source: &str, event: &str) -> Vec<(String, String)> {
+    if !["aws.cloudtrail", "aws.guardduty"].contains(&source) {
+        return Vec::new();
+    }
+    let bus = |members: &str| {
+        ("aws.eventbridge".to_owned(), format!(r#"{{"version":"0",{members}"detail":{event}}}"#))
+    };
+    let named = ["aws.cloudtrail", "aws.guardduty", "aws.ec2", "my.cloudtrail.app"];
+    let named = named.iter().map(|service| bus(&format!(r#""source":"{service}","#)));
+    named
+        .chain([bus(""), bus(r#""source":null,"#), ("aws.eventbridge".to_owned(), event.to_owned())])
+        .collect()
 }
 
 /// The set with nothing in its tree but the ways to one rule.
@@ -217,8 +234,7 @@ impl Judge {
     }
 }
 
-/// Compares a rule with what was made of it, over all events of sources that its log source has. An event bus carries what
-/// trails record, too; there the rule holds for one service alone.
+/// Compares a rule with what was made of it, over all events of sources that its log source has.
 #[test]
 fn what_is_converted_matches_the_same_events() {
     let set = builtin();
@@ -238,7 +254,7 @@ fn what_is_converted_matches_the_same_events() {
     let mut all = Judge::new(&set);
     let verdicts: Vec<Option<String>> =
         events.iter().map(|(source, record)| all.say(source, record).0).collect();
-    let (mut exact, mut compared, mut fired, mut faults) = (0, 0, 0, Vec::new());
+    let (mut exact, mut compared, mut fired, mut by_bus, mut faults) = (0, 0, 0, [0, 0], Vec::new());
     for (index, rule) in (0..).zip(&conversion.rules) {
         let [made] = rule.made.as_slice() else { continue };
         if set.tree.rules[index as usize].correlation.is_some() {
@@ -256,13 +272,16 @@ fn what_is_converted_matches_the_same_events() {
         for (((source, record), said), verdict) in events.iter().zip(&said).zip(&verdicts) {
             let fits =
                 mappings.get(source).is_some_and(|mapping| mapping.sigma.fits(logsource[made.as_str()]));
-            if !fits || source == "aws.eventbridge" {
+            if !fits {
                 continue;
             }
             let verdict = own.as_mut().map_or_else(|| verdict.clone(), |own| own.say(source, record).0);
             let expected = verdict.as_deref() == Some(rule.id.as_str());
             compared += 1;
             fired += usize::from(expected);
+            if source == "aws.eventbridge" {
+                by_bus[usize::from(expected)] += 1;
+            }
             if said.contains(made) != expected {
                 faults.push(format!(
                     "{} {} expected {expected} on {source}: {record}",
@@ -274,6 +293,7 @@ fn what_is_converted_matches_the_same_events() {
     }
     assert!(faults.is_empty(), "{}", faults.iter().take(20).cloned().collect::<Vec<_>>().join("\n"));
     assert!(exact >= 40 && compared > 10_000 && fired > 300, "{exact} {compared} {fired}");
+    assert!(by_bus[0] > 10_000 && by_bus[1] > 300, "{by_bus:?}");
 }
 
 /// A set of the user's own rules beside the decoders that ship.
@@ -304,7 +324,10 @@ fn conditions_become_items() {
             r"eventName|contains: 'a\*b\?\\\c'",
         ),
         (r#"<field name="aws.errorCode">\.+</field>"#, "errorCode: '?*'"),
-        (r#"<field name="aws.errorCode" negate="yes">^X$</field>"#, "condition: selection and not filter"),
+        (r#"<field name="aws.errorCode" negate="yes">^X$</field>"#, " and not filter"),
+        // A bus names the service, which trails do not.
+        (r#"<field name="aws.errorCode">\.+</field>"#, "        -   aws.source|exists: false\n"),
+        (r#"<field name="aws.errorCode">\.+</field>"#, "        -   aws.source|contains: cloudtrail\n"),
         (r#"<field name="aws.errorCode" negate="yes">^X$</field>"#, "errorCode: '*'"),
         (r#"<field name="aws.source_ip_address">^10.</field>"#, "sourceIPAddress|startswith: '10.'"),
     ] {
@@ -315,6 +338,37 @@ fn conditions_become_items() {
         assert_eq!(outcome, Outcome::Converted, "{conditions}");
         assert!(text.contains("    product: aws\n    service: cloudtrail\n"), "{text}");
         assert!(text.contains(detection), "{conditions}\n{text}");
+    }
+}
+
+#[test]
+fn rules_for_a_service_of_an_event_bus_ask_for_it() {
+    for (source, items) in [
+        (r#"<field name="aws.source">^kms$</field>"#, "        aws.source: kms\n"),
+        (
+            r#"<field name="aws.source" negate="yes">^kms$|^cloudtrail$|^guardduty$</field>"#,
+            "        aws.source: '*'\n",
+        ),
+    ] {
+        let rules = format!(
+            r#"<group name="g,"><rule id="100001" level="5"><decoded_as>json</decoded_as><field name="integration">aws</field>{source}<description>d</description></rule></group>"#
+        );
+        let (outcome, text) = outcome(&rules, "100001");
+        assert_eq!(outcome, Outcome::Converted, "{source}");
+        assert!(text.contains("    product: aws\n") && text.contains(items), "{text}");
+        let set = own(&rules);
+        let sigma =
+            crate::sigma::load(&sigma_texts(&to_sigma(&set, &everything)), &Placeholders::default()).set;
+        let mut both = Judge::new(&RuleSet { sigma, ..set });
+        for (source, matches) in [
+            ("aws.kms", items.contains("kms")),
+            ("aws.ec2", !items.contains("kms")),
+            ("aws.cloudtrail", false),
+        ] {
+            let record = format!(r#"{{"source":"{source}","detail":{{"eventName":"X"}}}}"#);
+            let (verdict, matched) = both.say("aws.eventbridge", &record);
+            assert_eq!((verdict.is_some(), matched.len() == 1), (matches, matches), "{record}");
+        }
     }
 }
 

@@ -208,6 +208,11 @@ pub(super) fn exists(field: &str) -> Formula {
     Formula::item(field, "|exists", vec![Value::Bool(true)])
 }
 
+/// The record does not have the field, not even as null.
+pub(super) fn missing(field: &str) -> Formula {
+    Formula::item(field, "|exists", vec![Value::Bool(false)])
+}
+
 /// The field is null or not there.
 pub(super) fn null(field: &str) -> Formula {
     Formula::item(field, "", vec![Value::Null])

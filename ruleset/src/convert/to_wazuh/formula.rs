@@ -109,6 +109,9 @@ impl Wording<'_> {
             let absent = matches!(test, FieldTest::Null | FieldTest::Exists(false));
             return Ok(if absent { Formula::All(Vec::new()) } else { Formula::FALSE });
         }
+        if let Some(formula) = self.service(name, test) {
+            return Ok(formula);
+        }
         match test {
             FieldTest::Null => {
                 self.remark_objects(name);
@@ -126,9 +129,32 @@ impl Wording<'_> {
         }
     }
 
+    /// A test of the service that a bus names, where its answer is known. Wazuh rules know records of other sources by the same
+    /// field, which Sigma rules do not see there.
+    fn service(&self, name: &str, test: &FieldTest) -> Option<Formula> {
+        let always = |holds: bool| if holds { Formula::All(Vec::new()) } else { Formula::FALSE };
+        if self.mapping.service_path(name).is_some() {
+            return match test {
+                FieldTest::Exists(wanted) => Some(always(*wanted)),
+                _ => None,
+            };
+        }
+        let mut constants = self.mapping.constants.iter().filter(|_| self.home.name == "aws");
+        let (known, value) = constants.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let pattern = Pattern::Bytes(format!("^{value}$"));
+        let atom = Atom { subject: Subject::Field(known.clone()), pattern, not_null: false };
+        Some(match test {
+            FieldTest::Null | FieldTest::Exists(false) => Formula::Atom(atom),
+            _ => Formula::FALSE,
+        })
+    }
+
     /// The test on the paths of a field. Sigma takes the first that is there, Wazuh any.
     fn any_path(&mut self, name: &str, test: &FieldTest) -> Result<Formula, String> {
-        let paths: Vec<String> = self.mapping.sigma.paths_of(name).map(str::to_owned).collect();
+        let paths: Vec<String> = match self.mapping.service_path(name) {
+            Some(path) => vec![path.to_owned()],
+            None => self.mapping.sigma.paths_of(name).map(str::to_owned).collect(),
+        };
         let below =
             |path: &str, above: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
         let apart = |at: usize, path: &String| {

@@ -27,7 +27,7 @@ mod tests;
 mod values;
 mod xml;
 
-use super::{Conversion, Converted, NOT_LOOKED_AT, Outcome, REPORTED_ALONE};
+use super::{Conversion, Converted, LEFT_OUT, NOT_LOOKED_AT, Outcome, REPORTED_ALONE};
 use crate::decode::mapping::{self, Mapping};
 use crate::ir::RuleSet;
 use crate::ir::sigma::{SigmaHead, SigmaRule, SigmaSet};
@@ -336,7 +336,7 @@ fn guard(sources: &[Source<'_>], clause: &Clause) -> (Option<Atom>, Vec<String>)
         .collect();
     let carried = others.iter().filter(|service| looks("aws.eventbridge") && **service != "custom");
     let lost = carried.map(|service| {
-        format!("events that an event bus carries for the service {service} are not told from those of another log source, and left out")
+        format!("events that an event bus carries for the service {service} are not told from those of another log source, {LEFT_OUT}")
     });
     let pattern = Pattern::Bytes(format!("^(?:{})$", others.join("|")));
     let atom = Atom { subject: Subject::Field("aws.source".to_owned()), pattern, not_null: false };

@@ -183,6 +183,17 @@ impl Mapping {
             && self.decoder.is_none()
     }
 
+    /// By the name under which rules see the service that the wrapper names, Sigma rules mean it, too: then the path of the
+    /// member that stands for it where a record has none.
+    pub(crate) fn service_path<'n>(&self, field: &'n str) -> Option<&'n str> {
+        let service = self.wrapper.as_ref()?.service.as_deref()?;
+        if !field.eq_ignore_ascii_case(service) {
+            return None;
+        }
+        let below = field.get(self.under.len()..)?;
+        Some(below.strip_prefix('.').unwrap_or(below))
+    }
+
     /// Reads one mapping.
     ///
     /// # Errors

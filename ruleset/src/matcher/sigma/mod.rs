@@ -14,6 +14,8 @@ mod nul;
 mod tests;
 mod values;
 mod verdict;
+#[cfg(test)]
+mod wrapped;
 
 pub use self::arrivals::Arrivals;
 pub(super) use self::decide::{compares, read_number, stands, time_part};

@@ -211,6 +211,39 @@ fn calls_to_guardduty_by_an_event_bus_are_no_findings() {
 }
 
 #[test]
+fn what_came_by_an_event_bus_is_told_by_its_service() {
+    let by_bus = |service: &str| format!(r#"{{"source":"{service}","detail":{{"eventName":"X"}}}}"#);
+    let (own, other) = (by_bus("aws.cloudtrail"), by_bus("aws.iam"));
+    let records =
+        [("aws.cloudtrail", r#"{"eventName":"X"}"#), ("aws.eventbridge", &own), ("aws.eventbridge", &other)];
+    for (detection, expected) in [
+        (
+            "  s: {eventName: X}\n  f: {aws.source|exists: false}\n  g: {aws.source|contains: cloudtrail}\n  condition: s and (f or g)",
+            [true, true, false],
+        ),
+        ("  s: {eventName: X, aws.source: iam}\n  condition: s", [false, false, true]),
+        (
+            "  s: {eventName: X}\n  f: {aws.source|contains: cloudtrail}\n  condition: s and not f",
+            [true, false, true],
+        ),
+    ] {
+        let conversion = convert(&sigma(&[&rule(TRAIL, detection)]).set);
+        let program = reload(&conversion);
+        let mut scratch = Scratch::new(&program);
+        let made = &conversion.rules[0].made;
+        let alerts = records.map(|(source, record)| {
+            judge(&program, &mut scratch, source, record, 0).0.is_some_and(|id| made.contains(&id))
+        });
+        let remarks = conversion.rules[0].outcome.remarks();
+        let is_told = remarks.iter().any(|remark| remark.contains("cannot be told apart"));
+        // A filter hides what it holds for on either source; that is told. All else is exact.
+        let is_filter = detection.contains("not f");
+        assert_eq!(is_told, is_filter || detection.contains("exists"), "{detection}: {remarks:?}");
+        assert!(alerts == expected || is_filter, "{detection}: {alerts:?} {remarks:?}");
+    }
+}
+
+#[test]
 fn tests_of_objects_and_of_digits_are_remarked_upon() {
     let has = |detection: &str, words: &str| {
         let outcome = outcome(TRAIL, &format!("  s: {{{detection}}}\n  condition: s"));

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow, bail};
 use threatlockdown_event::Context;
 use threatlockdown_ruleset::convert::prove::{
-    Comparison, Event, Fired, Judge, Kept, Proof, Spot, Tally, Task,
+    Comparison, Event, Fired, Judge, Kept, Proof, Spot, Tally, Task, Which,
 };
 use threatlockdown_topics::raw::Consumer;
 use threatlockdown_topics::raw_topic;
@@ -55,7 +55,9 @@ pub(super) fn prove(inputs: Inputs, comparison: &Comparison, threads: usize) -> 
         bail!("nothing to prove it on: there is no event that can be read in the files of --prove");
     }
     let origins = origins.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let firsts = proof.rules.iter().flatten().filter_map(|equality| equality.first());
+    let both = [Which::Source, Which::Made];
+    let firsts = proof.rules.iter().flatten().flat_map(|it| both.map(|only| it.first_of(only)));
+    let firsts = firsts.flatten();
     let origin = |spot: Spot| Some(plain(&origins.get(&(spot.stream, spot.sequence))?.origin));
     let places = places::name(firsts.map(|(spot, _)| spot), origin);
     Ok(Proven { proof, places })

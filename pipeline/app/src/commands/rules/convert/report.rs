@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use threatlockdown_ruleset::convert::prove::{Equality, Which};
+use threatlockdown_ruleset::convert::prove::{Equality, Spot, Which};
 use threatlockdown_ruleset::convert::{Conversion, Converted, Outcome};
 
 use super::again::Bug;
@@ -42,7 +42,9 @@ impl Finding {
         match (equality.differences(), outcome) {
             (0, _) if equality.is_exercised() => Self::Equal,
             (0, _) => Self::NotShown,
-            _ if outcome.is_exact_alone() => Self::Unequal,
+            _ if [Which::Source, Which::Made].iter().any(|only| is_unexcused(outcome, equality, *only)) => {
+                Self::Unequal
+            }
             _ => Self::AsReported,
         }
     }
@@ -55,6 +57,11 @@ impl Finding {
             Self::NotShown => "not exercised",
         }
     }
+}
+
+/// Whether there are events that this side alone matches, and the conversion did not say so.
+fn is_unexcused(outcome: &Outcome, equality: &Equality, only: Which) -> bool {
+    equality.only(only) > 0 && !outcome.excuses(only)
 }
 
 impl Shown<'_> {
@@ -167,7 +174,14 @@ impl Shown<'_> {
             Finding::Unequal => "NOT EQUAL: differs",
         };
         let mut text = format!("{mark} on {} of {events} events", equality.differences());
-        if let Some((spot, which)) = equality.first() {
+        if equality.only_source > 0 && equality.only_made > 0 {
+            let (source, made) = (equality.only_source, equality.only_made);
+            let _ = write!(
+                text,
+                " ({source} that the source alone matches, {made} that what was made of it does)"
+            );
+        }
+        if let Some((spot, which)) = self.first(rule, equality) {
             let place = self.proven.and_then(|proven| proven.places.get(&spot));
             let (did, did_not) = match which {
                 Which::Source => ("the source matches", "what was made of it does not"),
@@ -178,6 +192,16 @@ impl Shown<'_> {
         }
         let _ = write!(text, " ({} matches of both)", equality.both);
         text
+    }
+
+    /// The first event that shows what is told: a difference that was not reported, where there is one.
+    fn first(&self, rule: &Converted, equality: &Equality) -> Option<(Spot, Which)> {
+        let unexcused = |only: &Which| is_unexcused(&rule.outcome, equality, *only);
+        let untold = [Which::Source, Which::Made].into_iter().filter(unexcused);
+        untold
+            .filter_map(|only| equality.first_of(only))
+            .min_by_key(|(spot, _)| *spot)
+            .or_else(|| equality.first())
     }
 
     fn json(&self) -> String {
@@ -231,8 +255,9 @@ impl Shown<'_> {
     }
 
     fn proof_object(&self, rule: &Converted, equality: &Equality) -> Value {
-        let place = equality.first().and_then(|(spot, _)| self.proven?.places.get(&spot));
-        let first = equality.first().map(|(_, which)| match which {
+        let first = self.first(rule, equality);
+        let place = first.and_then(|(spot, _)| self.proven?.places.get(&spot));
+        let first = first.map(|(_, which)| match which {
             Which::Source => json!({"event": place, "matched": "source"}),
             Which::Made => json!({"event": place, "matched": "made"}),
         });
@@ -252,5 +277,35 @@ fn in_words(outcome: &Outcome) -> String {
         Outcome::Converted => "converted".to_owned(),
         Outcome::Differs(remarks) => format!("converted with a difference: {}", remarks.join("; ")),
         Outcome::Impossible(remarks) => format!("not convertible: {}", remarks.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_excuses_the_side_that_it_names() {
+        let spot = Spot { stream: 0, sequence: 0, index: 0, place: 0 };
+        let equality = |only_source: u64, only_made: u64| Equality {
+            only_source,
+            only_made,
+            first_source: (only_source > 0).then_some(spot),
+            first_made: (only_made > 0).then_some(spot),
+            ..Equality::default()
+        };
+        let more = "What the location is, is not demanded; Sigma does not see the location.".to_owned();
+        let other = "the text `null` in a is taken for a null".to_owned();
+        for (outcome, [source, made]) in [
+            (Outcome::Converted, [Finding::Unequal, Finding::Unequal]),
+            (Outcome::Differs(vec![more.clone()]), [Finding::Unequal, Finding::AsReported]),
+            (Outcome::Differs(vec![more, other]), [Finding::AsReported, Finding::AsReported]),
+        ] {
+            assert_eq!(Finding::of(&outcome, &equality(1, 0)), source, "{outcome:?}");
+            assert_eq!(Finding::of(&outcome, &equality(0, 1)), made, "{outcome:?}");
+            let worse = if source == Finding::Unequal { source } else { made };
+            assert_eq!(Finding::of(&outcome, &equality(1, 1)), worse, "{outcome:?}");
+            assert_eq!(Finding::of(&outcome, &equality(0, 0)), Finding::NotShown);
+        }
     }
 }

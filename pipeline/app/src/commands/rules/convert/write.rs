@@ -1,7 +1,7 @@
 //! Where converted rules go: files of a folder, or stdout.
 //!
-//! Enters: the texts. Leaves: each file whole or as it was before; nothing is written when one of them is there already and
-//! may not be replaced.
+//! Enters: the texts. Leaves: all files, each whole, or what was there before; nothing is written when one of them is there
+//! already and may not be replaced.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use tempfile::NamedTempFile;
 use threatlockdown_ruleset::convert::OutputFile;
 
 use crate::cli::{ConvertArgs, Language};
@@ -66,32 +67,63 @@ pub(super) fn write(args: &ConvertArgs, files: &[OutputFile], faulty: &HashSet<&
         let files: Vec<&OutputFile> = files.collect();
         return print(&joined(args.to, &files));
     };
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut count = 0;
-    for file in files {
-        replace(folder, &file.name, joined(args.to, &[file]).as_bytes())?;
-        count += 1;
-    }
-    report(&format!("{}: {} written", folder.display(), counted(count, "file")));
+    let texts: Vec<(&str, String)> = files.map(|file| (&*file.name, joined(args.to, &[file]))).collect();
+    put(folder, &texts)?;
+    report(&format!("{}: {} written", folder.display(), counted(texts.len(), "file")));
     Ok(())
 }
 
-/// Puts a whole file in the place of what has this name in the folder: a link gives way and is not followed.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    let path = folder.join(name);
-    let put = || -> io::Result<()> {
-        let everybody = std::fs::Permissions::from_mode(0o666);
-        let mut arriving = tempfile::Builder::new().permissions(everybody).tempfile_in(folder)?;
-        arriving.write_all(bytes)?;
-        arriving.as_file().sync_all()?;
-        let taken = std::fs::symlink_metadata(&path);
-        if taken.is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
-            return Err(io::Error::other("neither a file nor a link is there"));
-        }
-        arriving.persist(&path)?;
-        File::open(folder)?.sync_all()
+/// Puts files into a folder. One that is not there comes with all of them at once; in one that is there, none gets its name
+/// before all are on disk. So what is interrupted leaves no set behind that looks whole, but for the moment of renaming.
+fn put(folder: &Path, texts: &[(&str, String)]) -> anyhow::Result<()> {
+    let parent = folder.parent().filter(|_| folder.file_name().is_some());
+    match parent {
+        Some(parent) if !folder.exists() => make(folder, parent, texts),
+        _ => replace(folder, texts),
+    }
+}
+
+/// Makes the folder beside its place, with everything in it.
+fn make(folder: &Path, parent: &Path, texts: &[(&str, String)]) -> anyhow::Result<()> {
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let everybody = std::fs::Permissions::from_mode(0o777);
+    let make = || -> anyhow::Result<()> {
+        std::fs::create_dir_all(parent)?;
+        let arriving =
+            tempfile::Builder::new().prefix(".arriving-").permissions(everybody).tempdir_in(parent)?;
+        replace(arriving.path(), texts)?;
+        std::fs::rename(arriving.path(), folder)?;
+        // Under the old name there is nothing to be removed any more.
+        let _ = arriving.keep();
+        File::open(parent)?.sync_all()?;
+        Ok(())
     };
-    put().with_context(|| format!("cannot write {}", path.display()))
+    make().with_context(|| format!("cannot make {}", folder.display()))
+}
+
+/// Puts whole files in the place of what has their names in the folder: a link gives way and is not followed.
+fn replace(folder: &Path, texts: &[(&str, String)]) -> anyhow::Result<()> {
+    let arrive = |text: &str| -> io::Result<NamedTempFile> {
+        let everybody = std::fs::Permissions::from_mode(0o666);
+        let mut builder = tempfile::Builder::new();
+        let mut arriving = builder.prefix(".arriving-").permissions(everybody).tempfile_in(folder)?;
+        arriving.write_all(text.as_bytes())?;
+        arriving.as_file().sync_all()?;
+        Ok(arriving)
+    };
+    let mut arrived = Vec::with_capacity(texts.len());
+    for (name, text) in texts {
+        let path = folder.join(name);
+        let file = arrive(text).with_context(|| format!("cannot write {}", path.display()))?;
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+            bail!("cannot write {}: neither a file nor a link is there", path.display());
+        }
+        arrived.push((path, file.into_temp_path()));
+    }
+    for (path, file) in arrived {
+        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())
 }
 
 /// All files as one text of their language.
@@ -160,7 +192,7 @@ mod tests {
             let error = check(folder.path(), &[file(name)], false).unwrap_err().to_string();
             assert!(error.contains("is there already"), "{error}");
             check(folder.path(), &[file(name)], true).unwrap();
-            replace(folder.path(), name, b"new").unwrap();
+            put(folder.path(), &[(name, "new".to_owned())]).unwrap();
             assert!(folder.path().join(name).symlink_metadata().unwrap().is_file());
             assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"new");
         }
@@ -179,8 +211,32 @@ mod tests {
         for name in ["a.yml", "b.yml"] {
             let error = check(folder.path(), &[file(name)], true).unwrap_err().to_string();
             assert!(error.contains("neither a file nor a link"), "{error}");
-            assert!(replace(folder.path(), name, b"new").is_err());
+            assert!(put(folder.path(), &[("c.yml", "new".to_owned()), (name, "new".to_owned())]).is_err());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_folder_comes_with_all_files_or_not_at_all() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("new/sigma");
+        let texts = ["a.yml", "b.yml"].map(|name| (name, format!("title: {name}")));
+        // The second one cannot be written, for its folder is none.
+        let faulty = [texts[0].clone(), ("none/b.yml", String::new())];
+        assert!(put(&folder, &faulty).is_err() && !folder.exists());
+        assert_eq!(std::fs::read_dir(folder.parent().unwrap()).unwrap().count(), 0);
+        put(&folder, &texts).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join("b.yml")).unwrap(), "title: b.yml");
+        // Others may look into it as into any folder that is made.
+        let plain = parent.path().join("plain");
+        std::fs::create_dir(&plain).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&folder), mode(&plain));
+        // In a folder that is there, none of them is replaced when one cannot be.
+        std::fs::write(folder.join("a.yml"), "mine").unwrap();
+        std::fs::create_dir(folder.join("c.yml")).unwrap();
+        assert!(put(&folder, &[texts[0].clone(), ("c.yml", String::new())]).is_err());
+        assert_eq!(std::fs::read_to_string(folder.join("a.yml")).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
     }
 }
