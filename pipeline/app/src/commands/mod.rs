@@ -10,6 +10,7 @@ mod rules;
 mod run;
 mod scan;
 mod suppressions;
+mod topics;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ pub(crate) fn execute(command: Command) -> ExitCode {
         Command::Scan(args) => scan::execute(&args),
         Command::Logtest(args) => logtest::execute(&args),
         Command::Rules(command) => rules::execute(&command),
+        Command::Topics(command) => topics::execute(&command),
         Command::Config(ConfigCommand::Check { config }) => config_check::execute(&config),
     };
     result.unwrap_or_else(|error| {
