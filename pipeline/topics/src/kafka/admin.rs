@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::KafkaError as Library;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::Context;
@@ -104,7 +106,7 @@ impl Admin {
                 Ok(name) => made.push(name),
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((_, code)) => {
-                    let error = rdkafka::error::KafkaError::AdminOp(code);
+                    let error = Library::AdminOp(code);
                     return Err(KafkaError::of("cannot make a topic", error));
                 }
             }
@@ -117,14 +119,19 @@ impl Admin {
     /// # Errors
     /// When no broker answers.
     pub fn check(&self, plans: &[TopicPlan]) -> Result<Vec<TopicFault>, KafkaError> {
+        // Asked for all: a question for one by its name may make it, on brokers that do that.
+        let metadata = self.client.inner().fetch_metadata(None, ANSWER);
+        let metadata = metadata.map_err(|error| KafkaError::of("cannot reach the brokers", error))?;
         let mut faults = Vec::new();
         for plan in plans {
-            match self.find(&plan.name)? {
-                Some(found) => check_one(plan, &found, &mut faults),
+            let topic = metadata.topics().iter().find(|topic| topic.name() == plan.name);
+            match topic.filter(|topic| topic.error().is_none() && !topic.partitions().is_empty()) {
+                Some(topic) => check_one(plan, &self.see(topic)?, &mut faults),
                 None => faults.push(TopicFault {
                     topic: plan.name.clone(),
-                    message: "it is not there".to_owned(),
-                    remedy: "make it with `threatlockdown topics create`".to_owned(),
+                    message: "it is not there, or this client may not see it".to_owned(),
+                    remedy: "make it with `threatlockdown topics create`, or allow the client to describe it"
+                        .to_owned(),
                     is_error: true,
                 }),
             }
@@ -132,25 +139,19 @@ impl Admin {
         Ok(faults)
     }
 
-    fn find(&self, name: &str) -> Result<Option<Found>, KafkaError> {
-        let metadata = self.client.inner().fetch_metadata(Some(name), ANSWER);
-        let metadata = metadata.map_err(|error| KafkaError::of("cannot reach the brokers", error))?;
-        let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
-        if topic.error().is_some() || topic.partitions().is_empty() {
-            return Ok(None);
-        }
+    fn see(&self, topic: &MetadataTopic) -> Result<Found, KafkaError> {
         let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
         let options = AdminOptions::new().request_timeout(Some(ANSWER));
-        let described = pollster::block_on(self.client.describe_configs(&[ResourceSpecifier::Topic(name)], &options))
-            .map_err(|error| KafkaError::of("cannot see a topic's settings", error))?;
+        let asked = [ResourceSpecifier::Topic(topic.name())];
+        let described = pollster::block_on(self.client.describe_configs(&asked, &options));
+        let described = described.map_err(|error| KafkaError::of("cannot see a topic's settings", error))?;
         let mut settings = BTreeMap::new();
         for resource in described {
-            let refused = |code| KafkaError::of("cannot see a topic's settings", rdkafka::error::KafkaError::AdminOp(code));
-            let resource = resource.map_err(refused)?;
-            let entries = resource.entries.into_iter();
+            let refused = |code| KafkaError::of("cannot see a topic's settings", Library::AdminOp(code));
+            let entries = resource.map_err(refused)?.entries.into_iter();
             settings.extend(entries.filter_map(|entry| entry.value.map(|value| (entry.name, value))));
         }
-        Ok(Some(Found { partitions: topic.partitions().len(), replicas: replicas.unwrap_or_default(), settings }))
+        Ok(Found { partitions: topic.partitions().len(), replicas: replicas.unwrap_or_default(), settings })
     }
 }
 
@@ -184,40 +185,135 @@ fn new_topic<'p>(plan: &'p TopicPlan, numbers: &'p PlanNumbers, replicas: u32) -
 }
 
 fn check_one(plan: &TopicPlan, found: &Found, faults: &mut Vec<TopicFault>) {
-    let setting = |name: &str| found.settings.get(name).map(String::as_str).unwrap_or_default();
-    let number = |name: &str| setting(name).parse::<i64>().ok();
-    let mut fault = |message: String, remedy: String, is_error| {
+    let mut fault = |is_error: bool, message: String, remedy: String| {
         faults.push(TopicFault { topic: plan.name.clone(), message, remedy, is_error });
     };
-    let policy = setting("cleanup.policy");
-    if plan.is_compacted && policy.split(',').any(|part| part.trim() == "delete") {
-        let message = format!("cleanup.policy is `{policy}`: what has to be kept for ever would be deleted");
-        fault(message, "set it to `compact`".to_owned(), true);
+    check_deletion(plan, found, &mut fault);
+    check_copies(found, &mut fault);
+    let largest = found.setting("max.message.bytes");
+    if largest.parse::<u64>().is_ok_and(|bytes| bytes < plan.largest) {
+        let message = format!("max.message.bytes is {largest}: larger records would be refused");
+        fault(true, message, format!("set it to {} or more", plan.largest));
     }
-    if !plan.is_compacted && policy.split(',').any(|part| part.trim() == "compact") {
+    let wanted = usize::try_from(plan.partitions).unwrap_or(usize::MAX);
+    if found.partitions < wanted {
+        let message = format!(
+            "there are {} partitions, not {wanted}: fewer workers can share the work",
+            found.partitions
+        );
+        let remedy =
+            "add partitions while no role runs, or set the number in `kafka.topics` to what there is";
+        fault(false, message, remedy.to_owned());
+    }
+}
+
+/// Whether records are deleted that are needed.
+fn check_deletion(plan: &TopicPlan, found: &Found, fault: &mut impl FnMut(bool, String, String)) {
+    let policy = found.setting("cleanup.policy");
+    let has = |name: &str| policy.split(',').any(|part| part.trim() == name);
+    if plan.is_compacted {
+        if has("delete") {
+            let message =
+                format!("cleanup.policy is `{policy}`: what has to be kept for ever would be deleted");
+            fault(true, message, "set it to `compact`".to_owned());
+        }
+        return;
+    }
+    if has("compact") {
         let message = format!("cleanup.policy is `{policy}`: records with the same key would be deleted");
-        fault(message, "set it to `delete`".to_owned(), true);
+        fault(true, message, "set it to `delete`".to_owned());
     }
-    let retention = number("retention.ms").and_then(|retention| u64::try_from(retention).ok());
-    if let Some(retention) = retention.filter(|retention| !plan.is_compacted && *retention < plan.least_retention) {
-        let message = format!("retention.ms is {retention}: records would be deleted before they are needed no more");
-        fault(message, format!("set it to {} or more", plan.least_retention), true);
+    let retention = found.setting("retention.ms");
+    if retention.parse::<u64>().is_ok_and(|retention| retention < plan.least_retention) {
+        let message =
+            format!("retention.ms is {retention}: records would be deleted while they are still needed");
+        fault(true, message, format!("set it to {} or more", plan.least_retention));
     }
-    if setting("unclean.leader.election.enable") == "true" {
-        let message = "unclean.leader.election.enable is true: a broker that lacks records may become their leader";
-        fault(message.to_owned(), "set it to false".to_owned(), true);
+    let bytes = found.setting("retention.bytes");
+    if bytes.parse::<u64>().is_ok() {
+        let message =
+            format!("retention.bytes is {bytes}: when much comes, records are deleted whatever their age");
+        fault(false, message, "set it to -1, and give the brokers disks for `retention.ms`".to_owned());
     }
-    if found.replicas > 2 && number("min.insync.replicas").is_some_and(|least| least < 2) {
+}
+
+/// Whether records are lost with a broker.
+fn check_copies(found: &Found, fault: &mut impl FnMut(bool, String, String)) {
+    if found.setting("unclean.leader.election.enable") == "true" {
+        let message =
+            "unclean.leader.election.enable is true: a broker that lacks records may become their leader";
+        fault(true, message.to_owned(), "set it to false".to_owned());
+    }
+    let least = found.setting("min.insync.replicas").parse::<usize>().unwrap_or(1);
+    if found.replicas > 2 && least < 2 {
         let message = "min.insync.replicas is 1: a record that only one broker has counts as written";
-        fault(message.to_owned(), "set it to 2".to_owned(), true);
+        fault(true, message.to_owned(), "set it to 2".to_owned());
     }
-    if number("max.message.bytes").and_then(|bytes| u64::try_from(bytes).ok()).is_some_and(|bytes| bytes < plan.largest) {
-        let message = format!("max.message.bytes is {}: larger records would be refused", setting("max.message.bytes"));
-        fault(message, format!("set it to {} or more", plan.largest), true);
+    if least > found.replicas {
+        let message = format!(
+            "min.insync.replicas is {least}, with {} copies: no record would be taken",
+            found.replicas
+        );
+        fault(true, message, format!("set it to {}", found.replicas.saturating_sub(1).max(1)));
     }
     if found.replicas < 2 {
         let message = "there is one copy of each record: a disk that fails takes them with it";
-        fault(message.to_owned(), "give it three replicas, where there are three brokers".to_owned(), false);
+        fault(false, message.to_owned(), "give it three replicas, where there are three brokers".to_owned());
     }
-    let _ = found.partitions;
+}
+
+impl Found {
+    fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map(String::as_str).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(is_compacted: bool) -> TopicPlan {
+        let (name, retention) = ("t".to_owned(), Some(100));
+        TopicPlan { name, partitions: 3, is_compacted, retention, least_retention: 10, largest: 1000 }
+    }
+
+    fn found(replicas: usize, settings: &[(&str, &str)]) -> Found {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Found { partitions: 3, replicas, settings: settings.collect() }
+    }
+
+    fn faults(plan: &TopicPlan, found: &Found) -> Vec<(String, bool)> {
+        let mut faults = Vec::new();
+        check_one(plan, found, &mut faults);
+        faults.into_iter().map(|fault| (fault.message, fault.is_error)).collect()
+    }
+
+    #[test]
+    fn each_setting_that_loses_records_is_a_fault() {
+        let good = [("cleanup.policy", "delete"), ("min.insync.replicas", "2"), ("retention.ms", "-1")];
+        assert_eq!(faults(&plan(false), &found(3, &good)), []);
+        let wrong = [
+            (3, "cleanup.policy", "compact,delete", true),
+            (3, "retention.ms", "9", true),
+            (3, "retention.bytes", "1000", false),
+            (3, "unclean.leader.election.enable", "true", true),
+            (3, "min.insync.replicas", "1", true),
+            (3, "min.insync.replicas", "4", true),
+            (3, "max.message.bytes", "999", true),
+        ];
+        for (replicas, name, value, is_error) in wrong {
+            let mut settings = found(replicas, &good);
+            settings.settings.insert(name.to_owned(), value.to_owned());
+            let found = faults(&plan(false), &settings);
+            assert_eq!(found.len(), 1, "{name}: {found:?}");
+            assert!(found[0].0.contains(name) && found[0].1 == is_error, "{name}: {found:?}");
+        }
+        let compacted =
+            found(3, &[("cleanup.policy", "compact"), ("min.insync.replicas", "2"), ("retention.ms", "1")]);
+        assert_eq!(faults(&plan(true), &compacted), [], "what is compacted is not deleted by age");
+        assert_eq!(faults(&plan(true), &found(3, &good)).len(), 1);
+        let narrow = Found { partitions: 2, ..found(1, &[("cleanup.policy", "delete")]) };
+        assert!(faults(&plan(false), &narrow).iter().all(|(_, is_error)| !is_error));
+        assert_eq!(faults(&plan(false), &narrow).len(), 2);
+    }
 }

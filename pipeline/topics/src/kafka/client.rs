@@ -1,11 +1,13 @@
 //! What all clients have in common: their log lines and their tokens.
 
+use std::collections::VecDeque;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError as Library;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
@@ -22,22 +24,31 @@ pub(super) enum Change {
 /// The context of every client.
 #[derive(Default)]
 pub(super) struct Context {
-    pub(super) changes: Mutex<Vec<Change>>,
+    changes: Mutex<VecDeque<Change>>,
+    /// The reader leaves its group: nobody takes changes any more, and closing waits until each is carried out.
+    is_leaving: AtomicBool,
     /// Why a record was not taken; the first since it was asked for.
     pub(super) refused: Mutex<Option<Library>>,
 }
 
 impl Context {
     pub(super) fn next_change(&self) -> Option<Change> {
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        if changes.is_empty() { None } else { Some(changes.remove(0)) }
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// From now on changes are carried out as they come.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Release);
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
                 tracing::warn!(facility, message, "kafka client");
             }
             RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
@@ -60,12 +71,37 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     /// Only notes what is wanted: what was made of the records read so far has to be committed before they are given up.
-    fn rebalance(&self, _: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let change = match kind {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(partitions.clone()),
             _ => Change::Revoked(partitions.clone()),
         };
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+        if self.is_leaving.load(Ordering::Acquire) {
+            change.carry_out(consumer);
+        } else {
+            self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+        }
+    }
+}
+
+impl Change {
+    /// What has to be done for the consumer to get on; where it fails, the group takes the partitions away by itself.
+    pub(super) fn carry_out(&self, consumer: &BaseConsumer<Context>) {
+        let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let done = match self {
+            Self::Assigned(list) if is_cooperative => consumer.incremental_assign(list),
+            Self::Assigned(list) => consumer.assign(list),
+            Self::Revoked(list) if is_cooperative => consumer.incremental_unassign(list),
+            Self::Revoked(_) => consumer.unassign(),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "kafka client: cannot leave a group in order");
+        }
     }
 }
 

@@ -1,25 +1,40 @@
 //! What can go wrong with Kafka, and what is to be done then.
+//!
+//! librdkafka tells three kinds of faults of a transaction: what may be tried again (the writer does that itself), what fails
+//! the transaction, and what ends the client. All else is like the last, as its manual recommends.
 
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::client::ClientContext;
+use rdkafka::error::KafkaError as Library;
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 /// A fault of a client, of the cluster or of its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
-    /// Starting the client anew, after a pause, can mend it: brokers that are away, a transaction that has to be aborted.
+    /// The transaction has failed, the client has not: abort, go back to where it began, and do it again.
+    #[error("{action}: {source}")]
+    Failed {
+        /// What was tried.
+        action: &'static str,
+        /// What the client said.
+        source: Library,
+    },
+    /// Starting the clients anew, after a pause, can mend it: brokers that are away, a transaction that took too long.
     #[error("{action}: {source}")]
     Passing {
         /// What was tried.
         action: &'static str,
         /// What the client said.
-        source: rdkafka::error::KafkaError,
+        source: Library,
     },
     /// Another process has taken this one's place: it uses the same instance name.
-    #[error("{action}: another process has the instance name of this one ({source}); give each its own `kafka.instance`")]
+    #[error(
+        "{action}: another process has the instance name of this one ({source}); give each its own `kafka.instance`"
+    )]
     Fenced {
         /// What was tried.
         action: &'static str,
         /// What the client said.
-        source: rdkafka::error::KafkaError,
+        source: Library,
     },
     /// The brokers refuse: credentials, certificates or access rules are wrong.
     #[error("{action}: refused by the brokers: {source}")]
@@ -27,7 +42,17 @@ pub enum KafkaError {
         /// What was tried.
         action: &'static str,
         /// What the client said.
-        source: rdkafka::error::KafkaError,
+        source: Library,
+    },
+    /// A record that is larger than may be written. It is not part of the transaction, which goes on.
+    #[error("a record of {bytes} bytes for {topic} is larger than {limit} bytes")]
+    TooLarge {
+        /// Where it was to go.
+        topic: String,
+        /// Its size, without headers.
+        bytes: usize,
+        /// Largest size, with headers.
+        limit: u64,
     },
     /// Settings that librdkafka does not take.
     #[error("{setting}: {message}")]
@@ -39,25 +64,60 @@ pub enum KafkaError {
     },
 }
 
+/// What is to be done about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// [`Writer::abort`](super::Writer::abort), [`RawReader::rewind`](super::RawReader::rewind), and the same again.
+    Rewind,
+    /// Drop the reader and the writer, pause, and open both again, the writer first: it ends what is left of the
+    /// transaction, and only then the reader sees where to go on.
+    Reopen,
+    /// Put the record aside; nothing else is concerned.
+    SetAside,
+    /// End: only the operator can mend it.
+    Stop,
+}
+
 impl KafkaError {
-    pub(super) fn of(action: &'static str, source: rdkafka::error::KafkaError) -> Self {
-        use rdkafka::error::KafkaError as Library;
-        if let Library::ClientConfig(_, message, name, _) = source {
-            return Self::Setting { setting: name, message };
-        }
-        match code(&source) {
-            Some(RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::Fenced | RDKafkaErrorCode::InvalidProducerEpoch) => {
-                Self::Fenced { action, source }
+    /// A fault outside of transactions.
+    pub(super) fn of(action: &'static str, source: Library) -> Self {
+        match source {
+            Library::ClientConfig(_, message, setting, _) => Self::Setting { setting, message },
+            // What librdkafka finds wrong with several settings together; its text names them.
+            Library::ClientCreation(message) => {
+                Self::Setting { setting: "kafka.librdkafka".to_owned(), message }
             }
-            Some(
-                RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::SaslAuthenticationFailed
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed
-                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed,
-            ) => Self::Refused { action, source },
-            _ => Self::Passing { action, source },
+            source => match code(&source) {
+                Some(code) if is_fencing(code) => Self::Fenced { action, source },
+                Some(code) if is_refusal(code) => Self::Refused { action, source },
+                _ => Self::Passing { action, source },
+            },
+        }
+    }
+
+    /// A fault of a step of a transaction. `is_late`: the brokers may have ended it for its age, which looks like fencing.
+    pub(super) fn of_transaction(action: &'static str, source: Library, is_late: bool) -> Self {
+        let Library::Transaction(inner) = &source else { return Self::of(action, source) };
+        let code = inner.code();
+        if is_fencing(code) {
+            if is_late { Self::Passing { action, source } } else { Self::Fenced { action, source } }
+        } else if is_refusal(code) {
+            Self::Refused { action, source }
+        } else if inner.txn_requires_abort() && !inner.is_fatal() {
+            Self::Failed { action, source }
+        } else {
+            Self::Passing { action, source }
+        }
+    }
+
+    /// What is to be done about it.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Failed { .. } => Remedy::Rewind,
+            Self::Passing { .. } | Self::Refused { .. } => Remedy::Reopen,
+            Self::TooLarge { .. } => Remedy::SetAside,
+            Self::Fenced { .. } | Self::Setting { .. } => Remedy::Stop,
         }
     }
 
@@ -68,10 +128,58 @@ impl KafkaError {
     }
 }
 
+/// Whether the same call may be made again.
+pub(super) fn is_retriable(error: &Library) -> bool {
+    matches!(error, Library::Transaction(inner) if inner.is_retriable())
+        || matches!(error, Library::Flush(Code::OperationTimedOut))
+}
+
+/// Where a call only says that the client has ended: what ended it.
+pub(super) fn cause<C: ClientContext>(client: &rdkafka::client::Client<C>, error: Library) -> Library {
+    match (code(&error), client.fatal_error()) {
+        (Some(Code::Fatal), Some((code, _))) => Library::Global(code),
+        _ => error,
+    }
+}
+
+/// Whether the operator has to look after it.
+pub(super) fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+    )
+}
+
+fn is_fencing(code: Code) -> bool {
+    matches!(code, Code::ProducerFenced | Code::Fenced | Code::InvalidProducerEpoch)
+}
+
 /// The code within, however it is wrapped.
-fn code(error: &rdkafka::error::KafkaError) -> Option<RDKafkaErrorCode> {
+pub(super) fn code(error: &Library) -> Option<Code> {
     match error {
-        rdkafka::error::KafkaError::Transaction(inner) => Some(inner.code()),
+        Library::Transaction(inner) => Some(inner.code()),
         other => other.rdkafka_error_code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_its_remedy() {
+        let of = |code| KafkaError::of("x", Library::MessageProduction(code)).remedy();
+        assert_eq!(of(Code::Fenced), Remedy::Stop);
+        assert_eq!(of(Code::TopicAuthorizationFailed), Remedy::Reopen);
+        assert_eq!(of(Code::AllBrokersDown), Remedy::Reopen);
+        let large = KafkaError::TooLarge { topic: "t".to_owned(), bytes: 9, limit: 8 };
+        assert_eq!(large.remedy(), Remedy::SetAside);
+        let setting = KafkaError::of("x", Library::ClientCreation("`a` must be above `b`".to_owned()));
+        assert_eq!((setting.remedy(), setting.to_string().contains("`b`")), (Remedy::Stop, true));
     }
 }

@@ -17,7 +17,9 @@ pub struct Names {
 
 /// A prefix or a log source that no topic can be named by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` cannot be (a part of) a topic's name: letters, digits, `.`, `_` and `-` can, {MAX_LENGTH} of them at most")]
+#[error(
+    "`{name}` cannot be (a part of) a topic's name: letters, digits, `.`, `_` and `-` can, {MAX_LENGTH} of them at most"
+)]
 pub struct InvalidName {
     name: String,
 }

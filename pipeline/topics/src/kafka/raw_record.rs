@@ -39,12 +39,15 @@ pub struct RawHead {
 #[must_use]
 pub fn encode_head(context: &Context, place: u64) -> OwnedHeaders {
     let Context { source, connector, location, account, envelope, origin, origin_id } = context;
-    let add = |headers: OwnedHeaders, key: &str, value: &[u8]| headers.insert(Header { key, value: Some(value) });
+    let add =
+        |headers: OwnedHeaders, key: &str, value: &[u8]| headers.insert(Header { key, value: Some(value) });
     let mut headers = OwnedHeaders::new_with_capacity(9);
     let mut digits = [0_u8; 20];
     headers = add(headers, "place", decimal(place, &mut digits));
     headers = add(headers, "v", VERSION);
-    for (key, value) in [("source", source), ("connector", connector), ("location", location), ("origin", origin)] {
+    for (key, value) in
+        [("source", source), ("connector", connector), ("location", location), ("origin", origin)]
+    {
         headers = add(headers, key, value.as_bytes());
     }
     headers = add(headers, "origin_id", origin_id);

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError as Library;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use threatlockdown_event::Millis;
 
 use super::client::{Change, Context};
-use super::error::KafkaError;
+use super::error::{KafkaError, code, is_refusal};
 use super::raw_record::{RawHead, decode_head};
 use super::settings::Settings;
 
@@ -120,16 +121,49 @@ pub struct RawReader {
     read: Vec<Read>,
     /// The one of the last record.
     current: usize,
-    /// What is to be given up.
+    turn: Turn,
+}
+
+/// What is to be done with partitions.
+#[derive(Default)]
+struct Turn {
+    /// These are to be given up.
     leaving: Option<TopicPartitionList>,
+    /// Nothing is fetched, not of new ones either.
+    is_held: bool,
+}
+
+impl Turn {
+    fn change(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        change: Change,
+    ) -> Result<Polled<'static>, KafkaError> {
+        match change {
+            Change::Assigned(list) => {
+                let assigned = consumer.incremental_assign(&list);
+                assigned.map_err(|error| KafkaError::of("cannot take partitions", error))?;
+                if self.is_held {
+                    consumer.pause(&list).map_err(|error| KafkaError::of("cannot pause", error))?;
+                }
+                Ok(Polled::Assigned(partitions(&list)))
+            }
+            Change::Revoked(list) => {
+                let lost = consumer.assignment_lost();
+                let partitions = partitions(&list);
+                self.leaving = Some(list);
+                Ok(Polled::Revoked { partitions, lost })
+            }
+        }
+    }
 }
 
 /// How far a partition is read.
 struct Read {
     partition: TopicPartition,
     next: i64,
-    /// It is not committed up to there.
-    is_new: bool,
+    /// The first record that is read and not committed.
+    new_from: Option<i64>,
 }
 
 impl RawReader {
@@ -157,21 +191,35 @@ impl RawReader {
             .map_err(|error| KafkaError::of("cannot make a reader", error))?;
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| KafkaError::of("cannot subscribe", error))?;
-        Ok(Self { consumer, read: Vec::new(), current: 0, leaving: None })
+        Ok(Self { consumer, read: Vec::new(), current: 0, turn: Turn::default() })
     }
 
     /// Waits for the next record, or for word of partitions.
     ///
+    /// What passes by itself (brokers that are away, elections) is only logged: the client goes on trying.
+    ///
     /// # Errors
-    /// When the brokers refuse, or this member is not one any more.
+    /// When the brokers refuse, or this client has ended.
     pub fn poll(&mut self, wait: Duration) -> Result<Polled<'_>, KafkaError> {
         if let Some(change) = self.consumer.context().next_change() {
-            return self.change(change);
+            return self.turn.change(&self.consumer, change);
         }
         let message = match self.consumer.poll(wait) {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(KafkaError::of("cannot read", error)),
-            None => return Ok(Polled::Nothing),
+            Some(Err(error)) => {
+                let is_fatal = matches!(error, Library::MessageConsumptionFatal(_));
+                if is_fatal || code(&error).is_some_and(is_refusal) {
+                    return Err(KafkaError::of("cannot read", error));
+                }
+                tracing::warn!(%error, "kafka client: cannot read for now");
+                return Ok(Polled::Nothing);
+            }
+            None => {
+                return match self.consumer.context().next_change() {
+                    Some(change) => self.turn.change(&self.consumer, change),
+                    None => Ok(Polled::Nothing),
+                };
+            }
         };
         self.current = note(&mut self.read, self.current, &message);
         Ok(Polled::Record(Received(message)))
@@ -183,28 +231,12 @@ impl RawReader {
         self.read.get(self.current).map(|read| &read.partition)
     }
 
-    fn change(&mut self, change: Change) -> Result<Polled<'static>, KafkaError> {
-        match change {
-            Change::Assigned(list) => {
-                let assigned = self.consumer.incremental_assign(&list);
-                assigned.map_err(|error| KafkaError::of("cannot take partitions", error))?;
-                Ok(Polled::Assigned(partitions(&list)))
-            }
-            Change::Revoked(list) => {
-                let lost = self.consumer.assignment_lost();
-                let partitions = partitions(&list);
-                self.leaving = Some(list);
-                Ok(Polled::Revoked { partitions, lost })
-            }
-        }
-    }
-
-    /// Gives up what was revoked.
+    /// Gives up what was revoked. What was read of it and is not committed is read by its next owner.
     ///
     /// # Errors
     /// As for [`RawReader::poll`].
     pub fn release(&mut self) -> Result<(), KafkaError> {
-        let Some(list) = self.leaving.take() else { return Ok(()) };
+        let Some(list) = self.turn.leaving.take() else { return Ok(()) };
         let gone = partitions(&list);
         self.read.retain(|read| !gone.contains(&read.partition));
         self.current = 0;
@@ -212,14 +244,34 @@ impl RawReader {
         released.map_err(|error| KafkaError::of("cannot give up partitions", error))
     }
 
-    /// Stops and goes on with fetching: what is behind it has no room.
+    /// Stops and goes on with fetching: what is behind it has no room. A held reader has to be polled all the same, or its
+    /// partitions are taken.
     ///
     /// # Errors
     /// As for [`RawReader::poll`].
-    pub fn hold(&self, is_held: bool) -> Result<(), KafkaError> {
-        let all = self.consumer.assignment().map_err(|error| KafkaError::of("cannot see partitions", error))?;
+    pub fn hold(&mut self, is_held: bool) -> Result<(), KafkaError> {
+        if is_held == self.turn.is_held {
+            return Ok(());
+        }
+        let all =
+            self.consumer.assignment().map_err(|error| KafkaError::of("cannot see partitions", error))?;
         let done = if is_held { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
-        done.map_err(|error| KafkaError::of("cannot pause", error))
+        done.map_err(|error| KafkaError::of("cannot pause", error))?;
+        self.turn.is_held = is_held;
+        Ok(())
+    }
+
+    /// Goes back to the first record that is not committed: the transaction in which it was to be has failed.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn rewind(&mut self) -> Result<(), KafkaError> {
+        let of = |read: Read| read.new_from.map(|from| (read.partition, from));
+        let back: Vec<_> = self.read.drain(..).filter_map(of).collect();
+        for (partition, from) in back {
+            self.seek(&partition, from)?;
+        }
+        Ok(())
     }
 
     /// Goes back, or on, to an offset of a partition that is assigned.
@@ -237,24 +289,31 @@ impl RawReader {
     /// Whether anything was read that is not committed.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.read.iter().any(|read| read.is_new)
+        self.read.iter().any(|read| read.new_from.is_some())
     }
 
     /// How far it has read, for a transaction, with the group's word that this member may say so.
     pub(super) fn offsets(&self) -> Result<(TopicPartitionList, ConsumerGroupMetadata), KafkaError> {
+        let name = |error| KafkaError::of("cannot name offsets", error);
+        // Behind the last record the client may have passed over the marks that end transactions.
+        let positions = self.consumer.position().map_err(name)?;
         let mut list = TopicPartitionList::new();
-        for read in self.read.iter().filter(|read| read.is_new) {
+        for read in self.read.iter().filter(|read| read.new_from.is_some()) {
             let TopicPartition { topic, partition } = &read.partition;
-            list.add_partition_offset(topic, *partition, Offset::Offset(read.next))
-                .map_err(|error| KafkaError::of("cannot name offsets", error))?;
+            let next = match positions.find_partition(topic, *partition).map(|element| element.offset()) {
+                Some(Offset::Offset(position)) => position.max(read.next),
+                _ => read.next,
+            };
+            list.add_partition_offset(topic, *partition, Offset::Offset(next)).map_err(name)?;
         }
         let group = self.consumer.group_metadata();
-        let missing = || rdkafka::error::KafkaError::ConsumerCommit(rdkafka::types::RDKafkaErrorCode::UnknownMemberId);
+        let missing =
+            || rdkafka::error::KafkaError::ConsumerCommit(rdkafka::types::RDKafkaErrorCode::UnknownMemberId);
         Ok((list, group.ok_or_else(missing).map_err(|error| KafkaError::of("cannot see the group", error))?))
     }
 
     pub(super) fn committed(&mut self) {
-        self.read.iter_mut().for_each(|read| read.is_new = false);
+        self.read.iter_mut().for_each(|read| read.new_from = None);
     }
 
     /// Commits how far it has read, outside of any transaction.
@@ -293,6 +352,20 @@ impl RawReader {
     }
 }
 
+impl Drop for RawReader {
+    /// Leaves the group. What is read and not committed is read by others.
+    fn drop(&mut self) {
+        let context = self.consumer.context();
+        context.leave();
+        if let Some(list) = self.turn.leaving.take() {
+            Change::Revoked(list).carry_out(&self.consumer);
+        }
+        while let Some(change) = context.next_change() {
+            change.carry_out(&self.consumer);
+        }
+    }
+}
+
 /// Notes that a record was read; most come from the same partition as the one before.
 fn note(read: &mut Vec<Read>, current: usize, message: &BorrowedMessage<'_>) -> usize {
     let (topic, partition, next) = (message.topic(), message.partition(), message.offset() + 1);
@@ -303,10 +376,11 @@ fn note(read: &mut Vec<Read>, current: usize, message: &BorrowedMessage<'_>) -> 
     };
     let at = at.unwrap_or_else(|| {
         let partition = TopicPartition { topic: topic.into(), partition };
-        read.push(Read { partition, next, is_new: true });
+        read.push(Read { partition, next, new_from: None });
         read.len() - 1
     });
-    (read[at].next, read[at].is_new) = (next, true);
+    read[at].next = next;
+    read[at].new_from.get_or_insert(message.offset());
     at
 }
 

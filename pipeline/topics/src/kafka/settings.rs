@@ -20,7 +20,10 @@ const OWN: &[(&str, &str)] = &[
     ("group.id", "each role has its own, named by `kafka.prefix`"),
     ("group.instance.id", "members come and go by themselves"),
     ("group.protocol", "partitions are handed over one by one, after what was made of them is committed"),
-    ("partition.assignment.strategy", "partitions are handed over one by one, after what was made of them is committed"),
+    (
+        "partition.assignment.strategy",
+        "partitions are handed over one by one, after what was made of them is committed",
+    ),
     ("enable.auto.commit", "offsets are committed together with what was made of the records"),
     ("enable.auto.offset.store", "offsets are committed together with what was made of the records"),
     ("auto.offset.reset", "a group begins with the oldest record, so that none is left out"),
@@ -29,6 +32,12 @@ const OWN: &[(&str, &str)] = &[
     ("enable.idempotence", "records must not be doubled"),
     ("acks", "a record counts when all replicas that are in sync have it"),
     ("request.required.acks", "a record counts when all replicas that are in sync have it"),
+    ("message.max.bytes", "it follows from `limits.max_event_bytes`"),
+    ("transaction.timeout.ms", "commits are made for ten seconds at most"),
+    ("delivery.timeout.ms", "commits are made for ten seconds at most"),
+    ("message.timeout.ms", "commits are made for ten seconds at most"),
+    ("delivery.report.only.error", "only what was not taken is of interest"),
+    ("max.poll.interval.ms", "each role has its own"),
     ("security.protocol", "give `kafka.tls` and `kafka.sasl`"),
     ("sasl.mechanism", "give it as `kafka.sasl.mechanism`"),
     ("sasl.mechanisms", "give it as `kafka.sasl.mechanism`"),
@@ -37,7 +46,7 @@ const OWN: &[(&str, &str)] = &[
 ];
 
 /// How to reach a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `host:port` of some of the brokers.
     pub brokers: Vec<String>,
@@ -49,8 +58,24 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Credentials; `None`: none, or a client certificate alone.
     pub sasl: Option<Sasl>,
+    /// Largest record that is written, in bytes, with its headers; topics have to take it.
+    pub largest: u64,
     /// Further settings, as librdkafka names them.
     pub librdkafka: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            brokers: Vec::new(),
+            names: Names::default(),
+            instance: String::new(),
+            tls: None,
+            sasl: None,
+            largest: 4 << 20,
+            librdkafka: BTreeMap::new(),
+        }
+    }
 }
 
 /// Encryption and certificates.
@@ -113,14 +138,21 @@ impl Mechanism {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ca, certificate, key, key_password: _ } = self;
-        f.debug_struct("Tls").field("ca", ca).field("certificate", certificate).field("key", key).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("ca", ca)
+            .field("certificate", certificate)
+            .field("key", key)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Sasl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mechanism, username, .. } = self;
-        f.debug_struct("Sasl").field("mechanism", mechanism).field("username", username).finish_non_exhaustive()
+        f.debug_struct("Sasl")
+            .field("mechanism", mechanism)
+            .field("username", username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -140,6 +172,10 @@ impl Settings {
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.keepalive.enable", "true")
+            .set(
+                "receive.message.max.bytes",
+                self.largest.saturating_mul(2).clamp(100_000_000, 2_000_000_000).to_string(),
+            )
             .set_log_level(RDKafkaLogLevel::Warning);
         let protocol = match (&self.tls, &self.sasl) {
             (None, None) => "plaintext",
@@ -149,7 +185,11 @@ impl Settings {
         };
         config.set("security.protocol", protocol);
         if let Some(Tls { ca, certificate, key, key_password }) = &self.tls {
-            let files = [("ssl.ca.location", ca), ("ssl.certificate.location", certificate), ("ssl.key.location", key)];
+            let files = [
+                ("ssl.ca.location", ca),
+                ("ssl.certificate.location", certificate),
+                ("ssl.key.location", key),
+            ];
             for (name, file) in files {
                 if let Some(file) = file {
                     config.set(name, file.to_string_lossy());
