@@ -4,24 +4,19 @@
 //! made, and every fault with its remedy.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use threatlockdown_topics::kafka::{Admin, Names, TopicFault, TopicPlan};
+use threatlockdown_topics::kafka::{Admin, TopicFault, TopicPlan};
 
-use super::{EXIT_ERROR, counted, report, report_faults};
+use super::{EXIT_ERROR, counted, print, report, report_faults};
 use crate::cli::TopicsCommand;
 use crate::config::{self, Config, Kafka, SourceKind};
 
 /// A topic is missing, or would lose records.
 const EXIT_FAULTS: u8 = 1;
-/// Beside the record a message has headers, and frames of its batch.
-const BESIDE: u64 = 64 << 10;
-/// Alerts hold their record twice.
-const ALERT_FACTOR: u64 = 3;
 /// What waits to be delivered must be there for a weekend.
 const LEAST_RETENTION: Duration = Duration::from_secs(3 * 86_400);
 /// Copies where there are brokers enough.
@@ -39,23 +34,30 @@ pub(crate) fn execute(command: &TopicsCommand) -> anyhow::Result<ExitCode> {
     let plans = plans(&config, kafka)?;
     let admin = Admin::open(&kafka.settings)?;
     if makes {
-        let replicas = match kafka.topics.replicas {
-            Some(replicas) => replicas,
-            None => u32::try_from(admin.brokers()?.clamp(1, REPLICAS)).unwrap_or(1),
-        };
-        let mut stdout = std::io::stdout().lock();
-        for name in admin.create(&plans, replicas)? {
-            writeln!(stdout, "made {name}")?;
-        }
+        make(&admin, kafka, &plans)?;
     }
     let faults = admin.check(&plans)?;
     faults.iter().for_each(show);
     let errors = faults.iter().filter(|fault| fault.is_error).count();
-    report(&format!("{}: {}", counted(plans.len(), "topic"), match errors {
-        0 => "none loses anything".to_owned(),
-        errors => counted(errors, "fault"),
-    }));
+    let verdict = if errors == 0 { "none loses anything".to_owned() } else { counted(errors, "fault") };
+    report(&format!("{}: {verdict}", counted(plans.len(), "topic")));
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAULTS) })
+}
+
+fn make(admin: &Admin, kafka: &Kafka, plans: &[TopicPlan]) -> anyhow::Result<()> {
+    let brokers = admin.brokers()?;
+    let replicas = match kafka.topics.replicas {
+        Some(replicas) => replicas,
+        None => u32::try_from(brokers.clamp(1, REPLICAS)).unwrap_or(1),
+    };
+    if usize::try_from(replicas).is_ok_and(|replicas| replicas > brokers) {
+        bail!(
+            "`kafka.topics.replicas` is {replicas}, and there are {} to hold them",
+            counted(brokers, "broker")
+        );
+    }
+    let made: String = admin.create(plans, replicas)?.iter().map(|name| format!("made {name}\n")).collect();
+    print(&made)
 }
 
 /// The configuration; `None` where its faults were shown.
@@ -77,12 +79,13 @@ fn show(fault: &TopicFault) {
 }
 
 /// All topics of a deployment.
-fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicPlan>> {
-    let (names, topics) = (&kafka.settings.names, &kafka.topics);
-    let record = config.limits.max_event_bytes + BESIDE;
+/// A role looks at the same ones before it starts.
+pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicPlan>> {
+    let (names, topics, largest) = (&kafka.settings.names, &kafka.topics, kafka.settings.largest);
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let (raw, kept, least) = (millis(topics.raw_retention), millis(topics.retention), millis(LEAST_RETENTION));
-    let deleted = |name: String, partitions: u32, retention: u64, largest: u64| TopicPlan {
+    let (raw, kept, least) =
+        (millis(topics.raw_retention), millis(topics.retention), millis(LEAST_RETENTION));
+    let deleted = |name: String, partitions: u32, retention: u64| TopicPlan {
         name,
         partitions,
         is_compacted: false,
@@ -90,7 +93,7 @@ fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicPlan>> {
         least_retention: least.min(retention),
         largest,
     };
-    let compacted = |name: String, partitions: u32, largest: u64| TopicPlan {
+    let compacted = |name: String, partitions: u32| TopicPlan {
         name,
         partitions,
         is_compacted: true,
@@ -100,14 +103,17 @@ fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicPlan>> {
     };
     let mut plans = Vec::new();
     for source in sources(config, kafka) {
-        plans.push(deleted(names.raw(&source)?, topics.partitions, raw, record));
+        plans.push(deleted(names.raw(&source)?, topics.partitions, raw));
     }
-    let wide = record * ALERT_FACTOR;
-    plans.push(deleted(names.correlate(), topics.correlate_partitions, raw, wide));
-    plans.push(deleted(names.alerts(), topics.partitions, kept, wide));
-    plans.push(deleted(names.dead_letters(), 1, kept, wide));
-    let several: [fn(&Names) -> String; 4] = [Names::checkpoints, Names::memory, Names::rulesets, Names::tasks];
-    plans.extend(several.map(|name| compacted(name(names), 1, wide)));
+    plans.push(deleted(names.correlate(), topics.correlate_partitions, raw));
+    plans.push(deleted(names.alerts(), topics.partitions, kept));
+    plans.push(deleted(names.dead_letters(), 1, kept));
+    plans.push(compacted(names.checkpoints(), 1));
+    // What is remembered lies beside the candidates that it is remembered for.
+    plans.push(compacted(names.memory(), topics.correlate_partitions));
+    plans.push(compacted(names.rulesets(), 1));
+    // Copies of `collect` share these.
+    plans.push(compacted(names.tasks(), topics.partitions));
     Ok(plans)
 }
 

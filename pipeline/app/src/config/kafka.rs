@@ -9,6 +9,8 @@ use std::time::Duration;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_topics::kafka::{Mechanism, Names, Sasl, Settings, Tls};
 
+use crate::host::host_name;
+
 use super::fields::{Faults, Fields, choice, duration, number, pairs, secret, text, texts};
 use super::tree::Node;
 use super::{Secret, is_source_name};
@@ -16,6 +18,14 @@ use super::{Secret, is_source_name};
 /// More are of no use to anybody.
 const MOST_PARTITIONS: u64 = 10_000;
 const DAY: Duration = Duration::from_secs(86_400);
+/// Beside the record a message has headers, and frames of its batch.
+const BESIDE: u64 = 64 << 10;
+/// Alerts hold their record twice, escaped the second time.
+const ALERT_FACTOR: u64 = 3;
+/// Batches of small records have to fit too.
+const LEAST_LARGEST: u64 = 4 << 20;
+/// librdkafka takes no larger ones.
+const MOST_LARGEST: u64 = 1_000_000_000;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +64,13 @@ impl Default for Topics {
     }
 }
 
+impl Kafka {
+    /// What has to fit follows from the largest event.
+    pub(super) fn set_max_event(&mut self, bytes: u64) {
+        self.settings.largest = ((bytes + BESIDE) * ALERT_FACTOR).clamp(LEAST_LARGEST, MOST_LARGEST);
+    }
+}
+
 /// The value of `kafka`.
 pub(super) fn kafka(node: &Node, faults: &mut Faults) -> Option<Kafka> {
     let keys = ["brokers", "prefix", "instance", "tls", "sasl", "librdkafka", "topics"];
@@ -64,9 +81,10 @@ pub(super) fn kafka(node: &Node, faults: &mut Faults) -> Option<Kafka> {
     if let Some(node) = fields.get("prefix") {
         settings.names = names(node, faults).unwrap_or_default();
     }
-    if let Some(instance) = fields.get("instance").and_then(|node| instance(node, faults)) {
-        settings.instance = instance;
-    }
+    settings.instance = match fields.get("instance") {
+        Some(node) => instance(node, faults).unwrap_or_default(),
+        None => as_instance(&host_name()),
+    };
     settings.tls = fields.get("tls").and_then(|node| tls(node, faults));
     settings.sasl = fields.get("sasl").and_then(|node| sasl(node, faults));
     if let Some(node) = fields.get("librdkafka") {
@@ -83,10 +101,16 @@ fn brokers(node: &Node, faults: &mut Faults) -> Vec<String> {
         faults.push(Diagnostic::error(node.place.clone(), "", "no broker in the list", help));
     }
     for broker in &found {
-        let port = broker.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>()));
+        let port =
+            broker.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>()));
         if !matches!(port, Some(Ok(1..))) {
             let help = "write a name or an address and a port, for example kafka-1:9092";
-            faults.push(Diagnostic::error(node.place.clone(), broker, "expected a broker with its port", help));
+            faults.push(Diagnostic::error(
+                node.place.clone(),
+                broker,
+                "expected a broker with its port",
+                help,
+            ));
         }
     }
     found
@@ -113,6 +137,11 @@ fn instance(node: &Node, faults: &mut Faults) -> Option<String> {
         return None;
     }
     Some(name)
+}
+
+/// The name of a machine, as one of an instance.
+fn as_instance(host: &str) -> String {
+    host.chars().map(|char| if is_source_name(char.encode_utf8(&mut [0; 4])) { char } else { '-' }).collect()
 }
 
 fn tls(node: &Node, faults: &mut Faults) -> Option<Tls> {
@@ -175,7 +204,8 @@ fn topics(node: &Node, faults: &mut Faults) -> Topics {
         number.and_then(|number| u32::try_from(number).ok())
     };
     topics.partitions = count("partitions", MOST_PARTITIONS).unwrap_or(topics.partitions);
-    topics.correlate_partitions = count("correlate_partitions", MOST_PARTITIONS).unwrap_or(topics.correlate_partitions);
+    topics.correlate_partitions =
+        count("correlate_partitions", MOST_PARTITIONS).unwrap_or(topics.correlate_partitions);
     topics.replicas = count("replicas", 10);
     if let Some(node) = fields.get("sources") {
         topics.sources = texts(node, "log sources", faults);
@@ -185,7 +215,8 @@ fn topics(node: &Node, faults: &mut Faults) -> Topics {
             faults.push(Diagnostic::error(node.place.clone(), source, message, help));
         }
     }
-    let mut span = |key: &str, default| fields.get(key).and_then(|node| duration(node, faults)).unwrap_or(default);
+    let mut span =
+        |key: &str, default| fields.get(key).and_then(|node| duration(node, faults)).unwrap_or(default);
     topics.raw_retention = span("raw_retention", topics.raw_retention);
     topics.retention = span("retention", topics.retention);
     topics

@@ -29,7 +29,7 @@ use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
 
 use self::interpolate::Lookup;
-pub(crate) use self::kafka::{Kafka, Topics};
+pub(crate) use self::kafka::Kafka;
 pub(crate) use self::quantity::{parse_duration, show_size};
 pub(crate) use self::read::parse_address;
 pub(crate) use self::secret::Secret;

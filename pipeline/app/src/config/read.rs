@@ -14,12 +14,12 @@ use super::fields::{
     Faults, Fields, boolean, choice, duration, list, number, pairs, secrets, size, text, texts,
 };
 use super::quantity::parse_duration;
-use super::{kafka, state};
 use super::tree::Node;
 use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
     SourceKind, StdoutFormat,
 };
+use super::{kafka, state};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -90,6 +90,9 @@ pub(crate) fn config(root: &Node, faults: &mut Faults) -> Config {
     }
     if let Some(node) = top.get("kafka") {
         config.kafka = kafka::kafka(node, faults);
+        if let Some(kafka) = &mut config.kafka {
+            kafka.set_max_event(config.limits.max_event_bytes);
+        }
     }
     if let Some(node) = top.get("shutdown") {
         config.shutdown_deadline = shutdown(node, faults).unwrap_or(config.shutdown_deadline);
