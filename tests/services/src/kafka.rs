@@ -40,6 +40,8 @@ pub struct Options {
     pub properties: Vec<String>,
     /// Replaces `PLAINTEXT` as the protocol that clients speak: `SSL`, `SASL_SSL`, `SASL_PLAINTEXT`.
     pub protocol: Option<String>,
+    /// Further arguments of formatting: `--add-scram` and a user.
+    pub format: Vec<String>,
 }
 
 /// A running cluster. Dropping it kills it.
@@ -80,7 +82,7 @@ impl Cluster {
             Broker { port: *port, folder: place, server: None }
         });
         let mut cluster = Self { brokers: brokers.collect(), libraries, folder };
-        cluster.format();
+        cluster.format(&options.format);
         for index in 0..count {
             cluster.launch(index);
         }
@@ -136,7 +138,11 @@ impl Cluster {
     pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
         let output = self.java().arg("-Xmx256m").arg(class).args(arguments).output().expect("java");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{class} {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{class} {arguments:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         text
     }
 
@@ -147,11 +153,13 @@ impl Cluster {
     }
 
     /// Storage has to be formatted before the first start.
-    fn format(&self) {
+    fn format(&self, more: &[String]) {
         let run = |broker: &Broker| {
             let mut java = self.java();
             java.args(["-Xmx96m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "kafka.tools.StorageTool"]);
-            java.args(["format", "--cluster-id", CLUSTER, "--config"]).arg(broker.folder.join("server.properties"));
+            java.args(["format", "--cluster-id", CLUSTER, "--config"])
+                .arg(broker.folder.join("server.properties"))
+                .args(more);
             java.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("java")
         };
         let runs: Vec<_> = self.brokers.iter().map(run).collect();
@@ -166,7 +174,12 @@ impl Cluster {
         let mut java = self.java();
         let broker = &mut self.brokers[index];
         java.args([&format!("-Xms{HEAP}"), &format!("-Xmx{HEAP}")]);
-        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"]);
+        java.args([
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Xshare:auto",
+            "-Djava.awt.headless=true",
+        ]);
         java.arg(format!("-Dlog4j2.configurationFile={}", broker.folder.join("log4j2.xml").display()));
         java.arg("kafka.Kafka").arg(broker.folder.join("server.properties"));
         broker.server = Some(Server::start(&java, &broker.folder.join("log")));

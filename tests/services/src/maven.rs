@@ -34,6 +34,7 @@ fn fetch(folder: &Path, artefacts: &[Artefact]) {
         .arg(format!("-DoutputDirectory={}", folder.join("libraries").display()))
         .output()
         .unwrap_or_else(|error| panic!("this test needs Maven (Debian: apt-get install maven): {error}"));
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "Maven could not fetch {artefacts:?}:\n{said}{complained}");
 }

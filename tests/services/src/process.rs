@@ -134,7 +134,9 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo it is $NAME; sleep 1000"]).env("NAME", "up");
         let server = Server::start(&command, &folder.path().join("log"));
-        server.wait_until("the first line", Duration::from_secs(30), |server| server.log().contains("it is up"));
+        server.wait_until("the first line", Duration::from_secs(30), |server| {
+            server.log().contains("it is up")
+        });
         let pid = server.pid();
         assert!(server.is_running());
         drop(server);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::KafkaError as Library;
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::Context;
@@ -74,8 +74,16 @@ impl Admin {
     /// # Errors
     /// When none answers.
     pub fn brokers(&self) -> Result<usize, KafkaError> {
-        let metadata = self.client.inner().fetch_metadata(None, ANSWER);
-        Ok(metadata.map_err(|error| KafkaError::of("cannot reach the brokers", error))?.brokers().len())
+        Ok(self.metadata()?.brokers().len())
+    }
+
+    /// Of all topics: a question for one by its name may make it, on brokers that do that.
+    fn metadata(&self) -> Result<Metadata, KafkaError> {
+        let client = self.client.inner();
+        client.fetch_metadata(None, ANSWER).map_err(|source| {
+            let complaint = client.context().complaint();
+            KafkaError::Unreachable { source, complaint }
+        })
     }
 
     /// Names of all topics that begin like this.
@@ -83,8 +91,7 @@ impl Admin {
     /// # Errors
     /// When no broker answers.
     pub fn topics(&self, prefix: &str) -> Result<Vec<String>, KafkaError> {
-        let metadata = self.client.inner().fetch_metadata(None, ANSWER);
-        let metadata = metadata.map_err(|error| KafkaError::of("cannot reach the brokers", error))?;
+        let metadata = self.metadata()?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         Ok(names.filter(|name| name.starts_with(prefix)).collect())
     }
@@ -119,9 +126,7 @@ impl Admin {
     /// # Errors
     /// When no broker answers.
     pub fn check(&self, plans: &[TopicPlan]) -> Result<Vec<TopicFault>, KafkaError> {
-        // Asked for all: a question for one by its name may make it, on brokers that do that.
-        let metadata = self.client.inner().fetch_metadata(None, ANSWER);
-        let metadata = metadata.map_err(|error| KafkaError::of("cannot reach the brokers", error))?;
+        let metadata = self.metadata()?;
         let mut faults = Vec::new();
         for plan in plans {
             let topic = metadata.topics().iter().find(|topic| topic.name() == plan.name);

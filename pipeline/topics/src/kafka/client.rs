@@ -1,11 +1,10 @@
-//! What all clients have in common: their log lines and their tokens.
+//! What all clients have in common: their log lines, and what they are told.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError as Library;
@@ -13,6 +12,8 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
+
+use super::error::{code, is_refusal};
 
 /// A change of what a member of a group reads, which the reader carries out when it is ready for it.
 #[derive(Debug)]
@@ -27,13 +28,26 @@ pub(super) struct Context {
     changes: Mutex<VecDeque<Change>>,
     /// The reader leaves its group: nobody takes changes any more, and closing waits until each is carried out.
     is_leaving: AtomicBool,
-    /// Why a record was not taken; the first since it was asked for.
+    /// Why a record was not taken, or this client not let in; the first since it was asked for.
     pub(super) refused: Mutex<Option<Library>>,
+    /// What went wrong last, in the library's words; they name the broker.
+    complaint: Mutex<String>,
 }
 
 impl Context {
     pub(super) fn next_change(&self) -> Option<Change> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// What went wrong last, as the end of a sentence.
+    pub(super) fn complaint(&self) -> String {
+        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaint.is_empty() { String::new() } else { format!(": {complaint}") }
+    }
+
+    fn refuse(&self, error: &Library) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get_or_insert_with(|| error.clone());
     }
 
     /// From now on changes are carried out as they come.
@@ -50,6 +64,7 @@ impl ClientContext for Context {
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error => {
                 tracing::warn!(facility, message, "kafka client");
+                message.clone_into(&mut self.complaint.lock().unwrap_or_else(PoisonError::into_inner));
             }
             RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
                 tracing::info!(facility, message, "kafka client");
@@ -62,10 +77,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: Library, reason: &str) {
         tracing::warn!(%error, reason, "kafka client");
-    }
-
-    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        Err("no source of tokens is configured".into())
+        if code(&error).is_some_and(is_refusal) {
+            self.refuse(&error);
+        }
     }
 }
 
@@ -110,8 +124,7 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.get_or_insert_with(|| error.clone());
+            self.refuse(error);
         }
     }
 }

@@ -26,6 +26,14 @@ pub enum KafkaError {
         /// What the client said.
         source: Library,
     },
+    /// No broker answered.
+    #[error("cannot reach the brokers: {source}{complaint}")]
+    Unreachable {
+        /// What the client said.
+        source: Library,
+        /// What it said before, with the broker's name.
+        complaint: String,
+    },
     /// Another process has taken this one's place: it uses the same instance name.
     #[error(
         "{action}: another process has the instance name of this one ({source}); give each its own `kafka.instance`"
@@ -115,7 +123,7 @@ impl KafkaError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Failed { .. } => Remedy::Rewind,
-            Self::Passing { .. } | Self::Refused { .. } => Remedy::Reopen,
+            Self::Passing { .. } | Self::Unreachable { .. } | Self::Refused { .. } => Remedy::Reopen,
             Self::TooLarge { .. } => Remedy::SetAside,
             Self::Fenced { .. } | Self::Setting { .. } => Remedy::Stop,
         }
@@ -147,6 +155,7 @@ pub(super) fn is_refusal(code: Code) -> bool {
     matches!(
         code,
         Code::Authentication
+            | Code::SSL
             | Code::SaslAuthenticationFailed
             | Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed

@@ -46,7 +46,7 @@ const OWN: &[(&str, &str)] = &[
 ];
 
 /// How to reach a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `host:port` of some of the brokers.
     pub brokers: Vec<String>,
@@ -135,6 +135,41 @@ impl Mechanism {
     }
 }
 
+/// Values of further settings may be passwords.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { brokers, names, instance, tls, sasl, largest, librdkafka } = self;
+        let given: Vec<&String> = librdkafka.keys().collect();
+        f.debug_struct("Settings")
+            .field("brokers", brokers)
+            .field("names", names)
+            .field("instance", instance)
+            .field("tls", tls)
+            .field("sasl", sasl)
+            .field("largest", largest)
+            .field("librdkafka", &given)
+            .finish()
+    }
+}
+
+fn credentials(sasl: &Sasl, config: &mut ClientConfig) {
+    if sasl.mechanism != Mechanism::OauthBearer {
+        config.set("sasl.username", &sasl.username).set("sasl.password", &sasl.password);
+        return;
+    }
+    // The library gets tokens itself, and renews them.
+    config
+        .set("sasl.oauthbearer.method", "oidc")
+        .set("sasl.oauthbearer.client.id", &sasl.username)
+        .set("sasl.oauthbearer.client.secret", &sasl.password);
+    let optional = [("token.endpoint.url", &sasl.token_endpoint), ("scope", &sasl.scope)];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            config.set(format!("sasl.oauthbearer.{name}"), value);
+        }
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ca, certificate, key, key_password: _ } = self;
@@ -201,9 +236,7 @@ impl Settings {
         }
         if let Some(sasl) = &self.sasl {
             config.set("sasl.mechanism", sasl.mechanism.name());
-            if sasl.mechanism != Mechanism::OauthBearer {
-                config.set("sasl.username", &sasl.username).set("sasl.password", &sasl.password);
-            }
+            credentials(sasl, &mut config);
         }
         for (name, value) in &self.librdkafka {
             if Self::is_own(name).is_none() {

@@ -22,6 +22,8 @@ use super::settings::Settings;
 const ANSWER: Duration = Duration::from_secs(30);
 /// A transaction that is not ended by then is aborted by the brokers, so that readers behind it go on.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
+/// Between two looks at why a writer does not open.
+const OPEN_STEP: Duration = Duration::from_secs(2);
 /// While the queue is full, or not empty yet.
 const QUEUE_WAIT: Duration = Duration::from_millis(2);
 /// Before a step is tried again.
@@ -76,7 +78,8 @@ impl Writer {
             .map_err(|error| KafkaError::of("cannot make a writer", error))?;
         let writer = Self { producer, largest: settings.largest, began: None };
         let began = Instant::now();
-        writer.step("cannot take over transactions", began, || writer.producer.init_transactions(ANSWER))?;
+        writer
+            .step("cannot take over transactions", began, || writer.producer.init_transactions(OPEN_STEP))?;
         Ok(writer)
     }
 
@@ -193,8 +196,8 @@ impl Writer {
         loop {
             match call() {
                 Ok(()) => return Ok(()),
-                Err(error) if error::is_retriable(&error) && Instant::now() < until => {
-                    std::thread::sleep(AGAIN)
+                Err(error) if error::is_retriable(&error) && !self.is_refused() && Instant::now() < until => {
+                    std::thread::sleep(AGAIN);
                 }
                 Err(error) => return Err(self.fault(action, error)),
             }
@@ -214,8 +217,18 @@ impl Writer {
                 tracing::warn!(error = %why, "kafka client: a record was not taken");
                 fault
             }
-            None => fault,
+            None => match fault {
+                KafkaError::Passing { source, .. } if !self.is_open() => {
+                    KafkaError::Unreachable { source, complaint: self.producer.context().complaint() }
+                }
+                fault => fault,
+            },
         }
+    }
+
+    fn is_refused(&self) -> bool {
+        let refused = self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_ref().and_then(error::code).is_some_and(error::is_refusal)
     }
 
     /// Why the brokers did not take a record, where that is so; asked once.
