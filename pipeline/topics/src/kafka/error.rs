@@ -105,16 +105,18 @@ impl KafkaError {
 
     /// A fault of a step of a transaction. `is_late`: the brokers may have ended it for its age, which looks like fencing.
     pub(super) fn of_transaction(action: &'static str, source: Library, is_late: bool) -> Self {
-        let Library::Transaction(inner) = &source else { return Self::of(action, source) };
-        let code = inner.code();
-        if is_fencing(code) {
-            if is_late { Self::Passing { action, source } } else { Self::Fenced { action, source } }
-        } else if is_refusal(code) {
-            Self::Refused { action, source }
-        } else if inner.txn_requires_abort() && !inner.is_fatal() {
-            Self::Failed { action, source }
-        } else {
-            Self::Passing { action, source }
+        let code = code(&source);
+        let fails_transaction = match &source {
+            Library::Transaction(inner) => inner.txn_requires_abort() && !inner.is_fatal(),
+            // A record is not taken once the transaction has failed.
+            Library::MessageProduction(code) => *code == Code::State,
+            _ => false,
+        };
+        match code {
+            Some(code) if is_late && is_fencing(code) => Self::Passing { action, source },
+            Some(code) if is_fencing(code) || is_refusal(code) => Self::of(action, source),
+            _ if fails_transaction => Self::Failed { action, source },
+            _ => Self::of(action, source),
         }
     }
 
@@ -186,6 +188,12 @@ mod tests {
         assert_eq!(of(Code::Fenced), Remedy::Stop);
         assert_eq!(of(Code::TopicAuthorizationFailed), Remedy::Reopen);
         assert_eq!(of(Code::AllBrokersDown), Remedy::Reopen);
+        let in_transaction = |code, is_late| {
+            KafkaError::of_transaction("x", Library::MessageProduction(code), is_late).remedy()
+        };
+        assert_eq!(in_transaction(Code::State, false), Remedy::Rewind);
+        assert_eq!(in_transaction(Code::Fenced, false), Remedy::Stop);
+        assert_eq!(in_transaction(Code::Fenced, true), Remedy::Reopen, "the brokers ended it for its age");
         let large = KafkaError::TooLarge { topic: "t".to_owned(), bytes: 9, limit: 8 };
         assert_eq!(large.remedy(), Remedy::SetAside);
         let setting = KafkaError::of("x", Library::ClientCreation("`a` must be above `b`".to_owned()));

@@ -33,6 +33,8 @@ pub struct RawHead {
     pub context: Arc<Context>,
     /// Its place at the origin.
     pub place: u64,
+    /// The header `envelope`, to be compared with the next record's.
+    envelope: Arc<[u8]>,
 }
 
 /// Headers of the records of a unit, without their places.
@@ -81,11 +83,11 @@ pub fn decode_head(headers: &impl Headers, last: Option<&RawHead>) -> Option<Raw
         }
     }
     let place = found.place?;
-    let context = match last {
-        Some(last) if found.is(&last.context) => Arc::clone(&last.context),
-        _ => Arc::new(found.context()?),
+    let (context, envelope) = match last {
+        Some(last) if found.is(last) => (Arc::clone(&last.context), Arc::clone(&last.envelope)),
+        _ => (Arc::new(found.context()?), found.envelope.unwrap_or_default().into()),
     };
-    Some(RawHead { context, place })
+    Some(RawHead { context, place, envelope })
 }
 
 #[derive(Default)]
@@ -99,17 +101,14 @@ struct Found<'h> {
 }
 
 impl Found<'_> {
-    fn is(&self, context: &Context) -> bool {
-        let Context { source, connector, location, account, envelope, origin, origin_id } = context;
+    fn is(&self, last: &RawHead) -> bool {
+        let Context { source, connector, location, account, envelope: _, origin, origin_id } = &*last.context;
         let texts = [source, connector, location, origin];
         self.version
             && self.origin_id == Some(*origin_id)
             && self.texts.iter().zip(texts).all(|(found, text)| *found == Some(text.as_bytes()))
             && self.account == account.as_ref().map(|account| account.as_bytes())
-            && match self.envelope {
-                None => envelope.is_empty(),
-                Some(bytes) => !envelope.is_empty() && bytes == pairs(envelope),
-            }
+            && self.envelope.unwrap_or_default() == &*last.envelope
     }
 
     fn context(&self) -> Option<Context> {

@@ -145,6 +145,7 @@ impl Writer {
         let commit = || self.producer.commit_transaction(Timeout::Never);
         self.step("cannot commit a transaction", began, commit)?;
         self.began = None;
+        drop(self.refused());
         if let Some(reader) = reader {
             reader.committed();
         }
