@@ -76,7 +76,7 @@ fn secured(store: &Path, trust: &Path) -> Options {
 fn token_endpoint() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
-    let (asked, questions) = mpsc::channel();
+    let (asked, questions) = mpsc::sync_channel(64);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -155,7 +155,7 @@ fn write(settings: &Settings, name: &str) {
         least_retention: 0,
         largest,
     };
-    assert_eq!(Admin::open(settings).unwrap().create(&[plan], 1).unwrap(), [topic.clone()]);
+    assert_eq!(Admin::open(settings).unwrap().create(&[plan], 1).unwrap(), std::slice::from_ref(&topic));
     let mut writer = Writer::open(settings, &format!("s.{name}")).unwrap();
     writer.send(Outgoing { topic: &topic, payload: Some(b"x"), ..Outgoing::default() }).unwrap();
     writer.commit(None).unwrap();
