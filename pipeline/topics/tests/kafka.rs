@@ -87,7 +87,7 @@ fn what_is_committed_is_seen_once_and_what_is_not_never() {
     let topic = settings.names.raw("syslog").unwrap();
     let admin = Admin::open(&settings).unwrap();
     assert_eq!(admin.brokers().unwrap(), 1);
-    assert_eq!(admin.create(&[plan(&topic, 3)], 1).unwrap(), [topic.clone()]);
+    assert_eq!(admin.create(&[plan(&topic, 3)], 1).unwrap(), std::slice::from_ref(&topic));
     assert_eq!(admin.create(&[plan(&topic, 3)], 1).unwrap(), Vec::<String>::new());
 
     let mut writer = Writer::open(&settings, "t.a").unwrap();
@@ -251,7 +251,7 @@ fn a_topic_that_would_lose_records_is_told_with_the_remedy() {
     let compacted = TopicPlan { is_compacted: true, ..plan("c.alerts", 1) };
     admin.create(std::slice::from_ref(&good), 1).unwrap();
     let wanted = TopicPlan { least_retention: 1000, largest: 1 << 30, ..good.clone() };
-    let short = TopicPlan { name: "c.short".to_owned(), retention: Some(10), ..good.clone() };
+    let short = TopicPlan { name: "c.short".to_owned(), retention: Some(10), ..good };
     admin.create(std::slice::from_ref(&short), 1).unwrap();
     let faults = |plan: &TopicPlan| admin.check(std::slice::from_ref(plan)).unwrap();
     assert!(faults(&good).iter().all(|fault| !fault.is_error), "one broker has one copy, which is no error");
