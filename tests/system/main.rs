@@ -23,3 +23,4 @@ mod run;
 mod scan;
 mod sigma;
 mod tidy;
+mod topics;

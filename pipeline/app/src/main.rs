@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod guess;
+mod host;
 mod metrics;
 mod ops;
 mod signals;

@@ -31,6 +31,7 @@
 mod codec;
 pub mod commit_log;
 pub mod journal;
+pub mod kafka;
 pub mod keep;
 pub mod raw;
 pub mod segment;

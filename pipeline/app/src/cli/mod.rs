@@ -4,6 +4,7 @@
 
 mod logtest;
 mod rules;
+mod topics;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use self::rules::{
     CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, ReportFormat, RulesCommand,
     SuppressionsArgs, TestArgs, ViewArg,
 };
+pub(crate) use self::topics::TopicsCommand;
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
 
 /// Reads cloud logs, matches them against Wazuh rules and writes alerts: one process, no server beside it.
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Check a configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make or check the topics in Kafka
+    #[command(subcommand)]
+    Topics(TopicsCommand),
 }
 
 /// The rules of a command.

@@ -30,6 +30,10 @@ fn summary(path: &Path, config: &Config) -> String {
     let paths =
         config.rules.home.iter().chain(&config.rules.paths).map(|path| format!(", {}", path.display()));
     line("rules", std::iter::once(builtin.to_owned()).chain(paths).collect());
+    if let Some(kafka) = &config.kafka {
+        let settings = &kafka.settings;
+        line("kafka", format!("{}, as {}", settings.brokers.join(", "), settings.instance));
+    }
     for source in &config.sources {
         line("source", format!("{}: {}", source.name, describe_source(&source.kind)));
     }

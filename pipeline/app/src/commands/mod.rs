@@ -10,10 +10,10 @@ mod rules;
 mod run;
 mod scan;
 mod suppressions;
+mod topics;
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 
@@ -29,6 +29,7 @@ pub(crate) fn execute(command: Command) -> ExitCode {
         Command::Scan(args) => scan::execute(&args),
         Command::Logtest(args) => logtest::execute(&args),
         Command::Rules(command) => rules::execute(&command),
+        Command::Topics(command) => topics::execute(&command),
         Command::Config(ConfigCommand::Check { config }) => config_check::execute(&config),
     };
     result.unwrap_or_else(|error| {
@@ -88,14 +89,6 @@ fn counted(number: usize, word: &str) -> String {
 /// How many threads can work at once.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Name of this machine, which alerts show as agent and manager.
-fn host_name() -> Arc<str> {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok());
-    let name = name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    name.unwrap_or("localhost").into()
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ pub(super) fn memory(zone: &Zone) -> Arc<Memory> {
 
 /// How such a memory behaves.
 pub(super) fn memory_options(zone: &Zone) -> MemoryOptions {
-    MemoryOptions { host: super::host_name(), zone: zone.clone(), ..MemoryOptions::default() }
+    MemoryOptions { host: crate::host::host_name(), zone: zone.clone(), ..MemoryOptions::default() }
 }
 
 /// `2 errors, 1 warning`.

@@ -198,6 +198,14 @@ pub(crate) fn texts(node: &Node, what: &str, faults: &mut Faults) -> Vec<String>
     list(node, what, faults).iter().filter_map(|item| text(item, "a text", faults)).collect()
 }
 
+/// A secret that is not empty.
+pub(crate) fn secret(node: &Node, faults: &mut Faults) -> Option<Secret> {
+    let first = faults.len();
+    let found = text(node, "a secret", faults).map(Secret::new);
+    faults[first..].iter_mut().for_each(|fault| fault.text.clear());
+    found
+}
+
 /// A list of secrets, none of them empty.
 pub(crate) fn secrets(node: &Node, what: &str, faults: &mut Faults) -> Vec<Secret> {
     let first = faults.len();

@@ -9,6 +9,7 @@
 
 mod fields;
 mod interpolate;
+mod kafka;
 mod quantity;
 mod read;
 mod secret;
@@ -28,6 +29,7 @@ use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
 
 use self::interpolate::Lookup;
+pub(crate) use self::kafka::Kafka;
 pub(crate) use self::quantity::{parse_duration, show_size};
 pub(crate) use self::read::parse_address;
 pub(crate) use self::secret::Secret;
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) sinks: Vec<Sink>,
     pub(crate) limits: Limits,
     pub(crate) state: State,
+    /// Topics in Kafka; `None`: in this process.
+    pub(crate) kafka: Option<Kafka>,
     /// How long a graceful shutdown may take.
     pub(crate) shutdown_deadline: Duration,
 }
@@ -203,6 +207,7 @@ impl Default for Config {
             sinks: Vec::new(),
             limits: Limits::default(),
             state: State::default(),
+            kafka: None,
             shutdown_deadline: Duration::from_secs(30),
         }
     }

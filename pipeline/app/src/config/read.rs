@@ -14,12 +14,12 @@ use super::fields::{
     Faults, Fields, boolean, choice, duration, list, number, pairs, secrets, size, text, texts,
 };
 use super::quantity::parse_duration;
-use super::state;
 use super::tree::Node;
 use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
     SourceKind, StdoutFormat,
 };
+use super::{kafka, state};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -33,7 +33,7 @@ const MAX_EVENT_BYTES: u64 = 256 * MIB;
 /// A request goes into the journal as one entry, which takes no more than 128 MiB.
 const MAX_BODY_BYTES: u64 = 100 * MIB;
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "data_dir",
     "workers",
     "listen",
@@ -45,6 +45,7 @@ const TOP: [&str; 12] = [
     "sinks",
     "limits",
     "state",
+    "kafka",
     "shutdown",
 ];
 
@@ -86,6 +87,12 @@ pub(crate) fn config(root: &Node, faults: &mut Faults) -> Config {
     }
     if let Some(node) = top.get("limits") {
         config.limits = limits(node, config.limits, faults);
+    }
+    if let Some(node) = top.get("kafka") {
+        config.kafka = kafka::kafka(node, faults);
+        if let Some(kafka) = &mut config.kafka {
+            kafka.set_max_event(config.limits.max_event_bytes);
+        }
     }
     if let Some(node) = top.get("shutdown") {
         config.shutdown_deadline = shutdown(node, faults).unwrap_or(config.shutdown_deadline);

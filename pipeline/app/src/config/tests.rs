@@ -82,6 +82,44 @@ fn reads_every_key() {
     assert_eq!(config.state, state);
 }
 
+const KAFKA: &str = r#"
+kafka:
+  brokers: ["kafka-1:9092", "[::1]:9092"]
+  prefix: security.
+  instance: worker-${env:PORT}
+  tls: {ca: ca.pem, certificate: c.pem, key: k.pem, key_password: "${env:TOKEN}"}
+  sasl: {mechanism: SCRAM-SHA-512, username: tld, password: "${env:TOKEN}"}
+  librdkafka: {compression.type: zstd, ssl.keystore.password: "${env:TOKEN}"}
+  topics: {partitions: 6, correlate_partitions: 3, replicas: 2, sources: [syslog], raw_retention: 2d, retention: 5d}
+limits: {max_event_bytes: 8MiB}
+"#;
+
+#[test]
+fn reads_where_kafka_is_and_keeps_its_secrets() {
+    let (config, faults) = read(KAFKA);
+    assert_eq!(faults, Vec::<String>::new());
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("ssl.keystore.password"), "{shown}");
+    let kafka = config.kafka.unwrap();
+    let settings = &kafka.settings;
+    assert_eq!(settings.brokers, ["kafka-1:9092", "[::1]:9092"]);
+    assert_eq!(
+        (settings.names.alerts().as_str(), settings.instance.as_str()),
+        ("security.alerts", "worker-9000")
+    );
+    assert_eq!(settings.tls.as_ref().unwrap().key_password.as_deref(), Some("hunter2-secret"));
+    assert_eq!(settings.sasl.as_ref().unwrap().password, "hunter2-secret");
+    assert_eq!(settings.librdkafka["compression.type"], "zstd");
+    assert!(settings.largest > 3 * (8 << 20), "an alert holds its record twice");
+    assert_eq!(
+        (kafka.topics.partitions, kafka.topics.correlate_partitions, kafka.topics.replicas),
+        (6, 3, Some(2))
+    );
+    assert_eq!(kafka.topics.raw_retention, Duration::from_secs(2 * 86_400));
+    let (config, _) = read("kafka: {brokers: ['k:9092']}");
+    assert!(!config.kafka.unwrap().settings.instance.is_empty(), "the machine's name");
+}
+
 #[test]
 fn reloading_can_be_turned_off_and_not_made_a_busy_loop() {
     let (config, faults) = read("rules: {reload_interval: off}");
@@ -238,6 +276,42 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
     ("data_dir: \"${exec:exit 3}\"", &[("c.yaml:1:12", "the command failed, exit status: 3")]),
     ("data_dir: ${env:EMPTY}", &[("c.yaml:1:11", "expected the path of a folder\n    ${env:EMPTY}")]),
     ("data_dir: &a x\nworkers: *a", &[("c.yaml:1:11", "an anchor (`&name`) is not accepted here")]),
+    ("kafka: {}", &[("c.yaml:1:8", "`brokers` is missing")]),
+    ("kafka: {brokers: []}", &[("c.yaml:1:18", "no broker in the list")]),
+    ("kafka: {brokers: [kafka-1]}", &[("c.yaml:1:18", "expected a broker with its port\n    kafka-1")]),
+    (
+        "kafka: {brokers: ['k:9092'], prefix: a/b, instance: 'a b'}",
+        &[
+            ("c.yaml:1:38", "cannot be (a part of) a topic's name"),
+            ("c.yaml:1:53", "the name of an instance may hold"),
+        ],
+    ),
+    (
+        "kafka: {brokers: ['k:9092'], tls: {certificate: c.pem}}",
+        &[("c.yaml:1:35", "a certificate needs its key")],
+    ),
+    (
+        "kafka: {brokers: ['k:9092'], sasl: {mechanism: SCRAM-SHA-513, username: u, password: p}}",
+        &[("c.yaml:1:48", "help: did you mean `SCRAM-SHA-512`?")],
+    ),
+    (
+        "kafka: {brokers: ['k:9092'], sasl: {mechanism: OAUTHBEARER, username: u, password: p}}",
+        &[("c.yaml:1:36", "`token_endpoint` is missing")],
+    ),
+    (
+        "kafka: {brokers: ['k:9092'], librdkafka: {enable.auto.commit: true}}",
+        &[(
+            "c.yaml:1:42",
+            "this setting cannot be given here\n    enable.auto.commit\n    help: offsets are committed together",
+        )],
+    ),
+    (
+        "kafka: {brokers: ['k:9092'], topics: {partitions: 0, sources: [a/b]}}",
+        &[
+            ("c.yaml:1:51", "expected a whole number from 1 to 10000"),
+            ("c.yaml:1:63", "a log source may hold"),
+        ],
+    ),
     ("--- {}\n--- {}", &[("c.yaml:2:1", "a second document is not accepted here")]),
     ("workers: !!int 4", &[("c.yaml:1:10", "a tag (`!name`) is not accepted here")]),
     ("log: {level: info", &[("c.yaml:2:1", "this is not YAML")]),

@@ -17,8 +17,9 @@ use threatlockdown_analysis::{
 use threatlockdown_connectors::SourceStats;
 use threatlockdown_topics::{CommitLog, Kept, Marker, Publisher, Store};
 
-use crate::commands::{host_name, rule_set};
+use crate::commands::rule_set;
 use crate::config::Config;
+use crate::host::host_name;
 
 /// File in the data directory that holds what rules remember.
 const SNAPSHOT: &str = "memory.snapshot";

@@ -34,8 +34,9 @@ use threatlockdown_topics::raw_topic;
 pub(in crate::commands) use self::inputs::{Inputs, Reading};
 use self::output::{Delivered, Output};
 pub(in crate::commands) use self::progress::Progress;
-use super::{cores, counted, host_name, report, rule_set};
+use super::{cores, counted, report, rule_set};
 use crate::cli::{ScanArgs, Stats};
+use crate::host::host_name;
 use crate::telemetry::plain;
 
 /// At least one alert was found.

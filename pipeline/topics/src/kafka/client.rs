@@ -1,0 +1,130 @@
+//! What all clients have in common: their log lines, and what they are told.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError as Library;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Statistics, TopicPartitionList};
+
+use super::error::{code, is_refusal};
+
+/// A change of what a member of a group reads, which the reader carries out when it is ready for it.
+#[derive(Debug)]
+pub(super) enum Change {
+    Assigned(TopicPartitionList),
+    Revoked(TopicPartitionList),
+}
+
+/// The context of every client.
+#[derive(Default)]
+pub(super) struct Context {
+    changes: Mutex<VecDeque<Change>>,
+    /// The reader leaves its group: nobody takes changes any more, and closing waits until each is carried out.
+    is_leaving: AtomicBool,
+    /// Why a record was not taken, or this client not let in; the first since it was asked for.
+    pub(super) refused: Mutex<Option<Library>>,
+    /// What went wrong last, in the library's words; they name the broker.
+    complaint: Mutex<String>,
+}
+
+impl Context {
+    pub(super) fn next_change(&self) -> Option<Change> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// What went wrong last, as the end of a sentence.
+    pub(super) fn complaint(&self) -> String {
+        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaint.is_empty() { String::new() } else { format!(": {complaint}") }
+    }
+
+    fn refuse(&self, error: &Library) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get_or_insert_with(|| error.clone());
+    }
+
+    /// From now on changes are carried out as they come.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Release);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, message, "kafka client");
+                message.clone_into(&mut self.complaint.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(facility, message, "kafka client");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "kafka client"),
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: Library, reason: &str) {
+        tracing::warn!(%error, reason, "kafka client");
+        if code(&error).is_some_and(is_refusal) {
+            self.refuse(&error);
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    /// Only notes what is wanted: what was made of the records read so far has to be committed before they are given up.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        kind: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let change = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(partitions.clone()),
+            _ => Change::Revoked(partitions.clone()),
+        };
+        if self.is_leaving.load(Ordering::Acquire) {
+            change.carry_out(consumer);
+        } else {
+            self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+        }
+    }
+}
+
+impl Change {
+    /// What has to be done for the consumer to get on; where it fails, the group takes the partitions away by itself.
+    pub(super) fn carry_out(&self, consumer: &BaseConsumer<Context>) {
+        let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let done = match self {
+            Self::Assigned(list) if is_cooperative => consumer.incremental_assign(list),
+            Self::Assigned(list) => consumer.assign(list),
+            Self::Revoked(list) if is_cooperative => consumer.incremental_unassign(list),
+            Self::Revoked(_) => consumer.unassign(),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "kafka client: cannot leave a group in order");
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.refuse(error);
+        }
+    }
+}

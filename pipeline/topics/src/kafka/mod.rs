@@ -1,0 +1,27 @@
+//! The topics in Kafka: the same contract as in one process, for many.
+//!
+//! ```text
+//! collect ─ Writer ─▶ raw.<source> ─ RawReader ─▶ analyze ─ Writer ─▶ alerts, deadletter, correlate
+//!     └─ checkpoints, in the same transaction         └─ offsets, in the same transaction
+//! ```
+//!
+//! Enters: where the brokers are and how to speak with them. Leaves: readers that take part in a group, and writers whose
+//! records, checkpoints and offsets become visible together or not at all. What is here is the only code that knows
+//! librdkafka; faults leave as [`KafkaError`]s, which say what is to be done ([`Remedy`]).
+
+mod admin;
+mod client;
+mod error;
+mod names;
+mod raw_record;
+mod reader;
+mod settings;
+mod writer;
+
+pub use self::admin::{Admin, TopicFault, TopicPlan};
+pub use self::error::{KafkaError, Remedy};
+pub use self::names::{InvalidName, Names};
+pub use self::raw_record::{RawHead, decode_head, encode_head};
+pub use self::reader::{Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::settings::{Mechanism, Sasl, Settings, Tls};
+pub use self::writer::{Outgoing, Writer};

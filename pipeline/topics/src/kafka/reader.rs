@@ -1,0 +1,390 @@
+//! A member of a group that reads topics.
+//!
+//! Enters: topics and the name of a group. Leaves: records as they come, and word of partitions that are given or taken.
+//! A partition that is to be given up stays until [`RawReader::release`]: what was made of its records has to be
+//! committed first, or another member would do it again. Offsets are never committed by themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError as Library;
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use threatlockdown_event::Millis;
+
+use super::client::{Change, Context};
+use super::error::{KafkaError, code, is_refusal};
+use super::raw_record::{RawHead, decode_head};
+use super::settings::Settings;
+
+/// How long the brokers may take for an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How a reader reads.
+#[derive(Debug, Clone)]
+pub struct ReaderOptions {
+    /// The group among whose members partitions are divided.
+    pub group: String,
+    /// Names, or patterns that begin with `^`.
+    pub topics: Vec<String>,
+    /// Bytes that are fetched ahead, at most.
+    pub ahead_bytes: usize,
+    /// A member that does not read for so long has its partitions taken.
+    pub longest_pause: Duration,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its number, from 0.
+    pub partition: i32,
+}
+
+/// What a look brought.
+pub enum Polled<'r> {
+    /// A record.
+    Record(Received<'r>),
+    /// Nothing within the time.
+    Nothing,
+    /// Partitions that are read from now on.
+    Assigned(Vec<TopicPartition>),
+    /// Partitions that are to be given up; nothing more of them comes. [`RawReader::release`] has to follow.
+    Revoked {
+        /// Which.
+        partitions: Vec<TopicPartition>,
+        /// They are another member's already: nothing of them can be committed any more.
+        lost: bool,
+    },
+}
+
+/// A record as it came.
+pub struct Received<'r>(BorrowedMessage<'r>);
+
+impl Received<'_> {
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        self.0.topic()
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    /// Its place in the partition.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    /// Its bytes; empty for a tombstone too.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.0.payload().unwrap_or_default()
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    /// When it was written, by its writer.
+    #[must_use]
+    pub fn timestamp(&self) -> Millis {
+        self.0.timestamp().to_millis().map_or_else(Millis::now, Millis)
+    }
+
+    /// What the pipeline wrote beside it, where that was the pipeline.
+    #[must_use]
+    pub fn head(&self, last: Option<&RawHead>) -> Option<RawHead> {
+        decode_head(self.0.headers()?, last)
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        use rdkafka::message::Headers as _;
+        self.0.headers()?.iter().find(|header| header.key == name)?.value
+    }
+}
+
+/// See the module.
+pub struct RawReader {
+    consumer: BaseConsumer<Context>,
+    /// Of which something was read.
+    read: Vec<Read>,
+    /// The one of the last record.
+    current: usize,
+    turn: Turn,
+}
+
+/// What is to be done with partitions.
+#[derive(Default)]
+struct Turn {
+    /// These are to be given up.
+    leaving: Option<TopicPartitionList>,
+    /// Nothing is fetched, not of new ones either.
+    is_held: bool,
+}
+
+impl Turn {
+    fn change(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        change: Change,
+    ) -> Result<Polled<'static>, KafkaError> {
+        match change {
+            Change::Assigned(list) => {
+                let assigned = consumer.incremental_assign(&list);
+                assigned.map_err(|error| KafkaError::of("cannot take partitions", error))?;
+                if self.is_held {
+                    consumer.pause(&list).map_err(|error| KafkaError::of("cannot pause", error))?;
+                }
+                Ok(Polled::Assigned(partitions(&list)))
+            }
+            Change::Revoked(list) => {
+                let lost = consumer.assignment_lost();
+                let partitions = partitions(&list);
+                self.leaving = Some(list);
+                Ok(Polled::Revoked { partitions, lost })
+            }
+        }
+    }
+}
+
+/// How far a partition is read.
+struct Read {
+    partition: TopicPartition,
+    next: i64,
+    /// The first record that is read and not committed.
+    new_from: Option<i64>,
+}
+
+impl RawReader {
+    /// Joins a group.
+    ///
+    /// # Errors
+    /// When the settings do not fit. Brokers that are away are told by [`RawReader::poll`].
+    pub fn open(settings: &Settings, options: &ReaderOptions) -> Result<Self, KafkaError> {
+        let mut config = settings.client();
+        config
+            .set("group.id", &options.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("max.poll.interval.ms", options.longest_pause.as_millis().to_string());
+        let ahead = (options.ahead_bytes / 1024).max(1024).to_string();
+        settings.prefer(&mut config, "queued.max.messages.kbytes", &ahead);
+        settings.prefer(&mut config, "queued.min.messages", "10000");
+        settings.prefer(&mut config, "fetch.wait.max.ms", "100");
+        settings.prefer(&mut config, "session.timeout.ms", "10000");
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(Context::default())
+            .map_err(|error| KafkaError::of("cannot make a reader", error))?;
+        let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(|error| KafkaError::of("cannot subscribe", error))?;
+        Ok(Self { consumer, read: Vec::new(), current: 0, turn: Turn::default() })
+    }
+
+    /// Waits for the next record, or for word of partitions.
+    ///
+    /// What passes by itself (brokers that are away, elections) is only logged: the client goes on trying.
+    ///
+    /// # Errors
+    /// When the brokers refuse, or this client has ended.
+    pub fn poll(&mut self, wait: Duration) -> Result<Polled<'_>, KafkaError> {
+        if let Some(change) = self.consumer.context().next_change() {
+            return self.turn.change(&self.consumer, change);
+        }
+        let message = match self.consumer.poll(wait) {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => {
+                let is_fatal = matches!(error, Library::MessageConsumptionFatal(_));
+                if is_fatal || code(&error).is_some_and(is_refusal) {
+                    return Err(KafkaError::of("cannot read", error));
+                }
+                tracing::warn!(%error, "kafka client: cannot read for now");
+                return Ok(Polled::Nothing);
+            }
+            None => {
+                return match self.consumer.context().next_change() {
+                    Some(change) => self.turn.change(&self.consumer, change),
+                    None => Ok(Polled::Nothing),
+                };
+            }
+        };
+        self.current = note(&mut self.read, self.current, &message);
+        Ok(Polled::Record(Received(message)))
+    }
+
+    /// The partition of the last record.
+    #[must_use]
+    pub fn current(&self) -> Option<&TopicPartition> {
+        self.read.get(self.current).map(|read| &read.partition)
+    }
+
+    /// Gives up what was revoked. What was read of it and is not committed is read by its next owner.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn release(&mut self) -> Result<(), KafkaError> {
+        let Some(list) = self.turn.leaving.take() else { return Ok(()) };
+        let gone = partitions(&list);
+        self.read.retain(|read| !gone.contains(&read.partition));
+        self.current = 0;
+        let released = self.consumer.incremental_unassign(&list);
+        released.map_err(|error| KafkaError::of("cannot give up partitions", error))
+    }
+
+    /// Stops and goes on with fetching: what is behind it has no room. A held reader has to be polled all the same, or its
+    /// partitions are taken.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn hold(&mut self, is_held: bool) -> Result<(), KafkaError> {
+        if is_held == self.turn.is_held {
+            return Ok(());
+        }
+        let all =
+            self.consumer.assignment().map_err(|error| KafkaError::of("cannot see partitions", error))?;
+        let done = if is_held { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
+        done.map_err(|error| KafkaError::of("cannot pause", error))?;
+        self.turn.is_held = is_held;
+        Ok(())
+    }
+
+    /// Goes back to the first record that is not committed: the transaction in which it was to be has failed.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn rewind(&mut self) -> Result<(), KafkaError> {
+        let of = |read: Read| read.new_from.map(|from| (read.partition, from));
+        let back: Vec<_> = self.read.drain(..).filter_map(of).collect();
+        for (partition, from) in back {
+            self.seek(&partition, from)?;
+        }
+        Ok(())
+    }
+
+    /// Goes back, or on, to an offset of a partition that is assigned.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), KafkaError> {
+        self.read.retain(|read| read.partition != *partition);
+        self.current = 0;
+        let (topic, number) = (&*partition.topic, partition.partition);
+        let done = self.consumer.seek(topic, number, Offset::Offset(offset), ANSWER);
+        done.map_err(|error| KafkaError::of("cannot go to an offset", error))
+    }
+
+    /// Whether anything was read that is not committed.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.read.iter().any(|read| read.new_from.is_some())
+    }
+
+    /// How far it has read, for a transaction, with the group's word that this member may say so.
+    pub(super) fn offsets(&self) -> Result<(TopicPartitionList, ConsumerGroupMetadata), KafkaError> {
+        let name = |error| KafkaError::of("cannot name offsets", error);
+        // Behind the last record the client may have passed over the marks that end transactions.
+        let positions = self.consumer.position().map_err(name)?;
+        let mut list = TopicPartitionList::new();
+        for read in self.read.iter().filter(|read| read.new_from.is_some()) {
+            let TopicPartition { topic, partition } = &read.partition;
+            let next = match positions.find_partition(topic, *partition).map(|element| element.offset()) {
+                Some(Offset::Offset(position)) => position.max(read.next),
+                _ => read.next,
+            };
+            list.add_partition_offset(topic, *partition, Offset::Offset(next)).map_err(name)?;
+        }
+        let group = self.consumer.group_metadata();
+        let missing =
+            || rdkafka::error::KafkaError::ConsumerCommit(rdkafka::types::RDKafkaErrorCode::UnknownMemberId);
+        Ok((list, group.ok_or_else(missing).map_err(|error| KafkaError::of("cannot see the group", error))?))
+    }
+
+    pub(super) fn committed(&mut self) {
+        self.read.iter_mut().for_each(|read| read.new_from = None);
+    }
+
+    /// Commits how far it has read, outside of any transaction.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn commit(&mut self) -> Result<(), KafkaError> {
+        if !self.has_news() {
+            return Ok(());
+        }
+        let (list, _) = self.offsets()?;
+        let done = self.consumer.commit(&list, CommitMode::Sync);
+        done.map_err(|error| KafkaError::of("cannot commit offsets", error))?;
+        self.committed();
+        Ok(())
+    }
+
+    /// What is not read yet of the partitions that this member has, by the brokers' last word.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn lag(&self) -> Result<Vec<(TopicPartition, u64)>, KafkaError> {
+        let ask = |error| KafkaError::of("cannot ask for the lag", error);
+        let mut lags = Vec::new();
+        for element in self.consumer.position().map_err(ask)?.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let (low, high) = self.consumer.fetch_watermarks(topic, partition, ANSWER).map_err(ask)?;
+            let at = match element.offset() {
+                Offset::Offset(at) => at,
+                _ => low,
+            };
+            let lag = u64::try_from(high.saturating_sub(at)).unwrap_or_default();
+            lags.push((TopicPartition { topic: topic.into(), partition }, lag));
+        }
+        Ok(lags)
+    }
+}
+
+impl Drop for RawReader {
+    /// Leaves the group. What is read and not committed is read by others.
+    fn drop(&mut self) {
+        let context = self.consumer.context();
+        context.leave();
+        if let Some(list) = self.turn.leaving.take() {
+            Change::Revoked(list).carry_out(&self.consumer);
+        }
+        while let Some(change) = context.next_change() {
+            change.carry_out(&self.consumer);
+        }
+    }
+}
+
+/// Notes that a record was read; most come from the same partition as the one before.
+fn note(read: &mut Vec<Read>, current: usize, message: &BorrowedMessage<'_>) -> usize {
+    let (topic, partition, next) = (message.topic(), message.partition(), message.offset() + 1);
+    let is = |read: &Read| read.partition.partition == partition && *read.partition.topic == *topic;
+    let at = match read.get(current).is_some_and(is) {
+        true => Some(current),
+        false => read.iter().position(is),
+    };
+    let at = at.unwrap_or_else(|| {
+        let partition = TopicPartition { topic: topic.into(), partition };
+        read.push(Read { partition, next, new_from: None });
+        read.len() - 1
+    });
+    read[at].next = next;
+    read[at].new_from.get_or_insert(message.offset());
+    at
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let one = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
+    list.elements().iter().map(|element| one(element.topic(), element.partition())).collect()
+}
