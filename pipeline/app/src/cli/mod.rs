@@ -3,6 +3,7 @@
 //! Enters: the arguments. Leaves: a [`Cli`]; clap itself answers `--help`, `--version` and mistakes (exit code 2).
 
 mod logtest;
+mod role;
 mod rules;
 mod topics;
 
@@ -14,6 +15,7 @@ use threatlockdown_analysis::Composites;
 use threatlockdown_ruleset::correlate::Zone;
 
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
+pub(crate) use self::role::RoleArgs;
 pub(crate) use self::rules::{
     CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, ReportFormat, RulesCommand,
     SuppressionsArgs, TestArgs, ViewArg,
@@ -53,6 +55,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Read sources as they grow, deliver alerts, until stopped
     Run(RunArgs),
+    /// Read sources as they grow and write their records to Kafka, until stopped
+    Collect(RoleArgs),
+    /// Judge records from Kafka and write alerts to Kafka, until stopped
+    Analyze(RoleArgs),
+    /// Bring alerts from Kafka to the sinks, until stopped
+    Deliver(RoleArgs),
     /// Read files at rest once, print alerts as JSON lines
     Scan(ScanArgs),
     /// Show for each line of stdin how it is decoded and which rule it hits

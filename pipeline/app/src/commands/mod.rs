@@ -1,9 +1,14 @@
 //! One file for each command. A command gives its exit code, or an error that ends with code 2.
 
+mod analyze;
+mod collect;
 mod compiled;
 mod config_check;
+mod deliver;
 mod home;
 mod logtest;
+mod reload;
+mod role;
 mod rule_files;
 mod rule_set;
 mod rules;
@@ -26,6 +31,9 @@ const EXIT_ERROR: u8 = 2;
 pub(crate) fn execute(command: Command) -> ExitCode {
     let result = match command {
         Command::Run(args) => run::execute(&args),
+        Command::Collect(args) => collect::execute(&args),
+        Command::Analyze(args) => analyze::execute(&args),
+        Command::Deliver(args) => deliver::execute(&args),
         Command::Scan(args) => scan::execute(&args),
         Command::Logtest(args) => logtest::execute(&args),
         Command::Rules(command) => rules::execute(&command),

@@ -72,7 +72,7 @@ fn load(path: &Path) -> anyhow::Result<Option<Config>> {
     Ok(None)
 }
 
-fn show(fault: &TopicFault) {
+pub(super) fn show(fault: &TopicFault) {
     let TopicFault { topic, message, remedy, is_error } = fault;
     let kind = if *is_error { "error" } else { "warning" };
     report(&format!("{kind}: {topic}: {message}: {remedy}"));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -19,6 +20,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, oneshot};
+
+use super::Health;
+use crate::config::Config;
+use crate::metrics::Metrics;
 
 /// More connections wait in the listener's backlog.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -36,8 +41,32 @@ pub(crate) struct Server {
     thread: JoinHandle<()>,
 }
 
+/// Takes the port before anything else is touched: that it is in use is the most common mistake.
+pub(crate) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(listen) = &config.listen else { return Ok(None) };
+    let listener = TcpListener::bind(listen.address).with_context(|| {
+        format!("cannot listen on {}: choose another address with --listen, or --listen off", listen.address)
+    })?;
+    Ok(Some(listener))
+}
+
+/// Serves the routes of operations, and `own` beside them.
+pub(crate) fn serve(
+    listener: TcpListener,
+    own: Option<Router>,
+    health: &Arc<Health>,
+    metrics: Metrics,
+) -> anyhow::Result<Server> {
+    let router = super::router(Arc::clone(health), Arc::new(metrics));
+    let router = match own {
+        Some(own) => router.merge(own),
+        None => router,
+    };
+    start(listener, router).context("cannot start the HTTP server")
+}
+
 /// Serves `router` on `listener` until [`Server::stop`].
-pub(crate) fn start(listener: TcpListener, router: Router) -> std::io::Result<Server> {
+fn start(listener: TcpListener, router: Router) -> std::io::Result<Server> {
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -13,7 +13,6 @@
 
 mod banner;
 mod probes;
-mod reload;
 mod settings;
 mod shutdown;
 mod sinks;
@@ -21,7 +20,6 @@ mod sources;
 mod stateful;
 mod target;
 
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -30,7 +28,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, StageHandle, spawn_workers};
-use threatlockdown_connectors::http::{self, IngestState};
+use threatlockdown_connectors::http;
 use threatlockdown_event::Millis;
 use threatlockdown_topics::{
     CommitLog, CommitLogOptions, Journal, JournalOptions, JournalReader, Publisher, Store, raw_topic,
@@ -40,11 +38,10 @@ use self::sinks::Deliveries;
 use self::sources::Sources;
 use self::stateful::Control;
 use self::target::LogTarget;
-use super::report;
+use super::{reload, report};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::ops::server::Server;
 use crate::ops::{self, Health, Phase};
 use crate::signals::{self, Reason, StopRequest};
 use crate::telemetry;
@@ -64,7 +61,7 @@ pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let origin = reload::Origin::new(&config, args.rules.compiled.clone());
     let rules = origin.load()?;
     let program = Arc::clone(&rules.program);
-    let listener = bind(&config)?;
+    let listener = ops::server::bind(&config)?;
     let health = Arc::new(Health::default());
     let stop = StopRequest::default();
     let active = ActiveProgram::new(Arc::clone(&program));
@@ -78,7 +75,8 @@ pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let asked = requests.clone();
     let first = move || shutdown::watchdog(deadline, publisher, deliveries);
     signals::watch(stop.clone(), move || asked.ask(), first).context("cannot watch for signals")?;
-    let server = serve(listener, stages.sources.ingest.clone(), &health, metrics)?;
+    let own = stages.sources.ingest.clone().map(http::router);
+    let server = listener.map(|listener| ops::server::serve(listener, own, &health, metrics)).transpose()?;
     health.set_phase(Phase::Running);
     let address = server.as_ref().map(|server| server.address);
     banner::show(&config, &program, address);
@@ -119,15 +117,6 @@ struct Stateful {
     thread: JoinHandle<bool>,
     handle: StageHandle,
     control: Control,
-}
-
-/// Takes the port before anything else is touched: that it is in use is the most common mistake.
-fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(listen) = &config.listen else { return Ok(None) };
-    let listener = TcpListener::bind(listen.address).with_context(|| {
-        format!("cannot listen on {}: choose another address with --listen, or --listen off", listen.address)
-    })?;
-    Ok(Some(listener))
 }
 
 /// Opens the state and starts the stages, the last one first.
@@ -196,21 +185,6 @@ fn open_journal(
     let options = JournalOptions { max_bytes: config.limits.journal_bytes, ..JournalOptions::default() };
     let (journal, reader) = Journal::open(&config.data_dir, Arc::clone(store), options)?;
     Ok(Some((Arc::new(journal), reader)))
-}
-
-fn serve(
-    listener: Option<TcpListener>,
-    ingest: Option<IngestState>,
-    health: &Arc<Health>,
-    metrics: Metrics,
-) -> anyhow::Result<Option<Server>> {
-    let Some(listener) = listener else { return Ok(None) };
-    let mut router = ops::router(Arc::clone(health), Arc::new(metrics));
-    if let Some(ingest) = ingest {
-        router = router.merge(http::router(ingest));
-    }
-    let server = ops::server::start(listener, router).context("cannot start the HTTP server")?;
-    Ok(Some(server))
 }
 
 /// Waits until there is a reason to stop, and keeps the health up to date meanwhile. `hint` is told once the stages have

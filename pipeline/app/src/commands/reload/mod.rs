@@ -28,9 +28,9 @@ use threatlockdown_ruleset::program::Program;
 
 use self::candidate::{Candidate, Refused};
 use self::compare::Known;
-pub(super) use self::requests::Requests;
+pub(in crate::commands) use self::requests::Requests;
 use self::requests::Wake;
-pub(super) use self::status::Status;
+pub(in crate::commands) use self::status::Status;
 use self::status::{Attempt, Outcome};
 use self::watch::Baseline;
 use crate::commands::rule_set::{Named, Selection};
@@ -45,7 +45,7 @@ const MAX_WAITS: u32 = 120;
 
 /// Where the rules of a run come from.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
+pub(in crate::commands) struct Origin {
     rules: Rules,
     compiled: Option<PathBuf>,
     /// Those of the paths that are folders at the start.
@@ -53,13 +53,13 @@ pub(super) struct Origin {
 }
 
 /// The rules of the start.
-pub(super) struct First {
-    pub(super) program: Arc<Program>,
+pub(in crate::commands) struct First {
+    pub(in crate::commands) program: Arc<Program>,
     known: Known,
 }
 
 impl Origin {
-    pub(super) fn new(config: &Config, compiled: Option<PathBuf>) -> Self {
+    pub(in crate::commands) fn new(config: &Config, compiled: Option<PathBuf>) -> Self {
         let folders = config.rules.paths.iter().filter(|path| path.is_dir()).cloned().collect();
         Self { rules: config.rules.clone(), compiled, folders }
     }
@@ -74,7 +74,7 @@ impl Origin {
     }
 
     /// Loads the rules of the start; faults are shown on stderr.
-    pub(super) fn load(&self) -> anyhow::Result<First> {
+    pub(in crate::commands) fn load(&self) -> anyhow::Result<First> {
         let candidate = Candidate::read(self.first());
         let known = Known::of(&candidate);
         let (program, set) = candidate.material.load().usable()?;
@@ -89,16 +89,16 @@ impl Origin {
 }
 
 /// What a reloader works on.
-pub(super) struct Parts {
-    pub(super) origin: Origin,
-    pub(super) active: Arc<ActiveProgram>,
-    pub(super) health: Arc<Health>,
-    pub(super) status: Arc<Status>,
-    pub(super) requests: Requests,
+pub(in crate::commands) struct Parts {
+    pub(in crate::commands) origin: Origin,
+    pub(in crate::commands) active: Arc<ActiveProgram>,
+    pub(in crate::commands) health: Arc<Health>,
+    pub(in crate::commands) status: Arc<Status>,
+    pub(in crate::commands) requests: Requests,
 }
 
 /// Starts the thread that keeps the rules up to date; it lasts as long as the process.
-pub(super) fn start(parts: Parts, first: First) -> std::io::Result<()> {
+pub(in crate::commands) fn start(parts: Parts, first: First) -> std::io::Result<()> {
     if let Some(path) = parts.origin.unrepeatable() {
         tracing::warn!(path = %path.display(), "rules come from a pipe or device and are not loaded again");
         return Ok(());

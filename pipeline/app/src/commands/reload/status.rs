@@ -6,7 +6,7 @@ use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
 
 /// Kept by the reloading thread, read at each scrape.
 #[derive(Debug)]
-pub(in crate::commands::run) struct Status {
+pub(in crate::commands) struct Status {
     state: Mutex<State>,
 }
 
@@ -46,7 +46,7 @@ impl Outcome {
 
 impl Status {
     /// With the rules of the start.
-    pub(in crate::commands::run) fn new(version: &str, rules: usize) -> Arc<Self> {
+    pub(in crate::commands) fn new(version: &str, rules: usize) -> Arc<Self> {
         let last = Attempt { outcome: Outcome::Applied, version: version.to_owned(), rules };
         Arc::new(Self { state: Mutex::new(State { last, counts: [0; 3] }) })
     }
@@ -63,7 +63,7 @@ impl Status {
     }
 
     /// Shows it in the metrics.
-    pub(in crate::commands::run) fn show(self: &Arc<Self>, metrics: &mut Metrics) {
+    pub(in crate::commands) fn show(self: &Arc<Self>, metrics: &mut Metrics) {
         let status = Arc::clone(self);
         metrics.gauge("rules_reload_failed", "1 while the rules on disk are refused", move || {
             status.with(|state| if state.last.outcome == Outcome::Refused { 1.0 } else { 0.0 })

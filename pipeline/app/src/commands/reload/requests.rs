@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Shared by those who ask and the thread that is asked.
 #[derive(Debug, Clone, Default)]
-pub(in crate::commands::run) struct Requests {
+pub(in crate::commands) struct Requests {
     /// The state with the condition that announces a change of it; nothing else is done under the lock.
     shared: Arc<(Mutex<State>, Condvar)>,
 }
@@ -26,12 +26,12 @@ pub(super) enum Wake {
 
 impl Requests {
     /// Asks to load the rules again.
-    pub(in crate::commands::run) fn ask(&self) {
+    pub(in crate::commands) fn ask(&self) {
         self.change(|state| state.asked = true);
     }
 
     /// Asks the thread to end.
-    pub(in crate::commands::run) fn stop(&self) {
+    pub(in crate::commands) fn stop(&self) {
         self.change(|state| state.stop = true);
     }
 

@@ -1,0 +1,25 @@
+//! The command line of the roles of a cluster.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ListenArg;
+use crate::config::LogFormat;
+
+/// What all roles take.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RoleArgs {
+    /// Configuration file (YAML) with a `kafka` section
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Address of /metrics, /healthz and /readyz (and, for `collect`, ingest), or off [default: 127.0.0.1:7514]
+    #[arg(long, value_name = "ADDR", value_parser = super::listen)]
+    pub(crate) listen: Option<ListenArg>,
+    /// Name of this copy in the cluster, which no other may have [default: kafka.instance, or the host's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+    /// Form of the log on stderr; its level is log.level or the variable TLD_LOG
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log_format: Option<LogFormat>,
+}
