@@ -14,6 +14,7 @@
 
 mod active;
 pub mod alert;
+pub mod cluster;
 pub mod committer;
 pub mod correlator;
 mod gate;

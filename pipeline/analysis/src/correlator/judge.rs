@@ -37,6 +37,8 @@ pub(super) struct Judge {
     host: Arc<str>,
     throttling: Throttling,
     correlations: Correlations,
+    /// Another partition's correlator counts for them.
+    leaves_correlations: bool,
     /// Of the candidates that are judged next, in their order: what correlations count of those that are there for them alone.
     expected: VecDeque<Option<Correlated>>,
     max_bytes: u64,
@@ -206,10 +208,17 @@ impl Judge {
             host: Arc::clone(host),
             throttling: Throttling::new(metrics),
             correlations: Correlations::new(plans, share),
+            leaves_correlations: false,
             expected: VecDeque::new(),
             max_bytes,
             sets: VecDeque::from([set]),
         }
+    }
+
+    /// Leaves Sigma's correlations to another.
+    pub(super) fn leave_correlations(&mut self) {
+        self.correlations = Correlations::new(&Arc::default(), 0);
+        self.leaves_correlations = true;
     }
 
     /// Candidates that this program makes will come.
@@ -219,7 +228,9 @@ impl Judge {
         self.memories.resize(of_rules(self.max_bytes, program));
         let gate = Gate::new(program, &self.host, self.throttling.metrics());
         let set = Set::new(program, &self.memories, options, newest.writer.adopt(program), gate);
-        self.correlations.adopt(program.sigma().plans());
+        if !self.leaves_correlations {
+            self.correlations.adopt(program.sigma().plans());
+        }
         self.sets.push_front(set);
         self.sets.truncate(SETS);
     }

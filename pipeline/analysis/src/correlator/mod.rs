@@ -98,6 +98,23 @@ impl Correlator {
         }
     }
 
+    /// One of several among which candidates are divided: it counts nothing before the word to begin, and Sigma's correlations
+    /// only where they are its own.
+    #[must_use]
+    pub fn of_partition(mut self, counts_correlations: bool) -> Self {
+        self.sequencer.hold();
+        if !counts_correlations {
+            self.judge.leave_correlations();
+        }
+        self
+    }
+
+    /// Whether it waits for the word to begin.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.sequencer.is_held()
+    }
+
     /// Takes a commit and hands on the alerts that it makes due.
     ///
     /// # Errors
@@ -180,7 +197,7 @@ impl Correlator {
     }
 
     /// When the next window of a Sigma correlation ends, where no lane says how far time has come: only a clock can.
-    fn next_end(&self) -> Option<Millis> {
+    pub(crate) fn next_end(&self) -> Option<Millis> {
         self.judge.next_end().filter(|_| self.sequencer.is_silent())
     }
 
@@ -210,7 +227,7 @@ impl Correlator {
     }
 
     /// Before the oldest commit of which a candidate waits.
-    fn oldest_commit(&self) -> Option<LogPosition> {
+    pub(crate) fn oldest_commit(&self) -> Option<LogPosition> {
         self.sequencer.oldest_commit()
     }
 

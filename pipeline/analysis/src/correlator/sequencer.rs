@@ -171,6 +171,15 @@ impl Sequencer {
         self.lanes.values_mut().for_each(|word| word.heard = Instant::now());
     }
 
+    /// Nothing is counted before [`Marker::Resume`].
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
     pub(super) fn watermark(&self) -> Option<Millis> {
         (self.watermark.0 != i64::MIN).then_some(self.watermark)
     }

@@ -59,6 +59,18 @@ pub(super) fn encode(out: &mut Vec<u8>, parts: &Parts<'_>) {
     put_section(out, parts.candidates.is_empty(), |out| candidate::encode_candidates(parts.candidates, out));
 }
 
+/// Appends what the stateful stage has to know, in the form of a commit that holds nothing else.
+pub fn encode_state(markers: &[Marker], candidates: &[Candidate], out: &mut Vec<u8>) {
+    let written = Millis::now();
+    encode(out, &Parts { written, checkpoints: &[], alerts: &[], dead_letters: &[], markers, candidates });
+}
+
+/// Reads what [`encode_state`] wrote; `None` when the bytes are anything else.
+#[must_use]
+pub fn decode_state(payload: &[u8]) -> Option<Commit> {
+    decode(payload, Wanted::State).ok().map(|(_, commit)| commit)
+}
+
 pub(super) fn decode(payload: &[u8], wanted: Wanted) -> Result<(Millis, Commit), DecodeError> {
     let mut decoder = Decoder::new(payload);
     let version = match decoder.u8()? {

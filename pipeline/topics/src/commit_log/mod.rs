@@ -21,6 +21,7 @@ use threatlockdown_event::{Alert, AlertId, EventId, Millis};
 
 pub use self::candidate::{Candidate, Held, decode_candidates, encode_candidates};
 use self::form::{Parts, Wanted, decode, encode};
+pub use self::form::{decode_state, encode_state};
 pub use self::marker::{Lane, Marker};
 use crate::segment::{
     LogError, LogPosition, Opener, SegmentReader, SegmentedLog, Settings, Tail, open_file, start_frame,

@@ -4,6 +4,7 @@
 //! there is never changed: its partitions and retention are the operator's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -13,6 +14,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::Context;
 use super::error::KafkaError;
+use super::reader::TopicPartition;
 use super::settings::Settings;
 
 const ANSWER: Duration = Duration::from_secs(30);
@@ -94,6 +96,23 @@ impl Admin {
         let metadata = self.metadata()?;
         let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
         Ok(names.filter(|name| name.starts_with(prefix)).collect())
+    }
+
+    /// All partitions of all topics.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn partitions(&self) -> Result<Vec<TopicPartition>, KafkaError> {
+        let metadata = self.metadata()?;
+        let of = |topic: &rdkafka::metadata::MetadataTopic| {
+            let name: Arc<str> = topic.name().into();
+            let one = |partition: &rdkafka::metadata::MetadataPartition| TopicPartition {
+                topic: Arc::clone(&name),
+                partition: partition.id(),
+            };
+            topic.partitions().iter().map(one).collect::<Vec<_>>()
+        };
+        Ok(metadata.topics().iter().flat_map(of).collect())
     }
 
     /// Makes those of the topics that are not there; returns their names.

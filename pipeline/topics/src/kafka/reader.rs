@@ -131,6 +131,9 @@ struct Turn {
     leaving: Option<TopicPartitionList>,
     /// Nothing is fetched, not of new ones either.
     is_held: bool,
+    begins_as_told: bool,
+    /// These wait for [`RawReader::begin`].
+    arriving: Option<TopicPartitionList>,
 }
 
 impl Turn {
@@ -140,6 +143,11 @@ impl Turn {
         change: Change,
     ) -> Result<Polled<'static>, KafkaError> {
         match change {
+            Change::Assigned(list) if self.begins_as_told => {
+                let partitions = partitions(&list);
+                self.arriving = Some(list);
+                Ok(Polled::Assigned(partitions))
+            }
             Change::Assigned(list) => {
                 let assigned = consumer.incremental_assign(&list);
                 assigned.map_err(|error| KafkaError::of("cannot take partitions", error))?;
@@ -194,6 +202,13 @@ impl RawReader {
         Ok(Self { consumer, read: Vec::new(), current: 0, turn: Turn::default() })
     }
 
+    /// The same, but where partitions begin is told with [`RawReader::begin`], and not by what the group has committed.
+    #[must_use]
+    pub fn begins_as_told(mut self) -> Self {
+        self.turn.begins_as_told = true;
+        self
+    }
+
     /// Waits for the next record, or for word of partitions.
     ///
     /// What passes by itself (brokers that are away, elections) is only logged: the client goes on trying.
@@ -229,6 +244,44 @@ impl RawReader {
     #[must_use]
     pub fn current(&self) -> Option<&TopicPartition> {
         self.read.get(self.current).map(|read| &read.partition)
+    }
+
+    /// Takes the partitions that [`Polled::Assigned`] named, each from the offset that `from` tells, else from its first record.
+    ///
+    /// # Errors
+    /// As for [`RawReader::poll`].
+    pub fn begin(&mut self, from: impl Fn(&TopicPartition) -> Option<i64>) -> Result<(), KafkaError> {
+        let Some(list) = self.turn.arriving.take() else { return Ok(()) };
+        let take = |error| KafkaError::of("cannot take partitions", error);
+        let mut begun = TopicPartitionList::new();
+        for partition in partitions(&list) {
+            let offset = from(&partition).map_or(Offset::Beginning, Offset::Offset);
+            begun.add_partition_offset(&partition.topic, partition.partition, offset).map_err(take)?;
+        }
+        self.consumer.incremental_assign(&begun).map_err(take)
+    }
+
+    /// How far the group has committed each of these partitions; `None` where it has not.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn committed_of(&self, wanted: &[TopicPartition]) -> Result<Vec<Option<i64>>, KafkaError> {
+        let ask = |error| KafkaError::of("cannot ask for committed offsets", error);
+        let mut list = TopicPartitionList::new();
+        wanted.iter().for_each(|one| drop(list.add_partition(&one.topic, one.partition)));
+        let found = self.consumer.committed_offsets(list, ANSWER).map_err(ask)?;
+        let offset = |one: &TopicPartition| match found.find_partition(&one.topic, one.partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Ok(wanted.iter().map(offset).collect())
+    }
+
+    /// The last record was committed before: it is read again for what it leaves in memory.
+    pub fn disregard(&mut self) {
+        if let Some(read) = self.read.get_mut(self.current) {
+            read.new_from = None;
+        }
     }
 
     /// Gives up what was revoked. What was read of it and is not committed is read by its next owner.
@@ -301,7 +354,7 @@ impl RawReader {
         for read in self.read.iter().filter(|read| read.new_from.is_some()) {
             let TopicPartition { topic, partition } = &read.partition;
             let next = match positions.find_partition(topic, *partition).map(|element| element.offset()) {
-                Some(Offset::Offset(position)) => position.max(read.next),
+                Some(Offset::Offset(position)) if !self.turn.begins_as_told => position.max(read.next),
                 _ => read.next,
             };
             list.add_partition_offset(topic, *partition, Offset::Offset(next)).map_err(name)?;
@@ -341,9 +394,11 @@ impl RawReader {
         for element in self.consumer.position().map_err(ask)?.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let (low, high) = self.consumer.fetch_watermarks(topic, partition, ANSWER).map_err(ask)?;
+            let partition_of = TopicPartition { topic: topic.into(), partition };
             let at = match element.offset() {
                 Offset::Offset(at) => at,
-                _ => low,
+                // Nothing was read yet.
+                _ => self.committed_of(&[partition_of])?.first().copied().flatten().unwrap_or(low),
             };
             let lag = u64::try_from(high.saturating_sub(at)).unwrap_or_default();
             lags.push((TopicPartition { topic: topic.into(), partition }, lag));

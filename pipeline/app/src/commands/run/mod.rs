@@ -17,7 +17,7 @@ mod settings;
 mod shutdown;
 mod sinks;
 mod sources;
-mod stateful;
+pub(super) mod stateful;
 mod target;
 
 use std::process::ExitCode;

@@ -100,16 +100,8 @@ pub(super) struct Start<'a> {
 pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandle<bool>, CatchingUp)> {
     let Start { config, once, log, store, publisher, active, outcomes, metrics } = *start;
     let state = &config.state;
-    let buffer_bytes = state.max_bytes / BUFFER_SHARE;
     let options = StageOptions {
-        correlator: CorrelatorOptions {
-            min_level: config.min_level,
-            host: host_name(),
-            memory: rule_set::memory_options(&config.rules.time_zone),
-            max_bytes: state.max_bytes - buffer_bytes,
-            buffer_bytes: usize::try_from(buffer_bytes).unwrap_or(usize::MAX),
-            folder: config.data_dir.clone(),
-        },
+        correlator: correlator_options(config),
         idle: state.idle,
         catch_up: (!once).then_some(state.catch_up),
     };
@@ -137,8 +129,22 @@ pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandl
     Ok((handle, thread, catching_up))
 }
 
+/// How candidates are counted with this configuration.
+pub(in crate::commands) fn correlator_options(config: &Config) -> CorrelatorOptions {
+    let max_bytes = config.state.max_bytes;
+    let buffer_bytes = max_bytes / BUFFER_SHARE;
+    CorrelatorOptions {
+        min_level: config.min_level,
+        host: host_name(),
+        memory: rule_set::memory_options(&config.rules.time_zone),
+        max_bytes: max_bytes - buffer_bytes,
+        buffer_bytes: usize::try_from(buffer_bytes).unwrap_or(usize::MAX),
+        folder: config.data_dir.clone(),
+    }
+}
+
 /// How the workers of this configuration behave.
-pub(super) fn worker_options(config: &Config) -> WorkerOptions {
+pub(in crate::commands) fn worker_options(config: &Config) -> WorkerOptions {
     let lateness: HashMap<_, _> = config.state.lateness.clone();
     WorkerOptions {
         min_level: config.min_level,

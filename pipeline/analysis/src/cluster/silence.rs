@@ -1,0 +1,84 @@
+//! Which partitions of raw records are silent.
+//!
+//! Enters: records, as they come, and what the reader knows of the rest. Leaves: markers: word of each partition at its
+//! beginning, so that it holds nothing back before it is heard of, and word of its silence, once. Who reads a partition alone
+//! knows that; a partition that nobody reads holds the watermark until somebody does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use threatlockdown_event::Millis;
+use threatlockdown_topics::kafka::{KafkaError, Names, RawReader, TopicPartition};
+use threatlockdown_topics::{Lane, LogPosition, Marker};
+
+use super::gather::lane;
+
+/// What is behind the last record of a silent partition can only be marks of transactions, of which there are few.
+const MOST_MARKS: u64 = 64;
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(super) struct Silence {
+    partitions: BTreeMap<TopicPartition, Heard>,
+    idle: Duration,
+    looked: Instant,
+}
+
+struct Heard {
+    at: Instant,
+    lane: Lane,
+    is_told: bool,
+}
+
+impl Silence {
+    pub(super) fn new(idle: Duration) -> Self {
+        Self { partitions: BTreeMap::new(), idle, looked: Instant::now() }
+    }
+
+    /// These are read from now on.
+    pub(super) fn begin(&mut self, names: &Names, partitions: Vec<TopicPartition>) -> Vec<Marker> {
+        let mut markers = Vec::new();
+        for partition in partitions {
+            let lane = lane(names, &partition);
+            markers.push(Marker::Progress { lane: lane.clone(), until: Millis(i64::MIN) });
+            self.partitions.insert(partition, Heard { at: Instant::now(), lane, is_told: false });
+        }
+        markers
+    }
+
+    pub(super) fn end(&mut self, partitions: &[TopicPartition]) {
+        partitions.iter().for_each(|partition| drop(self.partitions.remove(partition)));
+    }
+
+    /// A record came.
+    pub(super) fn hear(&mut self, partition: &TopicPartition) {
+        if let Some(heard) = self.partitions.get_mut(partition) {
+            heard.at = Instant::now();
+            heard.is_told = false;
+        }
+    }
+
+    /// Lanes that have become silent. To be asked when no record waits to be taken from the reader.
+    pub(super) fn look(&mut self, reader: &RawReader) -> Result<Vec<Marker>, KafkaError> {
+        if self.looked.elapsed() < LOOK {
+            return Ok(Vec::new());
+        }
+        self.looked = Instant::now();
+        let idle = self.idle;
+        let is_silent = |heard: &Heard| !heard.is_told && heard.at.elapsed() >= idle;
+        if !self.partitions.values().any(is_silent) {
+            return Ok(Vec::new());
+        }
+        let mut markers = Vec::new();
+        for (partition, lag) in reader.lag()? {
+            let Some(heard) = self.partitions.get_mut(&partition) else { continue };
+            if is_silent(heard) && lag <= MOST_MARKS {
+                heard.is_told = true;
+                // Its reader says both, in this order, so nothing that stands before it is younger.
+                markers.push(Marker::Idle { lane: heard.lane.clone(), seen: LogPosition::MAX });
+            }
+        }
+        Ok(markers)
+    }
+}

@@ -1,0 +1,127 @@
+//! What others see of the threads of a cluster, and may tell them.
+//!
+//! Enters: commits and faults, as they happen. Leaves: figures for metrics, why nothing is committed, and the word to end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::correlator::Remembered;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    shared: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    stops: AtomicBool,
+    transactions: AtomicU64,
+    transaction_nanos: AtomicU64,
+    aborted: AtomicU64,
+    partitions: AtomicU64,
+    failing: Mutex<Option<(Instant, String)>>,
+    ended: Mutex<Option<String>>,
+    remembered: Mutex<Vec<(i32, Vec<Remembered>, u64)>>,
+}
+
+impl Status {
+    /// Ends all threads, each after its last commit.
+    pub fn stop(&self) {
+        self.shared.stops.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn stops(&self) -> bool {
+        self.shared.stops.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn committed(&self, took: Duration) {
+        self.shared.transactions.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.transaction_nanos.fetch_add(nanos, Ordering::Relaxed);
+        *self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn failed(&self, why: &str) {
+        self.shared.aborted.fetch_add(1, Ordering::Relaxed);
+        let mut failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.get_or_insert_with(|| (Instant::now(), why.to_owned()));
+    }
+
+    pub(super) fn ended(&self, why: &str) {
+        let mut ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.get_or_insert_with(|| why.to_owned());
+    }
+
+    pub(super) fn set_partitions(&self, count: usize) {
+        self.shared.partitions.store(count as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn show(&self, partition: i32, remembered: Vec<Remembered>, waiting: u64) {
+        let mut all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(other, ..)| *other != partition);
+        all.push((partition, remembered, waiting));
+    }
+
+    pub(super) fn hide(&self, partition: i32) {
+        let mut all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(other, ..)| *other != partition);
+    }
+
+    /// Transactions that were committed, and how long that took in all.
+    #[must_use]
+    pub fn transactions(&self) -> (u64, Duration) {
+        let nanos = self.shared.transaction_nanos.load(Ordering::Relaxed);
+        (self.shared.transactions.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    }
+
+    /// How often work had to be begun anew.
+    #[must_use]
+    pub fn aborted(&self) -> u64 {
+        self.shared.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Partitions of `correlate` that are counted here.
+    #[must_use]
+    pub fn partitions(&self) -> u64 {
+        self.shared.partitions.load(Ordering::Relaxed)
+    }
+
+    /// Candidates that wait for the watermark.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(_, _, waiting)| waiting).sum()
+    }
+
+    /// What rules remember here, by component, over all partitions.
+    #[must_use]
+    pub fn remembered(&self) -> Vec<Remembered> {
+        let all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums: Vec<Remembered> = Vec::new();
+        for one in all.iter().flat_map(|(_, remembered, _)| remembered) {
+            match sums.iter_mut().find(|sum| sum.component == one.component) {
+                Some(sum) => {
+                    sum.bytes += one.bytes;
+                    sum.evicted += one.evicted;
+                }
+                None => sums.push(one.clone()),
+            }
+        }
+        sums
+    }
+
+    /// Since when and why nothing is committed.
+    #[must_use]
+    pub fn failing(&self) -> Option<(Duration, String)> {
+        let failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+    }
+
+    /// Why a thread ended though it was not told to.
+    #[must_use]
+    pub fn why_ended(&self) -> Option<String> {
+        self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

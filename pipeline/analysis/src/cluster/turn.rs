@@ -1,0 +1,155 @@
+//! One transaction after another: what is written, when it is committed, and what is done when that fails.
+//!
+//! Enters: what a thread made of records. Leaves: the same in Kafka, with the offsets of these records. A quiet topic is
+//! committed at once, a full one by time and size: a transaction costs the brokers the same however much is in it.
+
+use std::time::{Duration, Instant};
+
+use threatlockdown_event::{Alert, Reason};
+use threatlockdown_topics::kafka::{
+    AlertKey, KafkaError, Outgoing, RawReader, Remedy, Writer, alert_record, dead_letter_record,
+};
+
+use super::{Shared, Status};
+use crate::metrics::{LevelLabel, ReasonLabel};
+
+/// A transaction is committed at this age …
+const LONGEST: Duration = Duration::from_millis(500);
+/// … or with so many bytes read or written.
+const MOST_BYTES: usize = 8 << 20;
+/// Pauses after faults: the first and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+
+/// See the module.
+pub(super) struct Turn {
+    writer: Writer,
+    shared: Shared,
+    topics: (String, String),
+    began: Option<Instant>,
+    bytes: usize,
+    counted: Counted,
+}
+
+/// What is counted when it is committed.
+#[derive(Default)]
+struct Counted {
+    levels: Vec<u8>,
+    reasons: Vec<Reason>,
+    candidates: u64,
+}
+
+impl Turn {
+    pub(super) fn open(shared: &Shared, role: &str, number: usize) -> Result<Self, KafkaError> {
+        let settings = &shared.options.settings;
+        let (names, instance) = (&settings.names, &settings.instance);
+        let writer = Writer::open(settings, &names.transactional_id(role, instance, number))?;
+        let topics = (names.alerts(), names.dead_letters());
+        Ok(Self {
+            writer,
+            shared: shared.clone(),
+            topics,
+            began: None,
+            bytes: 0,
+            counted: Counted::default(),
+        })
+    }
+
+    /// So many bytes were read.
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.began.get_or_insert_with(Instant::now);
+        self.bytes += bytes;
+    }
+
+    pub(super) fn alert(&mut self, alert: &Alert) -> Result<(), KafkaError> {
+        self.read(alert.json.len());
+        self.counted.levels.push(alert.level);
+        let key = AlertKey::of(alert);
+        self.writer.send(alert_record(&self.topics.0, &key, alert))
+    }
+
+    pub(super) fn dead_letter(&mut self, reason: Reason, json: &[u8]) -> Result<(), KafkaError> {
+        self.read(json.len());
+        self.counted.reasons.push(reason);
+        self.writer.send(dead_letter_record(&self.topics.1, reason.as_str(), json))
+    }
+
+    pub(super) fn candidates(&mut self, count: usize) {
+        self.counted.candidates += count as u64;
+    }
+
+    pub(super) fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), KafkaError> {
+        self.read(outgoing.payload.map_or(0, <[u8]>::len));
+        self.writer.send(outgoing)
+    }
+
+    /// Whether it is time to commit although more records wait.
+    pub(super) fn is_due(&self) -> bool {
+        self.bytes >= MOST_BYTES || self.began.is_some_and(|began| began.elapsed() >= LONGEST)
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.began.is_some()
+    }
+
+    pub(super) fn commit(&mut self, reader: &mut RawReader) -> Result<(), KafkaError> {
+        if !self.has_news() && !reader.has_news() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        self.writer.commit(Some(reader))?;
+        self.shared.status.committed(began.elapsed());
+        self.count(self.began.unwrap_or(began));
+        (self.began, self.bytes) = (None, 0);
+        Ok(())
+    }
+
+    fn count(&mut self, began: Instant) {
+        let metrics = &self.shared.metrics;
+        for level in self.counted.levels.drain(..) {
+            metrics.alerts.get_or_create(&LevelLabel { level: u32::from(level) }).inc();
+        }
+        for reason in self.counted.reasons.drain(..) {
+            metrics.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
+        }
+        metrics.candidates.inc_by(std::mem::take(&mut self.counted.candidates));
+        metrics.batch_latency.observe(began.elapsed().as_secs_f64());
+    }
+}
+
+/// Why a piece of work ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// What was done has to be done again, from the last commit.
+    #[error("{0}")]
+    Anew(String),
+}
+
+/// Does a piece of work, and begins it anew from the last commit as often as it fails, until it ends by itself.
+pub(super) fn until_done(status: &Status, what: &str, mut work: impl FnMut() -> Result<(), Trouble>) {
+    let (mut pause, longest) = PAUSES;
+    loop {
+        let began = Instant::now();
+        let error = match work() {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        status.failed(&error.to_string());
+        if let Trouble::Kafka(error) = &error
+            && error.remedy() == Remedy::Stop
+        {
+            tracing::error!(%error, "{what} ends");
+            return status.ended(&error.to_string());
+        }
+        if status.stops() {
+            tracing::warn!(%error, "{what} ends before its last commit; another goes on there");
+            return;
+        }
+        tracing::warn!(%error, "{what} begins anew from its last commit");
+        // What went well for long has failed for another reason than before.
+        pause = if began.elapsed() > longest { PAUSES.0 } else { pause };
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(longest);
+    }
+}
