@@ -14,6 +14,9 @@ use threatlockdown_topics::kafka::{Names, RawHead, Received, TopicPartition};
 /// What a connector's name is where a record was written by somebody else.
 const FOREIGN: &str = "kafka";
 
+/// What somebody else wrote within so many milliseconds counts as received together; what the pipeline wrote tells it exactly.
+const TOGETHER: u64 = 1000;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Gather {
@@ -37,13 +40,15 @@ impl Gather {
         record: &Received<'_>,
     ) -> Option<Unit> {
         let (context, place) = self.head(names, partition, record);
-        let bytes = record.payload();
+        let (bytes, received) = (record.payload(), record.timestamp());
+        let is_foreign = self.foreign.as_ref().is_some_and(|(_, foreign)| Arc::ptr_eq(foreign, &context));
         let fits = self.unit.as_ref().is_some_and(|building| {
             let Building { partition: own, unit } = building;
             own == partition
                 && (Arc::ptr_eq(&unit.context, &context) || unit.context == context)
                 && unit.records.len() < MAX_UNIT_RECORDS
                 && unit.buffer.len() + bytes.len() <= UNIT_BYTES
+                && (received.0 - unit.ingested.0).unsigned_abs() <= if is_foreign { TOGETHER } else { 0 }
         });
         let done = if fits { None } else { self.take() };
         let sequence = self.sequence;
@@ -54,7 +59,7 @@ impl Gather {
                 sequence,
                 checkpoint: None,
                 context,
-                ingested: record.timestamp(),
+                ingested: received,
                 buffer: Vec::with_capacity(UNIT_BYTES / 8),
                 records: Vec::new(),
                 dead_letters: Vec::new(),

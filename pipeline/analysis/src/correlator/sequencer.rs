@@ -103,7 +103,11 @@ impl Sequencer {
                     }
                 }
                 Marker::Passed { until } => passed = passed.max(Some(until)),
-                Marker::Resume => self.held = false,
+                Marker::Resume => {
+                    self.held = false;
+                    // All that was heard of has fallen silent meanwhile.
+                    is_over |= self.lanes.is_empty();
+                }
                 Marker::Hold | Marker::Stop | Marker::End => {}
             }
         }
@@ -316,6 +320,15 @@ mod tests {
         assert_eq!(log.apply(&[40, 10], vec![progress("b", 40)]), NONE);
         assert_eq!(log.apply(&[], vec![Marker::Resume]), [10, 20]);
         assert_eq!(log.apply(&[], vec![Marker::End]), [40, 50]);
+    }
+
+    #[test]
+    fn lanes_may_fall_silent_before_counting_begins() {
+        let mut log = Log::new();
+        log.sequencer.hold();
+        assert_eq!(log.apply(&[50, 20], vec![progress("a", 50)]), NONE);
+        assert_eq!(log.idle("a", 1), NONE);
+        assert_eq!(log.apply(&[], vec![Marker::Resume]), [20, 50]);
     }
 
     #[test]

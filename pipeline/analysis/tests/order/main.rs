@@ -20,6 +20,7 @@ mod rng;
 #[allow(dead_code)]
 mod rules;
 
+mod cluster;
 mod correlations;
 mod run;
 mod trial;
