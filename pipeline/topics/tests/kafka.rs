@@ -27,6 +27,7 @@ fn plan(name: &str, partitions: u32) -> TopicPlan {
         name: name.to_owned(),
         partitions,
         is_compacted: false,
+        is_fixed: false,
         retention: None,
         least_retention: 0,
         largest,

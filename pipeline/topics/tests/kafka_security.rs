@@ -151,6 +151,7 @@ fn write(settings: &Settings, name: &str) {
         name: topic.clone(),
         partitions: 1,
         is_compacted: false,
+        is_fixed: false,
         retention,
         least_retention: 0,
         largest,

@@ -116,9 +116,11 @@ impl Analyzer {
                         current = Some(TopicPartition { topic, partition: record.partition() });
                     }
                     if let Some(partition) = &current {
-                        silence.hear(partition);
                         turn.read(record.payload().len());
                         done = gather.push(names, partition, &record);
+                        if !is_same || done.is_some() {
+                            silence.hear(partition);
+                        }
                     }
                 }
                 Polled::Nothing => {
@@ -152,6 +154,7 @@ impl Analyzer {
                 self.judge(unit, &mut turn, &mut outbox)?;
             }
             if turn.is_due() {
+                current.iter().for_each(|partition| silence.hear(partition));
                 self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
                 if self.shared.status.stops() {
                     return Ok(());

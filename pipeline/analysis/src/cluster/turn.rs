@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use threatlockdown_event::{Alert, Reason};
+use threatlockdown_event::dead_letter::KEPT_BYTES;
+use threatlockdown_event::{Alert, DeadLetter, Millis, Reason};
 use threatlockdown_topics::kafka::{
     AlertKey, KafkaError, Outgoing, RawReader, Remedy, Writer, alert_record, dead_letter_record,
 };
@@ -64,7 +65,27 @@ impl Turn {
         self.read(alert.json.len());
         self.counted.levels.push(alert.level);
         let key = AlertKey::of(alert);
-        self.writer.send(alert_record(&self.topics.0, &key, alert))
+        match self.writer.send(alert_record(&self.topics.0, &key, alert)) {
+            Err(error) if error.remedy() == Remedy::SetAside => self.set_aside(alert, &error),
+            sent => sent,
+        }
+    }
+
+    /// An alert that no topic takes becomes a dead letter, with as much of it as is kept of what is too large.
+    fn set_aside(&mut self, alert: &Alert, error: &KafkaError) -> Result<(), KafkaError> {
+        self.counted.levels.pop();
+        let letter = DeadLetter {
+            reason: Reason::Oversize,
+            detail: format!("alert {}: {error}", alert.id),
+            source: String::new(),
+            connector: String::new(),
+            origin: self.topics.0.clone(),
+            ingested: Millis::now(),
+            record: alert.json.iter().copied().take(KEPT_BYTES).collect(),
+            length: alert.json.len() as u64,
+            sha256: None,
+        };
+        self.dead_letter(Reason::Oversize, &letter.to_json())
     }
 
     pub(super) fn dead_letter(&mut self, reason: Reason, json: &[u8]) -> Result<(), KafkaError> {

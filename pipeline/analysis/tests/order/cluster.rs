@@ -82,6 +82,7 @@ fn make_topics(settings: &Settings) {
         name,
         partitions,
         is_compacted,
+        is_fixed: false,
         retention: None,
         least_retention: 0,
         largest: settings.largest,

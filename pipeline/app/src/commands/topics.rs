@@ -89,6 +89,7 @@ pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicP
         name,
         partitions,
         is_compacted: false,
+        is_fixed: false,
         retention: Some(retention),
         least_retention: least.min(retention),
         largest,
@@ -97,6 +98,7 @@ pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicP
         name,
         partitions,
         is_compacted: true,
+        is_fixed: false,
         retention: None,
         least_retention: 0,
         largest,
@@ -105,12 +107,13 @@ pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicP
     for source in sources(config, kafka) {
         plans.push(deleted(names.raw(&source)?, topics.partitions, raw));
     }
-    plans.push(deleted(names.correlate(), topics.correlate_partitions, raw));
+    let fixed = |plan: TopicPlan| TopicPlan { is_fixed: true, ..plan };
+    plans.push(fixed(deleted(names.correlate(), topics.correlate_partitions, raw)));
     plans.push(deleted(names.alerts(), topics.partitions, kept));
     plans.push(deleted(names.dead_letters(), 1, kept));
     plans.push(compacted(names.checkpoints(), 1));
     // What is remembered lies beside the candidates that it is remembered for.
-    plans.push(compacted(names.memory(), topics.correlate_partitions));
+    plans.push(fixed(compacted(names.memory(), topics.correlate_partitions)));
     plans.push(compacted(names.rulesets(), 1));
     // Copies of `collect` share these.
     plans.push(compacted(names.tasks(), topics.partitions));

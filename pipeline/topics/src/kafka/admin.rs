@@ -28,6 +28,8 @@ pub struct TopicPlan {
     pub partitions: u32,
     /// Only the newest record of each key is kept, for ever; otherwise all of them, for a time.
     pub is_compacted: bool,
+    /// The number of partitions decides where a key is counted, so it is no other.
+    pub is_fixed: bool,
     /// How long records are kept when it is made, in milliseconds; `None`: for ever.
     pub retention: Option<u64>,
     /// Records of an age below this must not be deleted, in milliseconds.
@@ -220,7 +222,15 @@ fn check_one(plan: &TopicPlan, found: &Found, faults: &mut Vec<TopicFault>) {
         fault(true, message, format!("set it to {} or more", plan.largest));
     }
     let wanted = usize::try_from(plan.partitions).unwrap_or(usize::MAX);
-    if found.partitions < wanted {
+    if plan.is_fixed && found.partitions != wanted {
+        let message = format!(
+            "there are {} partitions, not {wanted}: keys would be counted in the wrong one",
+            found.partitions
+        );
+        let remedy = "set `kafka.topics.correlate_partitions` to what there is; to change it, stop all roles and make \
+                      `correlate` and `memory` anew";
+        fault(true, message, remedy.to_owned());
+    } else if found.partitions < wanted {
         let message = format!(
             "there are {} partitions, not {wanted}: fewer workers can share the work",
             found.partitions
@@ -298,7 +308,15 @@ mod tests {
 
     fn plan(is_compacted: bool) -> TopicPlan {
         let (name, retention) = ("t".to_owned(), Some(100));
-        TopicPlan { name, partitions: 3, is_compacted, retention, least_retention: 10, largest: 1000 }
+        TopicPlan {
+            name,
+            partitions: 3,
+            is_compacted,
+            is_fixed: false,
+            retention,
+            least_retention: 10,
+            largest: 1000,
+        }
     }
 
     fn found(replicas: usize, settings: &[(&str, &str)]) -> Found {
@@ -310,6 +328,17 @@ mod tests {
         let mut faults = Vec::new();
         check_one(plan, found, &mut faults);
         faults.into_iter().map(|fault| (fault.message, fault.is_error)).collect()
+    }
+
+    #[test]
+    fn where_keys_are_counted_stays() {
+        let good = [("cleanup.policy", "delete"), ("min.insync.replicas", "2"), ("retention.ms", "-1")];
+        let plan = TopicPlan { is_fixed: true, ..plan(false) };
+        assert_eq!(faults(&plan, &found(3, &good)), []);
+        for partitions in [2, 4] {
+            let found = Found { partitions, ..found(3, &good) };
+            assert!(matches!(&*faults(&plan, &found), [(_, true)]), "{partitions}");
+        }
     }
 
     #[test]
