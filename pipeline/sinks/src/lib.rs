@@ -1,20 +1,32 @@
-//! Delivers what the commit log holds to where it is wanted: files, standard output.
+//! Delivers what the commit log, or topics in Kafka, hold to where it is wanted: files, standard output.
 //!
 //! ```text
-//! commit log ── LogReader ──▶ delivery (one thread per sink) ── deliver, flush ──▶ sink
-//!                                   └── cursor + the sink's state ──▶ store
+//! commit log or topics ── Source ──▶ delivery (one thread per sink) ── deliver, flush ──▶ sink
+//!                            ▲             └── how far, and the sink's state ─┐
+//!                            └────────────────────────────────────────────────┘
 //! ```
 //!
-//! A [`Sink`] knows its target and nothing of logs and cursors; [`delivery`] knows those and nothing of the target. A
-//! sink that fails is tried again from its last cursor; the others go on meanwhile.
+//! A [`Sink`] knows its target and nothing of logs and cursors; a [`Source`] knows those; [`delivery`] knows both contracts
+//! and nothing of the target. A sink that fails is tried again from what was stored last; the others go on meanwhile.
 
 pub mod delivery;
 pub mod file;
+mod filter;
 mod pretty;
+mod rejections;
 mod sink;
 pub mod stdout;
+pub mod topic;
+pub mod webhook;
 
-pub use delivery::{Delivery, DeliveryOptions, spawn};
+pub use delivery::{
+    Delivery, DeliveryOptions, KafkaSource, KafkaSourceOptions, Outbox, Source, SourceError, Wanted, spawn,
+    spawn_from,
+};
 pub use file::{Content, FileSink, FileSinkOptions};
+pub use filter::AlertFilter;
+pub use rejections::{FileRejections, Rejections, TopicRejections};
 pub use sink::{Sink, SinkError};
 pub use stdout::{Format, StdoutSink};
+pub use topic::TopicSink;
+pub use webhook::{WebhookOptions, WebhookSink};

@@ -59,6 +59,14 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// The target did not take it.
+    #[error("cannot deliver to {target}: {reason}")]
+    Refused {
+        /// To what.
+        target: String,
+        /// What it said.
+        reason: String,
+    },
     /// The stored state does not decode.
     #[error("the stored state of the sink cannot be used: {0}")]
     State(String),

@@ -122,8 +122,9 @@ mod tests {
             assert_eq!(key.0, alert.id.to_string().as_bytes());
             assert_eq!(read(&alert_record("t", &key, &alert)), Some(alert.clone()));
             let record = alert_record_for("t", &key, &alert, "siem");
-            assert_eq!(read(&record), Some(alert));
-            let to = record.headers.unwrap().iter().find(|header| header.key == "sink").unwrap().value;
+            assert_eq!(read(&record), Some(alert.clone()));
+            let headers = record.headers.unwrap();
+            let to = headers.iter().find(|header| header.key == "sink").unwrap().value;
             assert_eq!(to, Some(&b"siem"[..]));
         }
     }

@@ -28,6 +28,6 @@ pub use self::compacted::latest_values;
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{RawHead, decode_head, encode_head};
-pub use self::reader::{Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
 pub use self::writer::{Outgoing, Writer};
