@@ -10,18 +10,23 @@
 //! librdkafka; faults leave as [`KafkaError`]s, which say what is to be done ([`Remedy`]).
 
 mod admin;
+mod checkpoints;
 mod client;
 mod error;
 mod names;
 mod raw_record;
 mod reader;
+mod relay;
 mod settings;
+mod table;
 mod writer;
 
 pub use self::admin::{Admin, TopicFault, TopicPlan};
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
-pub use self::raw_record::{RawHead, decode_head, encode_head};
+pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
 pub use self::reader::{Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::relay::{Progress, Relay, Watch};
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
+pub use self::table::{Entry, Table};
 pub use self::writer::{Outgoing, Writer};
