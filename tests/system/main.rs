@@ -14,6 +14,7 @@
 )]
 
 mod check;
+mod collect;
 mod full;
 mod harness;
 mod kill;

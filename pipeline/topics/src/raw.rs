@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::size_of;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use threatlockdown_event::{Record, Unit};
 
@@ -147,14 +148,9 @@ impl Consumer {
     pub fn next(&self) -> Option<Delivered> {
         let mut state = self.topic.lock();
         loop {
-            let partition = &mut state.partitions[self.partition];
-            if let Some(Queued { unit, cost, ticket }) = partition.units.pop_front() {
-                partition.bytes -= cost;
+            if let Some(queued) = self.pop(&mut state) {
                 drop(state);
-                // The partition has a free place, although the budget has no more room.
-                self.topic.room.notify_all();
-                let permit = Permit { topic: Arc::clone(&self.topic), cost, ticket };
-                return Some(Delivered { unit, permit });
+                return Some(self.deliver(queued));
             }
             if state.closed {
                 return None;
@@ -162,6 +158,51 @@ impl Consumer {
             state = wait(&self.topic.arrived[self.partition], state);
         }
     }
+
+    /// Waits for the next unit for so long at most.
+    #[must_use]
+    pub fn poll(&self, longest: Duration) -> Taken {
+        let until = Instant::now() + longest;
+        let mut state = self.topic.lock();
+        loop {
+            if let Some(queued) = self.pop(&mut state) {
+                drop(state);
+                return Taken::Unit(self.deliver(queued));
+            }
+            if state.closed {
+                return Taken::End;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Taken::Nothing;
+            }
+            let waited = self.topic.arrived[self.partition].wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn pop(&self, state: &mut State) -> Option<Queued> {
+        let partition = &mut state.partitions[self.partition];
+        let queued = partition.units.pop_front()?;
+        partition.bytes -= queued.cost;
+        Some(queued)
+    }
+
+    fn deliver(&self, Queued { unit, cost, ticket }: Queued) -> Delivered {
+        // The partition has a free place, although the budget has no more room.
+        self.topic.room.notify_all();
+        Delivered { unit, permit: Permit { topic: Arc::clone(&self.topic), cost, ticket } }
+    }
+}
+
+/// What a look for a unit brought.
+pub enum Taken {
+    /// A unit.
+    Unit(Delivered),
+    /// None within the time.
+    Nothing,
+    /// The topic is closed and this partition is empty.
+    End,
 }
 
 impl Drop for Consumer {
@@ -413,6 +454,19 @@ mod tests {
         assert_eq!(publisher.publish(unit(9, 1)), Err(Closed));
         assert_eq!(consumers[0].next().unwrap().unit.sequence, 0);
         assert!(consumers[0].next().is_none());
+    }
+
+    #[test]
+    fn a_look_ends_with_a_unit_the_time_or_the_topic() {
+        let (publisher, consumers) = raw_topic(1, 5_000);
+        assert!(matches!(consumers[0].poll(Duration::ZERO), Taken::Nothing));
+        publisher.publish(unit(3, 10)).unwrap();
+        let Taken::Unit(delivered) = consumers[0].poll(Duration::ZERO) else { panic!("a unit is there") };
+        assert_eq!((delivered.unit.sequence, publisher.depth()), (3, 0));
+        let late = thread::spawn(move || publisher.publish(unit(4, 10)));
+        assert!(matches!(consumers[0].poll(Duration::from_secs(60)), Taken::Unit(_)));
+        late.join().unwrap().unwrap();
+        assert!(matches!(consumers[0].poll(Duration::from_secs(60)), Taken::End));
     }
 
     #[test]

@@ -58,7 +58,13 @@ impl Site {
 
     /// Starts `run` with these flags alone.
     pub(crate) fn start_with(&self, flags: &[&str]) -> Daemon {
-        Daemon::start(flags, self.folder.path(), self.port)
+        Daemon::start("run", flags, self.folder.path(), self.port)
+    }
+
+    /// Starts a role of a cluster with the configuration.
+    pub(crate) fn start_role(&self, role: &str) -> Daemon {
+        let config = self.text("config.yaml");
+        Daemon::start(role, &["-c", &config], self.folder.path(), self.port)
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -14,6 +14,7 @@ mod rule_set;
 mod rules;
 mod run;
 mod scan;
+mod sources;
 mod suppressions;
 mod topics;
 

@@ -121,7 +121,7 @@ pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicP
 }
 
 /// Log sources that are configured, each once, in order.
-fn sources(config: &Config, kafka: &Kafka) -> BTreeSet<String> {
+pub(super) fn sources(config: &Config, kafka: &Kafka) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = kafka.topics.sources.iter().cloned().collect();
     for source in &config.sources {
         match &source.kind {

@@ -11,13 +11,16 @@
 
 mod admin;
 mod alert_record;
+mod checkpoints;
 mod client;
 mod compacted;
 mod error;
 mod names;
 mod raw_record;
 mod reader;
+mod relay;
 mod settings;
+mod table;
 mod writer;
 
 pub use self::admin::{Admin, TopicFault, TopicPlan};
@@ -27,7 +30,9 @@ pub use self::alert_record::{
 pub use self::compacted::latest_values;
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
-pub use self::raw_record::{RawHead, decode_head, encode_head};
+pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
 pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::relay::{Progress, Relay, Watch};
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
+pub use self::table::{Entry, Table};
 pub use self::writer::{Outgoing, Writer};

@@ -37,16 +37,47 @@ pub struct RawHead {
     envelope: Arc<[u8]>,
 }
 
-/// Headers of the records of a unit, without their places.
+/// Headers of the records that share a context: what they share is made once.
+pub struct HeadMaker {
+    shared: OwnedHeaders,
+    context: Arc<Context>,
+}
+
+impl HeadMaker {
+    /// For the records of a context.
+    #[must_use]
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { shared: shared(&context), context }
+    }
+
+    /// Whether it is for this context.
+    #[must_use]
+    pub fn is_for(&self, context: &Arc<Context>) -> bool {
+        Arc::ptr_eq(&self.context, context)
+    }
+
+    /// Headers of one record.
+    #[must_use]
+    pub fn at(&self, place: u64) -> OwnedHeaders {
+        let mut digits = [0_u8; 20];
+        add(self.shared.clone(), "place", decimal(place, &mut digits))
+    }
+}
+
+/// Headers of one record.
 #[must_use]
 pub fn encode_head(context: &Context, place: u64) -> OwnedHeaders {
-    let Context { source, connector, location, account, envelope, origin, origin_id } = context;
-    let add =
-        |headers: OwnedHeaders, key: &str, value: &[u8]| headers.insert(Header { key, value: Some(value) });
-    let mut headers = OwnedHeaders::new_with_capacity(9);
     let mut digits = [0_u8; 20];
-    headers = add(headers, "place", decimal(place, &mut digits));
-    headers = add(headers, "v", VERSION);
+    add(shared(context), "place", decimal(place, &mut digits))
+}
+
+fn add(headers: OwnedHeaders, key: &str, value: &[u8]) -> OwnedHeaders {
+    headers.insert(Header { key, value: Some(value) })
+}
+
+fn shared(context: &Context) -> OwnedHeaders {
+    let Context { source, connector, location, account, envelope, origin, origin_id } = context;
+    let mut headers = add(OwnedHeaders::new_with_capacity(9), "v", VERSION);
     for (key, value) in
         [("source", source), ("connector", connector), ("location", location), ("origin", origin)]
     {
@@ -176,6 +207,18 @@ mod tests {
                 let head = decode_head(encode_head(&context, place).as_borrowed(), None).unwrap();
                 assert_eq!((&*head.context, head.place), (&context, place));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_made_once_is_the_same() {
+        let context = Arc::new(context());
+        let maker = HeadMaker::new(Arc::clone(&context));
+        assert!(maker.is_for(&context) && !maker.is_for(&Arc::new(Context::clone(&context))));
+        for place in [7, 0, u64::MAX] {
+            let made = decode_head(maker.at(place).as_borrowed(), None);
+            assert_eq!(made, decode_head(encode_head(&context, place).as_borrowed(), None));
+            assert_eq!(made.unwrap().place, place);
         }
     }
 

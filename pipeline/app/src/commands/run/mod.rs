@@ -16,7 +16,6 @@ mod probes;
 mod settings;
 mod shutdown;
 mod sinks;
-mod sources;
 pub(super) mod stateful;
 mod target;
 
@@ -30,14 +29,12 @@ use anyhow::{Context as _, bail};
 use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, StageHandle, spawn_workers};
 use threatlockdown_connectors::http;
 use threatlockdown_event::Millis;
-use threatlockdown_topics::{
-    CommitLog, CommitLogOptions, Journal, JournalOptions, JournalReader, Publisher, Store, raw_topic,
-};
+use threatlockdown_topics::{CommitLog, CommitLogOptions, Publisher, Store, raw_topic};
 
 use self::sinks::Deliveries;
-use self::sources::Sources;
 use self::stateful::Control;
 use self::target::LogTarget;
+use super::sources::{self, Sources, open_journal};
 use super::{reload, report};
 use crate::cli::RunArgs;
 use crate::config::Config;
@@ -133,7 +130,7 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     let count = config.worker_count();
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(count, budget);
-    probes::topic(&mut metrics, &publisher);
+    sources::probes::topic(&mut metrics, &publisher);
     let (outcomes, committed) = sync_channel(count * OUTCOMES_PER_WORKER);
     let control = Control::hold(&outcomes);
     let (handle, thread, catching_up) = stateful::start(&stateful::Start {
@@ -155,7 +152,7 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
         deliveries: deliveries.clone(),
     };
     if let Some((journal, _)) = &journal {
-        probes::journal(&mut metrics, journal);
+        sources::probes::journal(&mut metrics, journal);
     }
     let (committer_handle, committer) =
         Committer::new(target, &analysis).spawn(committed).context("cannot start the committer")?;
@@ -168,23 +165,10 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     let known = active.current().sources().map(str::to_owned).collect();
     let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
     let sources = Sources::start(&start, journal)?;
-    probes::sources(&mut metrics, &sources.counted);
+    sources::probes::sources(&mut metrics, &sources.counted);
     catching_up.set(sources.files.clone()).ok();
     let stateful = Stateful { thread, handle, control };
     Ok((Stages { sources, publisher, workers, committer, committer_handle, stateful, deliveries }, metrics))
-}
-
-/// The journal, where there is an HTTP source or something was left by one. The commit log has to be open already.
-fn open_journal(
-    config: &Config,
-    store: &Arc<Store>,
-) -> anyhow::Result<Option<(Arc<Journal>, JournalReader)>> {
-    if config.http().is_none() && !config.data_dir.join("journal").exists() {
-        return Ok(None);
-    }
-    let options = JournalOptions { max_bytes: config.limits.journal_bytes, ..JournalOptions::default() };
-    let (journal, reader) = Journal::open(&config.data_dir, Arc::clone(store), options)?;
-    Ok(Some((Arc::new(journal), reader)))
 }
 
 /// Waits until there is a reason to stop, and keeps the health up to date meanwhile. `hint` is told once the stages have

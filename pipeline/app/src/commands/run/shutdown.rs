@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Ends the stages in order.
 pub(super) fn drain(stages: Stages, reason: &Reason, deadline: Duration) -> ExitCode {
     let begin = Instant::now();
-    let Stages { sources, publisher, workers, committer, stateful, deliveries, .. } = stages;
+    let Stages { mut sources, publisher, workers, committer, stateful, deliveries, .. } = stages;
     sources.stop();
     publisher.close();
     let workers_died = workers.into_iter().filter_map(|worker| worker.join().err()).count();

@@ -1,9 +1,11 @@
-//! The sources of a run, each on its own thread.
+//! The running sources, each on its own thread, of `run` as of `collect`.
 //!
 //! Enters: the configured sources and their checkpoints. Leaves: units in the raw topic, until told to stop or, for
 //! inputs that end, until their end. The HTTP source has two halves: its requests go into the journal, on the threads
 //! of the server, and one thread here publishes what is in the journal. That thread also runs where the HTTP source was
 //! taken out of the configuration but the journal still holds what was answered for.
+
+pub(super) mod probes;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +18,7 @@ use threatlockdown_connectors::http::{
 use threatlockdown_connectors::{
     Feed, FileConfig, FileSource, OwnFiles, ReadOptions, SourceStats, Stop, Timing, read_stdin,
 };
-use threatlockdown_topics::{Journal, JournalReader, Publisher, Store};
+use threatlockdown_topics::{Journal, JournalOptions, JournalReader, Publisher, Store};
 
 use crate::config::{self, Config, HttpSource, SinkKind, Source, SourceKind};
 
@@ -54,7 +56,7 @@ pub(super) struct Start<'a> {
     pub(super) store: &'a Store,
     pub(super) publisher: &'a Publisher,
     pub(super) once: bool,
-    /// Log sources that the ruleset has a mapping for.
+    /// Log sources that are taken where the HTTP source names none.
     pub(super) known: Vec<String>,
 }
 
@@ -168,7 +170,7 @@ impl Sources {
     }
 
     /// Asks all to end and waits until nothing more will be published. Requests are refused from now on.
-    pub(super) fn stop(mut self) {
+    pub(super) fn stop(&mut self) {
         self.stop.set();
         for source in &mut self.running {
             if let Err(error) = source.join() {
@@ -176,6 +178,19 @@ impl Sources {
             }
         }
     }
+}
+
+/// The journal, where there is an HTTP source or something was left by one. The store has to know where it goes on already.
+pub(super) fn open_journal(
+    config: &Config,
+    store: &Arc<Store>,
+) -> anyhow::Result<Option<(Arc<Journal>, JournalReader)>> {
+    if config.http().is_none() && !config.data_dir.join("journal").exists() {
+        return Ok(None);
+    }
+    let options = JournalOptions { max_bytes: config.limits.journal_bytes, ..JournalOptions::default() };
+    let (journal, reader) = Journal::open(&config.data_dir, Arc::clone(store), options)?;
+    Ok(Some((Arc::new(journal), reader)))
 }
 
 impl Running {
@@ -195,7 +210,7 @@ fn own_files(config: &Config) -> OwnFiles {
         SinkKind::File { path, .. } => Some(path.clone()),
         SinkKind::Stdout { .. } => None,
     });
-    let state = ["lock", "state.redb", "memory.snapshot", "memory.new", "deadletter.jsonl"]
+    let state = ["lock", "state.redb", "memory.snapshot", "memory.new", "journal.id", "deadletter.jsonl"]
         .map(|name| config.data_dir.join(name));
     OwnFiles {
         files: sinks.chain(state).collect(),

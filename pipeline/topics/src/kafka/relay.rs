@@ -1,0 +1,462 @@
+//! Carries units from the raw topic in memory into Kafka.
+//!
+//! ```text
+//! sources ─▶ raw topic (memory) ─▶ Relay ─┬▶ raw.<source>   records as they were sent     ┐
+//!    ▲                                    ├▶ deadletter     what could not become records ├ one transaction
+//!    └──────────── store ◀── after it ────┴▶ checkpoints    where to go on, and a mark    ┘
+//! ```
+//!
+//! Enters: units. Leaves: transactions. Only after the commit the units' permits are given back and their checkpoints shown
+//! to the sources. A transaction that fails is taken back and its units are sent again, since they are still here; of one
+//! whose end was not heard of the mark among the checkpoints tells. A quiet source is committed at once, a busy one by
+//! time and size.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError as Library;
+use rdkafka::message::Header;
+use rdkafka::types::RDKafkaErrorCode;
+use sha2::{Digest as _, Sha256};
+use threatlockdown_event::dead_letter::KEPT_BYTES;
+use threatlockdown_event::{DeadLetter, Reason, Record, Unit};
+
+use super::checkpoints::{self, Keys};
+use super::error::{KafkaError, Remedy};
+use super::names::Names;
+use super::raw_record::HeadMaker;
+use super::settings::Settings;
+use super::writer::{Outgoing, Writer};
+use crate::raw::{Consumer, Delivered, Taken};
+use crate::{JOURNAL_STREAM, Store};
+
+/// A transaction is committed when it is so old …
+const LONGEST: Duration = Duration::from_millis(500);
+/// … or so large.
+const LARGEST: usize = 8 << 20;
+/// A request that came in parts is committed whole, if the rest of it comes so soon.
+const LONGEST_PART: Duration = Duration::from_secs(2);
+/// Where nothing is to be committed a mark is, so that who was replaced notices it, and faults are noticed before there is
+/// anything to be written.
+const QUIET: Duration = Duration::from_secs(10);
+/// Before a failed transaction is tried again: so long the first time, and no longer than that.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3)];
+
+/// Who is told what becomes of units.
+pub trait Watch {
+    /// A transaction is committed.
+    fn committed(&mut self, progress: &Progress);
+    /// One is not, and will be tried again; with how long this has been so.
+    fn failed(&mut self, error: &KafkaError, lasts: Duration);
+}
+
+/// What a transaction brought into Kafka.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Records and their bytes, by log source.
+    pub sources: BTreeMap<Arc<str>, (u64, u64)>,
+    /// Reasons of dead letters.
+    pub dead_letters: Vec<Reason>,
+    /// From its first record to its commit.
+    pub took: Duration,
+    /// Since its first unit was read.
+    pub age: Duration,
+}
+
+/// See the module.
+pub struct Relay {
+    settings: Settings,
+    transactional_id: String,
+    keys: Keys,
+    store: Arc<Store>,
+    writer: Option<Writer>,
+    /// Of this process, before the numbers of its marks.
+    process: String,
+    /// Of the transaction that is being made, and of the last start.
+    number: u64,
+    starts: u64,
+    /// Of the last transaction that is known to be committed, by whomever.
+    last: Option<Vec<u8>>,
+    /// Checkpoints from before there was anything of this instance in Kafka; with the first transaction they get there.
+    adopted: Vec<(String, Vec<u8>)>,
+    is_adopting: bool,
+    /// Taken and not committed.
+    pending: Vec<Delivered>,
+    /// How many of them are in the open transaction.
+    sent: usize,
+    outbox: Outbox,
+}
+
+impl Relay {
+    /// Takes the instance's place in the cluster over, and puts its checkpoints into the store. `journal` is the name of the
+    /// journal on this machine. Where the instance has never been in the cluster, the store's own checkpoints stand.
+    ///
+    /// # Errors
+    /// When the settings do not fit, or the brokers do not answer.
+    pub fn open(settings: &Settings, store: Arc<Store>, journal: Option<String>) -> Result<Self, KafkaError> {
+        let keys = Keys::new(&settings.instance, journal);
+        let transactional_id = settings.names.transactional_id("collect", &settings.instance, 0);
+        let now = threatlockdown_event::Millis::now().0;
+        let mut relay = Self {
+            settings: settings.clone(),
+            transactional_id,
+            keys,
+            writer: None,
+            process: format!("{now}-{}", std::process::id()),
+            number: 1,
+            starts: 0,
+            last: None,
+            adopted: Vec::new(),
+            is_adopting: false,
+            pending: Vec::new(),
+            sent: 0,
+            outbox: Outbox::new(&settings.names),
+            store,
+        };
+        let found = relay.take_over()?;
+        if found.mark.is_some() {
+            relay.store.replace(found.streams);
+            relay.last = found.mark;
+        } else {
+            relay.adopted = relay.store.checkpoints("");
+            relay.is_adopting = true;
+        }
+        Ok(relay)
+    }
+
+    /// Carries units until the raw topic ends.
+    ///
+    /// # Errors
+    /// When trying again cannot help: another process has taken the instance over.
+    pub fn run(mut self, consumer: &Consumer, watch: &mut impl Watch) -> Result<(), KafkaError> {
+        let mut committed = Instant::now();
+        loop {
+            let wait = match self.pending.is_empty() {
+                true if !self.is_adopting => QUIET,
+                _ => self.wait(),
+            };
+            let (is_silent, is_over) = match consumer.poll(wait) {
+                Taken::Unit(delivered) => {
+                    self.pending.push(delivered);
+                    (false, false)
+                }
+                Taken::Nothing => (true, false),
+                Taken::End => (true, true),
+            };
+            let is_quiet = self.pending.is_empty();
+            let is_due = if is_quiet {
+                self.is_adopting || (!is_over && committed.elapsed() >= QUIET)
+            } else {
+                is_silent || self.is_full()
+            };
+            let mut failing = None;
+            while let Err(error) = self.step(is_due, watch) {
+                let (since, pause) = *failing.get_or_insert((Instant::now(), PAUSES[0]));
+                self.recover(error, since, pause, watch)?;
+                failing = Some((since, (pause * 2).min(PAUSES[1])));
+            }
+            if is_due {
+                committed = Instant::now();
+            }
+            if is_over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long more units are waited for while some are in the transaction.
+    fn wait(&self) -> Duration {
+        let last = self.pending.last().map(|delivered| &delivered.unit);
+        let is_part = last.is_some_and(|unit| unit.checkpoint.is_none() && *unit.stream == *JOURNAL_STREAM);
+        if is_part { LONGEST_PART } else { Duration::ZERO }
+    }
+
+    fn is_full(&self) -> bool {
+        let age =
+            self.writer.as_ref().and_then(Writer::began).map(|began| began.elapsed()).unwrap_or_default();
+        let size = || self.pending.iter().map(|delivered| delivered.unit.buffer.len()).sum::<usize>();
+        age >= LONGEST_PART || ((age >= LONGEST || size() >= LARGEST) && self.wait().is_zero())
+    }
+
+    /// Sends what was not sent yet, and commits it where that is due.
+    fn step(&mut self, is_due: bool, watch: &mut impl Watch) -> Result<(), KafkaError> {
+        if self.writer.is_none() {
+            let found = self.take_over()?;
+            if found.mark.as_deref() == Some(self.mark().as_bytes()) {
+                // It was committed, though nobody said so.
+                self.committed(watch);
+            } else if found.mark != self.last {
+                let source = Library::MessageProduction(RDKafkaErrorCode::Fenced);
+                return Err(KafkaError::Fenced { action: "cannot go on", source });
+            }
+        }
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        if self.sent == 0 {
+            self.outbox.progress = Progress::default();
+        }
+        while let Some(delivered) = self.pending.get(self.sent) {
+            self.outbox.unit(writer, &delivered.unit)?;
+            self.sent += 1;
+        }
+        if !is_due {
+            return Ok(());
+        }
+        let mark = mark(&self.process, self.number);
+        let newest = newest(&self.adopted, &self.pending);
+        self.outbox.checkpoints(writer, &self.keys, &newest, &mark)?;
+        let began = writer.began();
+        writer.commit(None)?;
+        self.outbox.progress.took = began.map(|began| began.elapsed()).unwrap_or_default();
+        self.committed(watch);
+        Ok(())
+    }
+
+    /// Opens a writer, which ends what was left open, and reads what the last transaction left.
+    fn take_over(&mut self) -> Result<checkpoints::Found, KafkaError> {
+        let mut writer = Writer::open(&self.settings, &self.transactional_id)?;
+        self.starts += 1;
+        let mark = format!("{}.start.{}", self.process, self.starts);
+        let found = checkpoints::read(&self.settings, &self.keys, &mut writer, mark.as_bytes())?;
+        self.writer = Some(writer);
+        Ok(found)
+    }
+
+    fn mark(&self) -> String {
+        mark(&self.process, self.number)
+    }
+
+    /// What was pending is in Kafka.
+    fn committed(&mut self, watch: &mut impl Watch) {
+        let mut progress = std::mem::take(&mut self.outbox.progress);
+        let now = threatlockdown_event::Millis::now().0;
+        let oldest = self.pending.first().map_or(now, |delivered| delivered.unit.ingested.0);
+        progress.age = Duration::from_millis((now - oldest).max(0).unsigned_abs());
+        let newest = newest(&[], &self.pending);
+        self.store.apply(newest.iter().map(|(stream, value)| (Arc::from(*stream), value.to_vec())).collect());
+        self.adopted = Vec::new();
+        self.is_adopting = false;
+        self.last = Some(self.mark().into_bytes());
+        self.number += 1;
+        self.sent = 0;
+        watch.committed(&progress);
+        self.pending.clear();
+    }
+
+    /// Makes ready for the same transaction once more, unless that cannot help.
+    fn recover(
+        &mut self,
+        error: KafkaError,
+        since: Instant,
+        pause: Duration,
+        watch: &mut impl Watch,
+    ) -> Result<(), KafkaError> {
+        self.sent = 0;
+        watch.failed(&error, since.elapsed());
+        match error.remedy() {
+            Remedy::Stop | Remedy::SetAside => return Err(error),
+            Remedy::Rewind => {
+                if let Some(writer) = &mut self.writer
+                    && let Err(error) = writer.abort()
+                {
+                    if error.remedy() == Remedy::Stop {
+                        return Err(error);
+                    }
+                    self.writer = None;
+                }
+            }
+            Remedy::Reopen => self.writer = None,
+        }
+        std::thread::sleep(pause);
+        Ok(())
+    }
+}
+
+fn mark(process: &str, number: u64) -> String {
+    format!("{process}.{number}")
+}
+
+/// The last checkpoint of each stream.
+fn newest<'p>(adopted: &'p [(String, Vec<u8>)], pending: &'p [Delivered]) -> BTreeMap<&'p str, &'p [u8]> {
+    let adopted = adopted.iter().map(|(stream, value)| (stream.as_str(), value.as_slice()));
+    let pending = pending.iter().filter_map(|delivered| {
+        let checkpoint = delivered.unit.checkpoint.as_deref()?;
+        Some((&*delivered.unit.stream, checkpoint))
+    });
+    adopted.chain(pending).collect()
+}
+
+/// Makes records of units.
+struct Outbox {
+    names: Names,
+    dead_letters: String,
+    checkpoints: String,
+    /// Topics of log sources; `None` where none can be named by it.
+    topics: HashMap<Arc<str>, Option<String>>,
+    head: Option<HeadMaker>,
+    /// Of the open transaction.
+    progress: Progress,
+}
+
+impl Outbox {
+    fn new(names: &Names) -> Self {
+        Self {
+            dead_letters: names.dead_letters(),
+            checkpoints: names.checkpoints(),
+            names: names.clone(),
+            topics: HashMap::new(),
+            head: None,
+            progress: Progress::default(),
+        }
+    }
+
+    fn unit(&mut self, writer: &mut Writer, unit: &Unit) -> Result<(), KafkaError> {
+        let head = match self.head.take() {
+            Some(head) if head.is_for(&unit.context) => head,
+            _ => HeadMaker::new(Arc::clone(&unit.context)),
+        };
+        let sent = self.records(writer, unit, &head);
+        self.head = Some(head);
+        sent
+    }
+
+    fn records(&mut self, writer: &mut Writer, unit: &Unit, head: &HeadMaker) -> Result<(), KafkaError> {
+        let source = &unit.context.source;
+        let names = &self.names;
+        let topic = self.topics.entry(Arc::clone(source)).or_insert_with(|| names.raw(source).ok()).clone();
+        let (mut count, mut bytes) = (0_u64, 0_u64);
+        for record in &unit.records {
+            let payload = unit.bytes(record);
+            let Some(topic) = &topic else {
+                let detail = format!("no topic can be named by the log source `{source}`");
+                self.letter(writer, unit, head, &letter(unit, record, Reason::Unreadable, detail))?;
+                continue;
+            };
+            let outgoing = Outgoing {
+                topic,
+                partition: None,
+                key: unit.context.account.as_ref().map(|account| account.as_bytes()),
+                payload: Some(payload),
+                headers: Some(head.at(record.origin)),
+                timestamp: Some(unit.ingested.0),
+            };
+            match writer.send(outgoing) {
+                Ok(()) => (count, bytes) = (count + 1, bytes + payload.len() as u64),
+                Err(error) if error.remedy() == Remedy::SetAside => {
+                    let letter = letter(unit, record, Reason::Oversize, error.to_string());
+                    self.letter(writer, unit, head, &letter)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let counted = self.progress.sources.entry(Arc::clone(source)).or_default();
+        *counted = (counted.0 + count, counted.1 + bytes);
+        unit.dead_letters.iter().try_for_each(|letter| self.letter(writer, unit, head, letter))
+    }
+
+    /// Sends a dead letter, its record whole if that fits.
+    fn letter(
+        &mut self,
+        writer: &mut Writer,
+        unit: &Unit,
+        head: &HeadMaker,
+        letter: &DeadLetter,
+    ) -> Result<(), KafkaError> {
+        let place =
+            letter.origin.rsplit_once(':').and_then(|(_, place)| place.parse().ok()).unwrap_or_default();
+        let topic = &self.dead_letters;
+        let mut send = |letter: &DeadLetter, is_headed: bool| {
+            let headers = is_headed.then(|| head.at(place)).unwrap_or_default();
+            let reason = letter.reason.as_str();
+            let headers = headers.insert(Header { key: "reason", value: Some(reason) });
+            let json = letter.to_json();
+            writer.send(Outgoing {
+                topic,
+                payload: Some(&json),
+                headers: Some(headers),
+                timestamp: Some(unit.ingested.0),
+                ..Outgoing::default()
+            })
+        };
+        let is_too_large = |error: &KafkaError| error.remedy() == Remedy::SetAside;
+        match send(letter, true) {
+            // It may be the headers that are too large.
+            Err(error) if is_too_large(&error) => match send(letter, false) {
+                Err(error) if is_too_large(&error) => send(&shortened(letter), false)?,
+                other => other?,
+            },
+            other => other?,
+        }
+        self.progress.dead_letters.push(letter.reason);
+        Ok(())
+    }
+
+    fn checkpoints(
+        &mut self,
+        writer: &mut Writer,
+        keys: &Keys,
+        newest: &BTreeMap<&str, &[u8]>,
+        mark: &str,
+    ) -> Result<(), KafkaError> {
+        let topic = &self.checkpoints;
+        for (stream, value) in newest {
+            let key = keys.stream(stream);
+            // An empty checkpoint ends its stream for good.
+            let payload = Some(*value).filter(|value| !value.is_empty());
+            writer.send(Outgoing { topic, key: Some(key.as_bytes()), payload, ..Outgoing::default() })?;
+        }
+        let (key, payload) = (Some(keys.mark().as_bytes()), Some(mark.as_bytes()));
+        writer.send(Outgoing { topic, key, payload, ..Outgoing::default() })
+    }
+}
+
+fn letter(unit: &Unit, record: &Record, reason: Reason, detail: String) -> DeadLetter {
+    let bytes = unit.bytes(record);
+    DeadLetter {
+        reason,
+        detail,
+        source: unit.context.source.to_string(),
+        connector: unit.context.connector.to_string(),
+        origin: format!("{}:{}", unit.context.origin, record.origin),
+        ingested: unit.ingested,
+        record: bytes.to_vec(),
+        length: bytes.len() as u64,
+        sha256: None,
+    }
+}
+
+/// The head of the record, with what tells the whole one.
+fn shortened(letter: &DeadLetter) -> DeadLetter {
+    let head = letter.record.get(..KEPT_BYTES).unwrap_or(&letter.record);
+    let sha256 = letter.sha256.unwrap_or_else(|| Sha256::digest(&letter.record).into());
+    DeadLetter { record: head.to_vec(), sha256: Some(sha256), ..letter.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use threatlockdown_event::Millis;
+
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_is_cut_to_its_head_and_says_what_it_was() {
+        let record = vec![b'x'; KEPT_BYTES + 9];
+        let letter = DeadLetter {
+            reason: Reason::Oversize,
+            detail: "too large".into(),
+            source: "syslog".into(),
+            connector: "c".into(),
+            origin: "/a:12".into(),
+            ingested: Millis(0),
+            length: record.len() as u64,
+            record,
+            sha256: None,
+        };
+        let short = shortened(&letter);
+        assert_eq!((short.record.len(), short.length), (KEPT_BYTES, KEPT_BYTES as u64 + 9));
+        assert_eq!(short.sha256, Some(Sha256::digest(&letter.record).into()));
+        // What the connector knows of a record that it cut itself stands.
+        let cut = DeadLetter { sha256: Some([7; 32]), ..letter };
+        assert_eq!(shortened(&cut).sha256, Some([7; 32]));
+    }
+}
