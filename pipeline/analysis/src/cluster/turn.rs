@@ -84,6 +84,8 @@ impl Turn {
             record: alert.json.iter().copied().take(KEPT_BYTES).collect(),
             length: alert.json.len() as u64,
             sha256: None,
+            context: None,
+            place: 0,
         };
         self.dead_letter(Reason::Oversize, &letter.to_json())
     }

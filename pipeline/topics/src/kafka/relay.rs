@@ -422,6 +422,8 @@ fn letter(unit: &Unit, record: &Record, reason: Reason, detail: String) -> DeadL
         record: bytes.to_vec(),
         length: bytes.len() as u64,
         sha256: None,
+        context: Some(Arc::clone(&unit.context)),
+        place: record.origin,
     }
 }
 
