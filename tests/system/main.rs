@@ -14,6 +14,7 @@
 )]
 
 mod check;
+mod cluster;
 mod collect;
 mod full;
 mod harness;

@@ -16,11 +16,11 @@ use crate::harness::{Site, Task, complete_lines, ids, is_soak, rule_ids};
 /// Files, and as the last stream requests.
 const STREAMS: usize = 4;
 /// Parts in which the events come.
-const PARTS: usize = 16;
+pub(crate) const PARTS: usize = 16;
 
 /// Failed logins alert, several of one address within a minute alert again, and several of those once more. A rule that takes
 /// alerts back is among them.
-pub(super) const RULES: &str = r#"<group name="counting,">
+pub(crate) const RULES: &str = r#"<group name="counting,">
   <rule id="100600" level="5"><decoded_as>json</decoded_as><field name="outcome">^failed$</field><description>Login failed.</description></rule>
   <rule id="100601" level="10" frequency="4" timeframe="60"><if_matched_sid>100600</if_matched_sid><same_field>address</same_field><description>Logins failed.</description></rule>
   <rule id="100602" level="3"><decoded_as>json</decoded_as><field name="outcome">^ok$</field><description>Login.</description></rule>
@@ -30,29 +30,29 @@ pub(super) const RULES: &str = r#"<group name="counting,">
 "#;
 
 /// What is loaded, and which rules alert at least so often.
-pub(super) struct Case {
+pub(crate) struct Case {
     /// Names and texts of files.
-    pub(super) files: &'static [(&'static str, &'static str)],
-    pub(super) alerting: &'static [(&'static str, usize)],
+    pub(crate) files: &'static [(&'static str, &'static str)],
+    pub(crate) alerting: &'static [(&'static str, usize)],
     /// Long enough for the first part of the events, after which all streams are known: then events are counted while
     /// others come; with a longer one all are counted at the end.
-    pub(super) lateness: &'static str,
+    pub(crate) lateness: &'static str,
 }
 
-const COUNTING: Case = Case {
+pub(crate) const COUNTING: Case = Case {
     files: &[("rules/a.xml", RULES)],
     alerting: &[("100600", 10), ("100601", 10), ("100602", 10), ("100603", 10), ("100604", 10)],
     lateness: "2h",
 };
 
 /// Everything that is offered: for each stream its lines in parts, and a last line, long after all others.
-pub(super) struct Load {
-    parts: Vec<Vec<String>>,
-    last: Vec<String>,
+pub(crate) struct Load {
+    pub(crate) parts: Vec<Vec<String>>,
+    pub(crate) last: Vec<String>,
 }
 
 /// Events that are a second apart, each in one of the streams, up to half a minute out of order there.
-pub(super) fn load(count: usize) -> Load {
+pub(crate) fn load(count: usize) -> Load {
     let mut random = Random::new(SEED ^ 0x636f_756e);
     let mut events: Vec<(u64, u64, String)> = (0..count as u64)
         .map(|number| {
@@ -111,9 +111,9 @@ sinks: [{{name: alerts, type: file, path: DIR/alerts.jsonl}}]
 
 /// Rule and text of each alert, and how often: ids of lines without a key are those of their place, which is another one in
 /// another file.
-pub(super) type Texts = BTreeMap<(String, String), usize>;
+pub(crate) type Texts = BTreeMap<(String, String), usize>;
 
-fn found(alerts: &[serde_json::Value]) -> Texts {
+pub(crate) fn found(alerts: &[serde_json::Value]) -> Texts {
     let mut found = Texts::new();
     for alert in alerts {
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -122,7 +122,7 @@ fn found(alerts: &[serde_json::Value]) -> Texts {
     found
 }
 
-pub(super) fn expected(case: &Case, load: &Load) -> Texts {
+pub(crate) fn expected(case: &Case, load: &Load) -> Texts {
     let site = Site::new();
     case.write(&site);
     let all: String = load.parts.iter().flatten().chain(&load.last).map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! Nothing missing, nothing twice: a process that is killed again and again under load delivers what an undisturbed one
 //! does. Every kind of source that keeps a place (files, HTTP) and every kind of sink that can promise it belongs in here.
 
-mod counting;
+pub(crate) mod counting;
 mod lane;
 mod load;
 mod throttles;
@@ -18,7 +18,7 @@ use crate::harness::{Daemon, Site, count_lines, ids, is_soak, json_lines, rotate
 use lane::{Gate, GiveUp};
 use load::{Load, MAX_EVENT_BYTES, RULES, load};
 
-const SEED: u64 = 20_261_120;
+pub(crate) const SEED: u64 = 20_261_120;
 
 /// Two file sinks, because a rotated file is resumed in another way than one that only grows.
 fn site() -> Site {
