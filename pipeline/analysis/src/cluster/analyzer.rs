@@ -126,7 +126,10 @@ impl Analyzer {
                 Polled::Nothing => {
                     self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
                     if self.router.is_needed() {
-                        silence.look(&reader)?.into_iter().for_each(|marker| outbox.say(marker));
+                        silence
+                            .look(&options.settings, &reader)?
+                            .into_iter()
+                            .for_each(|marker| outbox.say(marker));
                     }
                     self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
                     if self.shared.status.stops() {

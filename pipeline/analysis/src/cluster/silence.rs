@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use threatlockdown_event::Millis;
-use threatlockdown_topics::kafka::{KafkaError, Names, RawReader, TopicPartition};
+use threatlockdown_topics::kafka::{KafkaError, Names, RawReader, Settings, TopicPartition, ends_at};
 use threatlockdown_topics::{Lane, LogPosition, Marker};
 
 use super::gather::lane;
 
-/// What is behind the last record of a silent partition can only be marks of transactions, of which there are few.
-const MOST_MARKS: u64 = 64;
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -60,7 +58,11 @@ impl Silence {
     }
 
     /// Lanes that have become silent. To be asked when no record waits to be taken from the reader.
-    pub(super) fn look(&mut self, reader: &RawReader) -> Result<Vec<Marker>, KafkaError> {
+    pub(super) fn look(
+        &mut self,
+        settings: &Settings,
+        reader: &RawReader,
+    ) -> Result<Vec<Marker>, KafkaError> {
         if self.looked.elapsed() < LOOK {
             return Ok(Vec::new());
         }
@@ -71,9 +73,11 @@ impl Silence {
             return Ok(Vec::new());
         }
         let mut markers = Vec::new();
-        for (partition, lag) in reader.lag()? {
-            let Some(heard) = self.partitions.get_mut(&partition) else { continue };
-            if is_silent(heard) && lag <= MOST_MARKS {
+        for (partition, at, end) in reader.ends()? {
+            let Some(heard) = self.partitions.get_mut(&partition).filter(|heard| is_silent(heard)) else {
+                continue;
+            };
+            if at >= end || ends_at(settings, &partition, at)? {
                 heard.is_told = true;
                 // Its reader says both, in this order, so nothing that stands before it is younger.
                 markers.push(Marker::Idle { lane: heard.lane.clone(), seen: LogPosition::MAX });

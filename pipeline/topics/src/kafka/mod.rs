@@ -13,7 +13,7 @@ mod admin;
 mod alert_record;
 mod checkpoints;
 mod client;
-mod compacted;
+mod ends;
 mod error;
 mod names;
 mod raw_record;
@@ -27,7 +27,7 @@ pub use self::admin::{Admin, TopicFault, TopicPlan};
 pub use self::alert_record::{
     AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
 };
-pub use self::compacted::latest_values;
+pub use self::ends::{ends_at, latest_values};
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};

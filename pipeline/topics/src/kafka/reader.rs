@@ -445,21 +445,34 @@ impl RawReader {
     /// # Errors
     /// When the brokers do not answer.
     pub fn lag(&self) -> Result<Vec<(TopicPartition, u64)>, KafkaError> {
+        let lag = |(partition, at, end): (TopicPartition, i64, i64)| {
+            (partition, u64::try_from(end.saturating_sub(at)).unwrap_or_default())
+        };
+        Ok(self.ends()?.into_iter().map(lag).collect())
+    }
+
+    /// Of each partition that this member has the next offset, and that behind the last record.
+    ///
+    /// # Errors
+    /// As for [`RawReader::lag`].
+    pub fn ends(&self) -> Result<Vec<(TopicPartition, i64, i64)>, KafkaError> {
         let ask = |error| KafkaError::of("cannot ask for the lag", error);
-        let mut lags = Vec::new();
+        let mut ends = Vec::new();
         for element in self.consumer.position().map_err(ask)?.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let (low, high) = self.consumer.fetch_watermarks(topic, partition, ANSWER).map_err(ask)?;
-            let partition_of = TopicPartition { topic: topic.into(), partition };
+            let partition = TopicPartition { topic: element.topic().into(), partition: element.partition() };
+            let ends_at = self.consumer.fetch_watermarks(&partition.topic, partition.partition, ANSWER);
+            let (low, high) = ends_at.map_err(ask)?;
             let at = match element.offset() {
                 Offset::Offset(at) => at,
                 // Nothing was read yet.
-                _ => self.committed_of(&[partition_of])?.first().copied().flatten().unwrap_or(low),
+                _ => {
+                    let committed = self.committed_of(std::slice::from_ref(&partition))?;
+                    committed.first().copied().flatten().unwrap_or(low)
+                }
             };
-            let lag = u64::try_from(high.saturating_sub(at)).unwrap_or_default();
-            lags.push((TopicPartition { topic: topic.into(), partition }, lag));
+            ends.push((partition, at, high));
         }
-        Ok(lags)
+        Ok(ends)
     }
 }
 

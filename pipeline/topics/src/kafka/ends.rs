@@ -1,0 +1,98 @@
+//! What stands in a partition up to where it ends now.
+//!
+//! Enters: a partition. Leaves: of a compacted one for each key the last value, of any whether it holds records behind an offset.
+//! Offsets alone do not tell: behind the last record there may be marks of transactions, and records of those that were
+//! aborted, any number of them. Brokers compact late, so the same key may stand there many times; a tombstone takes it out.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError as Library;
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::client::Context;
+use super::error::KafkaError;
+use super::reader::TopicPartition;
+use super::settings::Settings;
+
+/// One look at the brokers.
+const WAIT: Duration = Duration::from_millis(250);
+/// So long nothing may come before that is a fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The last value of each key, with read-committed eyes.
+///
+/// # Errors
+/// When the settings do not fit, or the brokers do not answer.
+pub fn latest_values(
+    settings: &Settings,
+    topic: &str,
+    partition: i32,
+) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KafkaError> {
+    let partition = TopicPartition { topic: topic.into(), partition };
+    let mut found = BTreeMap::new();
+    read(settings, &partition, Offset::Beginning, |message| {
+        let key = message.key().unwrap_or_default().to_vec();
+        match message.payload() {
+            Some(value) => found.insert(key, value.to_vec()),
+            None => found.remove(&key),
+        };
+        true
+    })?;
+    Ok(found)
+}
+
+/// Whether no committed record stands at an offset or behind it.
+///
+/// # Errors
+/// As for [`latest_values`].
+pub fn ends_at(settings: &Settings, partition: &TopicPartition, offset: i64) -> Result<bool, KafkaError> {
+    let mut ends = true;
+    read(settings, partition, Offset::Offset(offset), |_| {
+        ends = false;
+        false
+    })?;
+    Ok(ends)
+}
+
+/// Shows the committed records from an offset on, as long as they are wanted.
+fn read(
+    settings: &Settings,
+    partition: &TopicPartition,
+    from: Offset,
+    mut see: impl FnMut(&BorrowedMessage<'_>) -> bool,
+) -> Result<(), KafkaError> {
+    let fault = |error| KafkaError::of("cannot read a partition to its end", error);
+    let mut config = settings.client();
+    // No member of any group; the client wants a name all the same.
+    config
+        .set("group.id", settings.names.group("ends"))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed");
+    settings.prefer(&mut config, "fetch.wait.max.ms", "100");
+    let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&partition.topic, partition.partition, from).map_err(fault)?;
+    consumer.assign(&list).map_err(fault)?;
+    let mut heard = Instant::now();
+    loop {
+        match consumer.poll(WAIT) {
+            Some(Ok(message)) => {
+                heard = Instant::now();
+                if !see(&message) {
+                    return Ok(());
+                }
+            }
+            Some(Err(Library::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) if heard.elapsed() > PATIENCE => return Err(fault(error)),
+            None if heard.elapsed() > PATIENCE => {
+                let late = rdkafka::types::RDKafkaErrorCode::OperationTimedOut;
+                return Err(fault(Library::MessageConsumption(late)));
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+}
