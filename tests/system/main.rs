@@ -14,8 +14,12 @@
 )]
 
 mod check;
+mod deadletter;
+mod deliver;
 mod full;
 mod harness;
+mod hook;
+mod kafka;
 mod kill;
 mod logtest;
 mod rules;

@@ -1,4 +1,4 @@
-//! A running `threatlockdown run`. It is killed when the test lets go of it; what it wrote to stderr stands in every
+//! A running `threatlockdown run`, or another role. It is killed when the test lets go of it; what it wrote to stderr stands in every
 //! failure.
 
 use std::fs::{File, OpenOptions};
@@ -17,10 +17,10 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts it. stdout and stderr go to files in `folder`, which restarts append to.
-    pub(super) fn start(flags: &[&str], folder: &Path, port: u16) -> Self {
+    pub(super) fn start(role: &str, flags: &[&str], folder: &Path, port: u16) -> Self {
         let log = folder.join("stderr.log");
         let child = Command::new(binary())
-            .arg("run")
+            .arg(role)
             .args(flags)
             .current_dir(folder)
             .env_remove("TLD_LOG")

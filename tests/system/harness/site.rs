@@ -58,7 +58,12 @@ impl Site {
 
     /// Starts `run` with these flags alone.
     pub(crate) fn start_with(&self, flags: &[&str]) -> Daemon {
-        Daemon::start(flags, self.folder.path(), self.port)
+        Daemon::start("run", flags, self.folder.path(), self.port)
+    }
+
+    /// Starts a role of a cluster with the configuration.
+    pub(crate) fn start_role(&self, role: &str) -> Daemon {
+        Daemon::start(role, &["-c", &self.text("config.yaml")], self.folder.path(), self.port)
     }
 
     pub(crate) fn client(&self) -> Client {

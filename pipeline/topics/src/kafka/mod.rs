@@ -16,16 +16,19 @@ mod error;
 mod names;
 mod raw_record;
 mod reader;
+mod scan;
 mod settings;
 mod writer;
 
 pub use self::admin::{Admin, TopicFault, TopicPlan};
 pub use self::alert_record::{
     AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
+    is_redriven_marker, parse_alert_id, redriven_marker,
 };
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{RawHead, decode_head, encode_head};
 pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::scan::scan;
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
 pub use self::writer::{Outgoing, Writer};
