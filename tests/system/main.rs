@@ -16,8 +16,12 @@
 mod check;
 mod cluster;
 mod collect;
+mod deadletter;
+mod deliver;
 mod full;
 mod harness;
+mod hook;
+mod kafka;
 mod kill;
 mod logtest;
 mod rules;

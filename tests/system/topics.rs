@@ -29,11 +29,20 @@ fn topics_are_made_once_and_what_would_lose_records_is_told_with_its_remedy() {
     let made = run("create").with_code(0);
     let mut names: Vec<&str> = made.stdout.lines().map(|line| line.strip_prefix("made ").unwrap()).collect();
     names.sort_unstable();
-    let expected =
-        ["alerts", "checkpoints", "correlate", "deadletter", "memory", "raw.syslog", "rulesets", "tasks"];
+    let expected = [
+        "alerts",
+        "checkpoints",
+        "correlate",
+        "deadletter",
+        "memory",
+        "raw.syslog",
+        "redrive",
+        "rulesets",
+        "tasks",
+    ];
     assert_eq!(names, expected.map(|name| format!("t.{name}")));
     assert_eq!(run("create").with_code(0).stdout, "", "nothing is made twice");
-    assert_eq!(run("check").with_code(0).stderr, "8 topics: none loses anything\n");
+    assert_eq!(run("check").with_code(0).stderr, "9 topics: none loses anything\n");
 
     let bootstrap = cluster.bootstrap();
     let described =
@@ -58,7 +67,7 @@ fn topics_are_made_once_and_what_would_lose_records_is_told_with_its_remedy() {
         "error: t.raw.syslog: unclean.leader.election.enable is true",
         "error: t.memory: cleanup.policy is `delete`: what has to be kept for ever would be deleted: set it to `compact`",
         "error: t.alerts: min.insync.replicas is 1: a record that only one broker has counts as written: set it to 2",
-        "8 topics: 5 faults",
+        "9 topics: 5 faults",
     ] {
         assert!(faults.contains(fault), "{fault}\nis not in\n{faults}");
     }

@@ -2,6 +2,7 @@
 //!
 //! Enters: the arguments. Leaves: a [`Cli`]; clap itself answers `--help`, `--version` and mistakes (exit code 2).
 
+mod deadletter;
 mod logtest;
 mod role;
 mod rules;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use threatlockdown_analysis::Composites;
 use threatlockdown_ruleset::correlate::Zone;
 
+pub(crate) use self::deadletter::{DeadletterCommand, RedriveArgs, Selection};
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::role::RoleArgs;
 pub(crate) use self::rules::{
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     /// Make or check the topics in Kafka
     #[command(subcommand)]
     Topics(TopicsCommand),
+    /// Look at what could not be processed, and send it back after a fix
+    #[command(subcommand)]
+    Deadletter(DeadletterCommand),
 }
 
 /// The rules of a command.

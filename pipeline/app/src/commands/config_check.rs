@@ -67,6 +67,8 @@ pub(crate) fn describe_source(kind: &SourceKind) -> String {
 pub(crate) fn describe_sink(kind: &SinkKind) -> String {
     match kind {
         SinkKind::File { path, .. } => format!("file {}", path.display()),
+        SinkKind::Topic { .. } => "a topic of its own".to_owned(),
+        SinkKind::Webhook(webhook) => format!("webhook, {} in a request", counted(webhook.batch, "alert")),
         SinkKind::Stdout { format } => format!("stdout as {format:?}").to_lowercase(),
     }
 }

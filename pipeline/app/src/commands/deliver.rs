@@ -1,15 +1,180 @@
-//! `deliver`: to be written on this branch.
+//! `deliver`: alerts from Kafka to the sinks.
+//!
+//! ```text
+//! alerts, redrive ──▶ one consumer group for each sink ──▶ file, topic, webhook …
+//! deadletter ────────▶ file                                    │ refused for good
+//!      ▲───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Enters: the configured sinks. Leaves: alerts in them, until a signal. Each sink has its thread, its consumer group and its
+//! offsets: one that fails or is slow holds up no other. Copies of this role share the partitions of each sink.
 
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, bail};
+use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, spawn_from};
+use threatlockdown_topics::{LogPosition, Store};
+
+use super::outlets::{self, Outlet, Place};
 use super::role::Role;
 use crate::cli::RoleArgs;
-use crate::metrics::Metrics;
+use crate::config::{Config, Kafka};
+use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
+use crate::ops::Phase;
+use crate::ops::server::Server;
+use crate::signals::Reason;
+
+/// A sink ended, or not everything was delivered by the deadline; nothing is lost by that.
+const EXIT_INCOMPLETE: u8 = 1;
+/// Between two looks at the sinks.
+const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
     let mut role = Role::prepare(args, || {})?;
-    let server = role.serve(Metrics::new(), None)?;
-    while role.stop.wait(std::time::Duration::from_secs(1)).is_none() {}
-    server.into_iter().for_each(crate::ops::server::Server::stop);
-    Ok(ExitCode::SUCCESS)
+    if role.config.sinks.is_empty() {
+        bail!("{}: there are no `sinks`, so there is nothing to deliver to", args.config.display());
+    }
+    let deliveries = Deliveries::start(&role.config, &role.kafka)?;
+    let mut metrics = Metrics::new();
+    deliveries.register(&mut metrics);
+    let server = role.serve(metrics, None)?;
+    tracing::info!(sinks = role.config.sinks.len(), "delivering");
+    let reason = loop {
+        if let Some(reason) = role.stop.wait(LOOK) {
+            break reason;
+        }
+        if let Some((sink, why)) = deliveries.dead() {
+            let why = format!("the sink {sink} has ended: {why}");
+            role.health.stage_died(&why);
+            role.stop.set(Reason::Failed(why));
+        }
+    };
+    role.health.set_phase(Phase::Draining);
+    let unfinished = deliveries.finish(Instant::now() + role.config.shutdown_deadline);
+    for sink in &unfinished {
+        tracing::error!(sink, "what it was given is not delivered; it comes again after the next start");
+    }
+    server.into_iter().for_each(Server::stop);
+    let failed = matches!(reason, Reason::Failed(_)) || !unfinished.is_empty();
+    Ok(if failed { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::SUCCESS })
+}
+
+/// The running deliveries of a process.
+#[derive(Clone)]
+pub(super) struct Deliveries {
+    /// Empty once they are being finished. Locked for a few loads at a time.
+    running: Arc<Mutex<Vec<Delivery>>>,
+}
+
+/// What is known of one.
+struct Figures {
+    sink: String,
+    alerts: u64,
+    lag: u64,
+    failures: u64,
+    since_success: Duration,
+}
+
+impl Deliveries {
+    /// Starts one for each sink.
+    pub(super) fn start(config: &Config, kafka: &Kafka) -> anyhow::Result<Self> {
+        outlets::check(&config.sinks)?;
+        let place = Place::Cluster(&kafka.settings.names);
+        let outlets: Vec<Outlet> = config.sinks.iter().map(|sink| outlets::build(sink, &place)).collect();
+        // Only files need it; without them a copy needs no disk.
+        let store = match outlets.iter().any(|outlet| outlet.has_state) {
+            true => Some(Store::open(&config.data_dir.join("deliver"))?),
+            false => None,
+        };
+        let mut running = Vec::new();
+        for Outlet { sink, wanted, outbox, has_state, most, options } in outlets {
+            let name = sink.name().to_owned();
+            let source = KafkaSource::new(KafkaSourceOptions {
+                settings: kafka.settings.clone(),
+                sink: name.clone(),
+                wanted,
+                most,
+                store: store.clone().filter(|_| has_state),
+                outbox,
+            });
+            let delivery = spawn_from(Box::new(source), sink, options);
+            running.push(delivery.with_context(|| format!("cannot start the sink {name}"))?);
+        }
+        Ok(Self { running: Arc::new(Mutex::new(running)) })
+    }
+
+    /// A sink that ended for good, and why.
+    pub(super) fn dead(&self) -> Option<(String, String)> {
+        self.lock().iter().find_map(|delivery| Some((delivery.name().to_owned(), delivery.dead()?)))
+    }
+
+    /// Delivers what was taken, stores how far that is, and leaves the groups. Names of the sinks that did not manage.
+    pub(super) fn finish(&self, deadline: Instant) -> Vec<String> {
+        let running = std::mem::take(&mut *self.lock());
+        // All at once: one that hangs must not take the time of the others.
+        std::thread::scope(|scope| {
+            let finish = |delivery: Delivery| {
+                let name = delivery.name().to_owned();
+                (name, scope.spawn(move || delivery.finish(LogPosition::default(), deadline)))
+            };
+            let ending: Vec<_> = running.into_iter().map(finish).collect();
+            let unfinished = ending.into_iter().filter_map(|(name, done)| {
+                let is_done = done.join().unwrap_or(false);
+                (!is_done).then_some(name)
+            });
+            unfinished.collect()
+        })
+    }
+
+    /// Registers what each sink has before it and behind it.
+    pub(super) fn register(&self, metrics: &mut Metrics) {
+        type Read = fn(&Figures) -> f64;
+        let figures: [(&str, &str, ProbeKind, Read); 4] = [
+            ("sink_alerts", "Alerts delivered", ProbeKind::Counter, |one| as_value(one.alerts)),
+            (
+                "sink_lag_records",
+                "Records not yet delivered, of the partitions of this copy",
+                ProbeKind::Gauge,
+                |one| as_value(one.lag),
+            ),
+            ("sink_failures", "Failed attempts to deliver", ProbeKind::Counter, |one| as_value(one.failures)),
+            (
+                "sink_since_success_seconds",
+                "Since all that had come was delivered",
+                ProbeKind::Gauge,
+                |one| one.since_success.as_secs_f64(),
+            ),
+        ];
+        for (name, help, kind, figure) in figures {
+            let deliveries = self.clone();
+            let read = move || {
+                let reading =
+                    |one: &Figures| Reading { labels: vec![("sink", one.sink.clone())], value: figure(one) };
+                deliveries.figures().iter().map(reading).collect()
+            };
+            metrics.probe(Probe { name, help, kind, read: Box::new(read) });
+        }
+    }
+
+    fn figures(&self) -> Vec<Figures> {
+        let figures = |delivery: &Delivery| Figures {
+            sink: delivery.name().to_owned(),
+            alerts: delivery.alerts(),
+            lag: delivery.lag_records(),
+            failures: delivery.failures(),
+            since_success: delivery.since_success(),
+        };
+        self.lock().iter().map(figures).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Delivery>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "beyond 2^53 the last digits of a metric do not matter")]
+fn as_value(figure: u64) -> f64 {
+    figure as f64
 }

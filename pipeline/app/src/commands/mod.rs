@@ -4,9 +4,11 @@ mod analyze;
 mod collect;
 mod compiled;
 mod config_check;
+mod deadletter;
 mod deliver;
 mod home;
 mod logtest;
+mod outlets;
 mod reload;
 mod role;
 mod rule_files;
@@ -39,6 +41,7 @@ pub(crate) fn execute(command: Command) -> ExitCode {
         Command::Logtest(args) => logtest::execute(&args),
         Command::Rules(command) => rules::execute(&command),
         Command::Topics(command) => topics::execute(&command),
+        Command::Deadletter(command) => deadletter::execute(&command),
         Command::Config(ConfigCommand::Check { config }) => config_check::execute(&config),
     };
     result.unwrap_or_else(|error| {

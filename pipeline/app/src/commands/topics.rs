@@ -13,7 +13,7 @@ use threatlockdown_topics::kafka::{Admin, TopicFault, TopicPlan};
 
 use super::{EXIT_ERROR, counted, print, report, report_faults};
 use crate::cli::TopicsCommand;
-use crate::config::{self, Config, Kafka, SourceKind};
+use crate::config::{self, Config, Kafka, SinkKind, SourceKind};
 
 /// A topic is missing, or would lose records.
 const EXIT_FAULTS: u8 = 1;
@@ -61,7 +61,7 @@ fn make(admin: &Admin, kafka: &Kafka, plans: &[TopicPlan]) -> anyhow::Result<()>
 }
 
 /// The configuration; `None` where its faults were shown.
-fn load(path: &Path) -> anyhow::Result<Option<Config>> {
+pub(super) fn load(path: &Path) -> anyhow::Result<Option<Config>> {
     let (config, mut faults) = config::load(path);
     faults.extend(config::validate(&config));
     if faults.is_empty() {
@@ -110,6 +110,10 @@ pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicP
     let fixed = |plan: TopicPlan| TopicPlan { is_fixed: true, ..plan };
     plans.push(fixed(deleted(names.correlate(), topics.correlate_partitions, raw)));
     plans.push(deleted(names.alerts(), topics.partitions, kept));
+    for sink in config.sinks.iter().filter(|sink| matches!(sink.kind, SinkKind::Topic { .. })) {
+        plans.push(deleted(names.subscriber(&sink.name), topics.partitions, kept));
+    }
+    plans.push(deleted(names.redrive(), 1, kept));
     plans.push(deleted(names.dead_letters(), 1, kept));
     plans.push(compacted(names.checkpoints(), 1));
     // What is remembered lies beside the candidates that it is remembered for.

@@ -10,6 +10,7 @@
 mod fields;
 mod interpolate;
 mod kafka;
+mod outlets;
 mod quantity;
 mod read;
 mod secret;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
+use threatlockdown_sinks::AlertFilter;
 
 use self::interpolate::Lookup;
 pub(crate) use self::kafka::Kafka;
@@ -157,10 +159,30 @@ pub(crate) enum SinkKind {
         path: PathBuf,
         rotate_bytes: u64,
         keep: u32,
+        /// Dead letters, not alerts.
+        dead_letters: bool,
     },
     Stdout {
         format: StdoutFormat,
     },
+    /// A topic of its own in Kafka, named by the sink.
+    Topic {
+        filter: AlertFilter,
+    },
+    Webhook(Webhook),
+}
+
+/// Requests to an HTTP address.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Webhook {
+    /// Many have their key in it.
+    pub(crate) url: Secret,
+    pub(crate) headers: Vec<(String, Secret)>,
+    /// Alerts in a request.
+    pub(crate) batch: usize,
+    /// How long an answer may take.
+    pub(crate) timeout: Duration,
+    pub(crate) filter: AlertFilter,
 }
 
 impl SinkKind {

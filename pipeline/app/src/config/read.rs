@@ -19,7 +19,7 @@ use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
     SourceKind, StdoutFormat,
 };
-use super::{kafka, state};
+use super::{kafka, outlets, state};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -298,14 +298,20 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
     enum Type {
         File,
         Stdout,
+        Topic,
+        Webhook,
     }
-    const TYPES: [(&str, Type); 2] = [("file", Type::File), ("stdout", Type::Stdout)];
+    const TYPES: [(&str, Type); 4] =
+        [("file", Type::File), ("stdout", Type::Stdout), ("topic", Type::Topic), ("webhook", Type::Webhook)];
+    const CONTENTS: [(&str, bool); 2] = [("alerts", false), ("dead_letters", true)];
     const FORMATS: [(&str, StdoutFormat); 2] =
         [("json", StdoutFormat::Json), ("pretty", StdoutFormat::Pretty)];
     let kind = choose_type(node, "sinks", &TYPES, faults)?;
     let (what, allowed): (_, &[&str]) = match kind {
-        Type::File => ("a file sink", &["name", "type", "path", "rotate_bytes", "keep"]),
+        Type::File => ("a file sink", &["name", "type", "path", "rotate_bytes", "keep", "content"]),
         Type::Stdout => ("a stdout sink", &["name", "type", "format"]),
+        Type::Topic => ("a topic sink", &outlets::TOPIC_KEYS),
+        Type::Webhook => ("a webhook", &outlets::WEBHOOK_KEYS),
     };
     let fields = Fields::open(node, what, allowed, faults)?;
     let name = name(&fields, node, faults);
@@ -316,16 +322,20 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
             let path = path.and_then(|node| text(node, "the path of a file", faults));
             let rotate_bytes = fields.get("rotate_bytes").and_then(|node| size(node, 4 * KIB..=TIB, faults));
             let keep = fields.get("keep").and_then(|node| number(node, 1..=10_000, faults));
+            let content = fields.get("content").and_then(|node| choice(node, &CONTENTS, faults));
             path.map(|path| SinkKind::File {
                 path: PathBuf::from(path),
                 rotate_bytes: rotate_bytes.unwrap_or(SinkKind::ROTATE_BYTES),
                 keep: keep.and_then(|keep| u32::try_from(keep).ok()).unwrap_or(SinkKind::KEEP),
+                dead_letters: content.unwrap_or_default(),
             })
         }
         Type::Stdout => {
             let format = fields.get("format").and_then(|node| choice(node, &FORMATS, faults));
             Some(SinkKind::Stdout { format: format.unwrap_or(StdoutFormat::Json) })
         }
+        Type::Topic => Some(outlets::topic(&fields, faults)),
+        Type::Webhook => outlets::webhook(&fields, node, faults),
     };
     Some(Sink { name: name?, kind: kind?, place: Some(node.place.clone()) })
 }

@@ -65,7 +65,7 @@ fn reads_every_key() {
     assert_eq!(http.tokens, [Secret::new("hunter2-secret".into())]);
     assert_eq!(
         config.sinks[0].kind,
-        SinkKind::File { path: "alerts.jsonl".into(), rotate_bytes: 1 << 30, keep: 2 }
+        SinkKind::File { path: "alerts.jsonl".into(), rotate_bytes: 1 << 30, keep: 2, dead_letters: false }
     );
     assert_eq!(config.sinks[1].kind, SinkKind::Stdout { format: StdoutFormat::Pretty });
     assert_eq!(config.limits.max_event_bytes, 2 << 20);

@@ -18,7 +18,7 @@ pub(crate) fn validate(config: &Config) -> Vec<Diagnostic> {
     names("source", config.sources.iter().map(|Source { name, place, .. }| (name, place)), &mut faults);
     names("sink", config.sinks.iter().map(|Sink { name, place, .. }| (name, place)), &mut faults);
     sources(config, &mut faults);
-    sinks(&config.sinks, &mut faults);
+    sinks(&config.sinks, config.kafka.is_some(), &mut faults);
     circles(config, &mut faults);
     let limits = &config.limits;
     if limits.max_event_bytes > limits.in_flight_bytes {
@@ -123,7 +123,7 @@ fn open_door(config: &Config, source: &Source, no_tokens: bool, faults: &mut Vec
     }
 }
 
-fn sinks(sinks: &[Sink], faults: &mut Vec<Diagnostic>) {
+fn sinks(sinks: &[Sink], has_kafka: bool, faults: &mut Vec<Diagnostic>) {
     let mut paths = HashMap::new();
     let mut stdout = 0;
     for sink in sinks {
@@ -144,6 +144,11 @@ fn sinks(sinks: &[Sink], faults: &mut Vec<Diagnostic>) {
                     ));
                 }
             }
+            SinkKind::Topic { .. } if !has_kafka => {
+                let help = "add a `kafka` section with its `brokers`, or remove the sink";
+                faults.push(fault(place, &sink.name, "a topic sink, but there is no Kafka", help));
+            }
+            SinkKind::Topic { .. } | SinkKind::Webhook(_) => {}
             SinkKind::Stdout { .. } => {
                 stdout += 1;
                 if stdout > 1 {

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use threatlockdown_topics::kafka::{
     OwnProgress, Polled, RawReader, ReaderOptions, Received, Settings, TopicPartition, decode_alert,
-    decode_dead_letter,
+    decode_dead_letter, is_redriven_marker,
 };
 use threatlockdown_topics::{Commit, Cursor, LogPosition, Store};
 
@@ -158,7 +158,7 @@ impl KafkaSource {
             Wanted::DeadLetters => match decode_dead_letter(record) {
                 Some((_, json)) => commit.dead_letters.push(json.to_vec()),
                 // What `deadletter redrive` notes there.
-                None if record.header("redriven").is_some() => {}
+                None if is_redriven_marker(record).is_some() => {}
                 None => self.pass_over(record),
             },
         }

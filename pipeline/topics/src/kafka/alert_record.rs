@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | `alerts` | the alert's id as hex text | `v` = `1`, `level`: decimal; `sink`, where only that one is to get it | the alert, a JSON object |
 //! | `deadletter` | none | `v` = `1`, `reason`: its class | the dead letter, a JSON object |
+//! | `deadletter` | none | `v` = `1`, `redriven`: partition `:` offset of a dead letter that was sent back | when, and to which topic |
 //!
 //! The key makes records of one alert neighbours, whoever wrote them. A record with another `v` is of a release that is not
 //! known here.
@@ -17,6 +18,8 @@ use super::reader::Received;
 use super::writer::Outgoing;
 
 const VERSION: &[u8] = b"1";
+
+const REDRIVEN: &str = "redriven";
 
 /// Digits of an alert's id.
 const DIGITS: usize = 32;
@@ -62,6 +65,25 @@ pub fn alert_record_for<'o>(topic: &'o str, key: &'o AlertKey, alert: &'o Alert,
 pub fn dead_letter_record<'o>(topic: &'o str, reason: &str, json: &'o [u8]) -> Outgoing<'o> {
     let headers = Some(headers("reason", reason.as_bytes()));
     Outgoing { topic, payload: Some(json), headers, ..Outgoing::default() }
+}
+
+/// The note beside dead letters that one of them was sent back: its partition and offset in the header, for whom in the JSON.
+#[must_use]
+pub fn redriven_marker<'o>(topic: &'o str, place: &str, json: &'o [u8]) -> Outgoing<'o> {
+    let headers = Some(headers(REDRIVEN, place.as_bytes()));
+    Outgoing { topic, payload: Some(json), headers, ..Outgoing::default() }
+}
+
+/// Which dead letter a note of [`redriven_marker`] speaks of.
+#[must_use]
+pub fn is_redriven_marker<'r>(record: &'r Received<'_>) -> Option<&'r str> {
+    std::str::from_utf8(record.header(REDRIVEN)?).ok()
+}
+
+/// An alert's id from its hex text.
+#[must_use]
+pub fn parse_alert_id(text: &str) -> Option<AlertId> {
+    id(text.as_bytes())
 }
 
 /// Reads what [`alert_record`] made; `None` where the record is something else.

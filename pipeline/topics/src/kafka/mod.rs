@@ -19,6 +19,7 @@ mod names;
 mod raw_record;
 mod reader;
 mod relay;
+mod scan;
 mod settings;
 mod table;
 mod writer;
@@ -26,6 +27,7 @@ mod writer;
 pub use self::admin::{Admin, TopicFault, TopicPlan};
 pub use self::alert_record::{
     AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
+    is_redriven_marker, parse_alert_id, redriven_marker,
 };
 pub use self::ends::{ends_at, latest_values};
 pub use self::error::{KafkaError, Remedy};
@@ -33,6 +35,7 @@ pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
 pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};
 pub use self::relay::{Progress, Relay, Watch};
+pub use self::scan::scan;
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
 pub use self::table::{Entry, Table};
 pub use self::writer::{Outgoing, Writer};

@@ -64,7 +64,11 @@ pub enum Polled<'r> {
 /// A record as it came.
 pub struct Received<'r>(BorrowedMessage<'r>);
 
-impl Received<'_> {
+impl<'r> Received<'r> {
+    pub(super) fn of(message: BorrowedMessage<'r>) -> Self {
+        Self(message)
+    }
+
     /// The topic's name.
     #[must_use]
     pub fn topic(&self) -> &str {

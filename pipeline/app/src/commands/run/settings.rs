@@ -155,7 +155,7 @@ fn apply_sinks(args: &RunArgs, config: &mut Config) {
     }
     let mut files = config.sinks.iter_mut().filter_map(|sink| match &mut sink.kind {
         SinkKind::File { path, .. } => Some(path),
-        SinkKind::Stdout { .. } => None,
+        SinkKind::Stdout { .. } | SinkKind::Topic { .. } | SinkKind::Webhook(_) => None,
     });
     match (&args.alerts, files.next()) {
         (Some(wanted), Some(path)) => path.clone_from(wanted),
@@ -167,7 +167,8 @@ fn apply_sinks(args: &RunArgs, config: &mut Config) {
                 return;
             }
             let path = wanted.unwrap_or_else(|| config.data_dir.join("alerts.jsonl"));
-            let kind = SinkKind::File { path, rotate_bytes: SinkKind::ROTATE_BYTES, keep: SinkKind::KEEP };
+            let (rotate_bytes, keep) = (SinkKind::ROTATE_BYTES, SinkKind::KEEP);
+            let kind = SinkKind::File { path, rotate_bytes, keep, dead_letters: false };
             config.sinks.push(Sink { name: "alerts".into(), kind, place: None });
         }
     }

@@ -3,20 +3,17 @@
 //! Enters: the configured sinks. Leaves: running deliveries. Dead letters have a sink of their own, which is always
 //! there: `deadletter.jsonl` in the data directory.
 
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use threatlockdown_sinks::{
-    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Format, Sink as Deliver, StdoutSink, spawn,
+    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Sink as Deliver, spawn,
 };
 use threatlockdown_topics::{CommitLog, LogPosition, Store};
 
-use crate::config::{Config, DEAD_LETTER_SINK, Sink, SinkKind, StdoutFormat};
+use super::super::outlets::{self, Place};
+use crate::config::{Config, DEAD_LETTER_SINK};
 
 /// The running deliveries; seen by the committer (what may be deleted), by metrics and by the shutdown.
 #[derive(Clone, Default)]
@@ -40,18 +37,10 @@ impl Deliveries {
         let dead_letters = config.data_dir.join("deadletter.jsonl");
         let dead_letters = FileSinkOptions::new(dead_letters, Content::DeadLetters);
         let dead_letters: Box<dyn Deliver> = Box::new(FileSink::new(DEAD_LETTER_SINK.into(), dead_letters));
-        for sink in &config.sinks {
-            if let SinkKind::File { path, .. } = &sink.kind {
-                check_writable(path).with_context(|| {
-                    format!(
-                        "the sink {} cannot write to {}: choose another path, or mend its permissions",
-                        sink.name,
-                        path.display()
-                    )
-                })?;
-            }
-        }
-        for sink in config.sinks.iter().map(build).chain([dead_letters]) {
+        outlets::check(&config.sinks)?;
+        let place = Place::Process(&config.data_dir);
+        let sinks = config.sinks.iter().map(|sink| outlets::build(sink, &place).sink);
+        for sink in sinks.chain([dead_letters]) {
             let name = sink.name().to_owned();
             let reader = log.reader(None);
             let delivery = spawn(reader, Arc::clone(store), sink, DeliveryOptions::default())
@@ -95,49 +84,5 @@ impl Deliveries {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Delivery>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Refuses at the start what no waiting will mend. A full disk may be mended, and a pipe or device is not touched.
-fn check_writable(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(metadata) if !metadata.is_file() => return Ok(()),
-        _ => {}
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
-    match OpenOptions::new().append(true).create(true).mode(0o640).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn build(sink: &Sink) -> Box<dyn Deliver> {
-    let name = sink.name.clone();
-    match &sink.kind {
-        SinkKind::File { path, rotate_bytes, keep } => {
-            let options = FileSinkOptions::new(path.clone(), Content::Alerts);
-            let options = FileSinkOptions { rotate_bytes: *rotate_bytes, keep: *keep, ..options };
-            Box::new(FileSink::new(name, options))
-        }
-        SinkKind::Stdout { format: StdoutFormat::Json } => Box::new(StdoutSink::new(name, Format::Json)),
-        SinkKind::Stdout { format: StdoutFormat::Pretty } => Box::new(StdoutSink::new(name, Format::Pretty)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_no_waiting_will_mend_is_refused_at_the_start() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(check_writable(&dir.path().join("new/alerts.jsonl")).is_ok());
-        assert!(check_writable(dir.path()).is_err());
-        fs::write(dir.path().join("file"), "").unwrap();
-        assert!(check_writable(&dir.path().join("file/alerts.jsonl")).is_err());
-        assert!(check_writable(Path::new("/dev/full")).is_ok());
     }
 }
