@@ -34,8 +34,8 @@ fn kills_of_collect_and_of_the_broker_neither_lose_nor_double_a_record() {
     let site = site(&cluster, "  prefix: k.\n  instance: one", SOURCES);
     let load = Load { lines, requests, written: AtomicUsize::new(0), is_over: AtomicBool::new(false) };
     let mut random = Random::new(SEED);
-    let mut daemon = site.start_role("collect").ready();
-    thread::scope(|scope| {
+    let mut daemon = thread::scope(|scope| {
+        let mut daemon = site.start_role("collect").ready();
         scope.spawn(|| load.write(&site));
         scope.spawn(|| load.post(&site.client()));
         for kill in 0..kills {
@@ -45,6 +45,7 @@ fn kills_of_collect_and_of_the_broker_neither_lose_nor_double_a_record() {
                 cluster.restart(0);
             }
         }
+        daemon
     });
     let all = lines + requests * OF_REQUEST;
     settle(&mut daemon, &site);

@@ -18,6 +18,8 @@ use super::reader::TopicPartition;
 use super::settings::Settings;
 
 const ANSWER: Duration = Duration::from_secs(30);
+/// A table is read whole at each start, and only closed segments are compacted.
+const TABLE_SEGMENT: u64 = 64 << 20;
 
 /// A topic as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +187,7 @@ impl Admin {
 struct PlanNumbers {
     retention: String,
     largest: String,
+    segment: String,
     in_sync: &'static str,
 }
 
@@ -193,6 +196,8 @@ impl PlanNumbers {
         Self {
             retention: plan.retention.map_or_else(|| "-1".to_owned(), |retention| retention.to_string()),
             largest: plan.largest.to_string(),
+            // A batch has to fit in one.
+            segment: TABLE_SEGMENT.max(plan.largest.saturating_mul(2)).min(1 << 30).to_string(),
             in_sync: if replicas > 2 { "2" } else { "1" },
         }
     }
@@ -207,7 +212,10 @@ fn new_topic<'p>(plan: &'p TopicPlan, numbers: &'p PlanNumbers, replicas: u32) -
         .set("min.insync.replicas", numbers.in_sync)
         .set("unclean.leader.election.enable", "false")
         .set("max.message.bytes", &numbers.largest);
-    if plan.is_compacted { topic } else { topic.set("retention.ms", &numbers.retention) }
+    match plan.is_compacted {
+        true => topic.set("segment.bytes", &numbers.segment),
+        false => topic.set("retention.ms", &numbers.retention),
+    }
 }
 
 fn check_one(plan: &TopicPlan, found: &Found, faults: &mut Vec<TopicFault>) {
