@@ -28,17 +28,20 @@ pub enum Reason {
     Decompression,
     /// A file or object that could not be read.
     Unreadable,
+    /// An alert that a sink's target will never take.
+    Refused,
 }
 
 impl Reason {
     /// All reasons, for metrics.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::Malformed,
         Reason::Oversize,
         Reason::TooDeep,
         Reason::Truncated,
         Reason::Decompression,
         Reason::Unreadable,
+        Reason::Refused,
     ];
 
     /// The word that stands in the dead-letter topic and in metrics.
@@ -51,6 +54,7 @@ impl Reason {
             Reason::Truncated => "truncated",
             Reason::Decompression => "decompression",
             Reason::Unreadable => "unreadable",
+            Reason::Refused => "refused",
         }
     }
 }

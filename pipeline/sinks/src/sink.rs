@@ -8,6 +8,8 @@ use std::io;
 
 use threatlockdown_topics::Commit;
 
+use crate::refused::Refused;
+
 /// A target of alerts or dead letters.
 pub trait Sink: Send {
     /// Name of the sink in configuration, logs and metrics; the same after a restart, because the cursor is kept by it.
@@ -40,9 +42,17 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Whether nothing should be delivered before the next `flush` and `stored`.
+    /// Whether nothing should be delivered before the next `flush` and `stored`; asked between deliveries, and while there
+    /// is nothing to deliver.
     fn wants_flush(&self) -> bool {
         false
+    }
+
+    /// What the target will never take, of all that was delivered since the last `resume` or `stored`. Whoever delivers
+    /// asks after each `flush` and keeps it as dead letters before, or together with, the cursor: these alerts are not
+    /// delivered again.
+    fn refused(&self) -> &[Refused] {
+        &[]
     }
 }
 
@@ -58,6 +68,14 @@ pub enum SinkError {
         target: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// A server cannot be reached, or takes nothing at the moment.
+    #[error("{target}: {reason}")]
+    Target {
+        /// Which one.
+        target: String,
+        /// What happened, and what can be done.
+        reason: String,
     },
     /// The stored state does not decode.
     #[error("the stored state of the sink cannot be used: {0}")]
