@@ -68,5 +68,8 @@ pub(crate) fn describe_sink(kind: &SinkKind) -> String {
     match kind {
         SinkKind::File { path, .. } => format!("file {}", path.display()),
         SinkKind::Stdout { format } => format!("stdout as {format:?}").to_lowercase(),
+        SinkKind::OpenSearch(options) => {
+            format!("opensearch {}, indices {}-*", options.connection.urls.join(", "), options.index_prefix)
+        }
     }
 }

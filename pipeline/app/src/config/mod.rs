@@ -10,6 +10,7 @@
 mod fields;
 mod interpolate;
 mod kafka;
+mod opensearch;
 mod quantity;
 mod read;
 mod secret;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
+use threatlockdown_sinks::opensearch::Options as OpenSearch;
 
 use self::interpolate::Lookup;
 pub(crate) use self::kafka::Kafka;
@@ -161,6 +163,8 @@ pub(crate) enum SinkKind {
     Stdout {
         format: StdoutFormat,
     },
+    /// An index a day.
+    OpenSearch(Box<OpenSearch>),
 }
 
 impl SinkKind {

@@ -19,7 +19,7 @@ use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
     SourceKind, StdoutFormat,
 };
-use super::{kafka, state};
+use super::{kafka, opensearch, state};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -298,14 +298,17 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
     enum Type {
         File,
         Stdout,
+        OpenSearch,
     }
-    const TYPES: [(&str, Type); 2] = [("file", Type::File), ("stdout", Type::Stdout)];
+    const TYPES: [(&str, Type); 3] =
+        [("file", Type::File), ("stdout", Type::Stdout), ("opensearch", Type::OpenSearch)];
     const FORMATS: [(&str, StdoutFormat); 2] =
         [("json", StdoutFormat::Json), ("pretty", StdoutFormat::Pretty)];
     let kind = choose_type(node, "sinks", &TYPES, faults)?;
     let (what, allowed): (_, &[&str]) = match kind {
         Type::File => ("a file sink", &["name", "type", "path", "rotate_bytes", "keep"]),
         Type::Stdout => ("a stdout sink", &["name", "type", "format"]),
+        Type::OpenSearch => ("an opensearch sink", &opensearch::KEYS),
     };
     let fields = Fields::open(node, what, allowed, faults)?;
     let name = name(&fields, node, faults);
@@ -325,6 +328,9 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
         Type::Stdout => {
             let format = fields.get("format").and_then(|node| choice(node, &FORMATS, faults));
             Some(SinkKind::Stdout { format: format.unwrap_or(StdoutFormat::Json) })
+        }
+        Type::OpenSearch => {
+            opensearch::opensearch(&fields, node, faults).map(Box::new).map(SinkKind::OpenSearch)
         }
     };
     Some(Sink { name: name?, kind: kind?, place: Some(node.place.clone()) })

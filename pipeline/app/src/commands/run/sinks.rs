@@ -1,18 +1,21 @@
 //! The sinks of a run, each with its thread and its cursor in the commit log.
 //!
 //! Enters: the configured sinks. Leaves: running deliveries. Dead letters have a sink of their own, which is always
-//! there: `deadletter.jsonl` in the data directory.
+//! there: `deadletter.jsonl` in the data directory. What a sink's server will never take is in
+//! `deadletter-<sink>.jsonl` beside it.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use prometheus_client::registry::Registry;
 use threatlockdown_sinks::{
-    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Format, Sink as Deliver, StdoutSink, spawn,
+    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Format, KeepsRefused, OpenSearchSink,
+    Sink as Deliver, StdoutSink, opensearch, spawn,
 };
 use threatlockdown_topics::{CommitLog, LogPosition, Store};
 
@@ -36,7 +39,13 @@ pub(super) struct State {
 
 impl Deliveries {
     /// Starts a delivery for each sink.
-    pub(super) fn start(&self, config: &Config, log: &CommitLog, store: &Arc<Store>) -> anyhow::Result<()> {
+    pub(super) fn start(
+        &self,
+        config: &Config,
+        log: &CommitLog,
+        store: &Arc<Store>,
+        registry: &mut Registry,
+    ) -> anyhow::Result<()> {
         let dead_letters = config.data_dir.join("deadletter.jsonl");
         let dead_letters = FileSinkOptions::new(dead_letters, Content::DeadLetters);
         let dead_letters: Box<dyn Deliver> = Box::new(FileSink::new(DEAD_LETTER_SINK.into(), dead_letters));
@@ -51,6 +60,8 @@ impl Deliveries {
                 })?;
             }
         }
+        let metrics = opensearch::Metrics::new(registry);
+        let build = |sink: &Sink| build(sink, refused_file(config, &sink.name), &metrics);
         for sink in config.sinks.iter().map(build).chain([dead_letters]) {
             let name = sink.name().to_owned();
             let reader = log.reader(None);
@@ -114,7 +125,12 @@ fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-fn build(sink: &Sink) -> Box<dyn Deliver> {
+/// Where the alerts are that a sink's server will never take.
+pub(super) fn refused_file(config: &Config, sink: &str) -> PathBuf {
+    config.data_dir.join(format!("deadletter-{sink}.jsonl"))
+}
+
+fn build(sink: &Sink, refused: PathBuf, metrics: &opensearch::Metrics) -> Box<dyn Deliver> {
     let name = sink.name.clone();
     match &sink.kind {
         SinkKind::File { path, rotate_bytes, keep } => {
@@ -124,6 +140,10 @@ fn build(sink: &Sink) -> Box<dyn Deliver> {
         }
         SinkKind::Stdout { format: StdoutFormat::Json } => Box::new(StdoutSink::new(name, Format::Json)),
         SinkKind::Stdout { format: StdoutFormat::Pretty } => Box::new(StdoutSink::new(name, Format::Pretty)),
+        SinkKind::OpenSearch(options) => {
+            let metrics = metrics.of(&name);
+            Box::new(KeepsRefused::new(OpenSearchSink::new(name, (**options).clone(), metrics), refused))
+        }
     }
 }
 

@@ -193,6 +193,7 @@ impl Running {
 fn own_files(config: &Config) -> OwnFiles {
     let sinks = config.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path, .. } => Some(path.clone()),
+        SinkKind::OpenSearch(_) => Some(super::sinks::refused_file(config, &sink.name)),
         SinkKind::Stdout { .. } => None,
     });
     let state = ["lock", "state.redb", "memory.snapshot", "memory.new", "deadletter.jsonl"]
