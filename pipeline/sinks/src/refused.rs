@@ -110,3 +110,101 @@ impl<S: Sink> Sink for KeepsRefused<S> {
         self.sink.wants_flush() || self.letters.wants_flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use threatlockdown_event::AlertId;
+
+    use super::*;
+
+    /// Refuses every alert.
+    #[derive(Default)]
+    struct Never {
+        refused: Vec<Refused>,
+    }
+
+    impl Sink for Never {
+        fn name(&self) -> &str {
+            "never"
+        }
+
+        fn resume(&mut self, state: &[u8]) -> Result<(), SinkError> {
+            assert!(matches!(state, b"" | b"own"), "{state:?}");
+            self.refused.clear();
+            Ok(())
+        }
+
+        fn deliver(&mut self, commit: &Commit) -> Result<(), SinkError> {
+            let refused = |alert: &Alert| Refused { alert: alert.clone(), reason: String::from("no") };
+            self.refused.extend(commit.alerts.iter().map(refused));
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+            Ok(b"own".to_vec())
+        }
+
+        fn stored(&mut self) -> Result<(), SinkError> {
+            self.refused.clear();
+            Ok(())
+        }
+
+        fn refused(&self) -> &[Refused] {
+            &self.refused
+        }
+    }
+
+    fn commit(number: u8) -> Commit {
+        let alert = |level| Alert {
+            id: AlertId([number; 16]),
+            level,
+            json: format!("{{\"n\":{number}}}").into_bytes(),
+        };
+        Commit { alerts: vec![alert(3)], ..Commit::default() }
+    }
+
+    fn records(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let letter = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        text.lines().map(|line| letter(line)["record"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_refused_alert_is_in_the_file_once_though_it_is_refused_again_after_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deadletter-never.jsonl");
+        let start = |state: &[u8]| {
+            let mut sink = KeepsRefused::new(Never::default(), path.clone());
+            sink.resume(state).unwrap();
+            sink
+        };
+        let mut sink = start(b"");
+        assert!(sink.wants_flush(), "before the first line the file is recorded");
+        let _ = sink.flush().unwrap();
+        sink.stored().unwrap();
+        sink.deliver(&commit(1)).unwrap();
+        let stored = sink.flush().unwrap();
+        sink.stored().unwrap();
+        sink.deliver(&commit(2)).unwrap();
+        let _ = sink.flush().unwrap();
+        assert_eq!(records(&path), ["{\"n\":1}", "{\"n\":2}"]);
+        // Killed before the state of the second was stored, so it comes again.
+        drop(sink);
+        let mut sink = start(&stored);
+        assert_eq!(records(&path), ["{\"n\":1}"]);
+        sink.deliver(&commit(2)).unwrap();
+        let _ = sink.flush().unwrap();
+        sink.stored().unwrap();
+        let _ = sink.flush().unwrap();
+        assert_eq!(records(&path), ["{\"n\":1}", "{\"n\":2}"], "and not again with the next flush");
+    }
+
+    #[test]
+    fn a_state_that_is_none_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sink = KeepsRefused::new(Never::default(), dir.path().join("x"));
+        assert!(matches!(sink.resume(b"[").unwrap_err(), SinkError::State(_)));
+    }
+}

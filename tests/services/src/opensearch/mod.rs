@@ -111,17 +111,17 @@ impl OpenSearch {
     /// Whether all that it has can be read and written.
     fn is_ready(&self) -> bool {
         let path = "/_cluster/health?wait_for_status=yellow&wait_for_no_initializing_shards=true&timeout=2s";
-        let answer = get(self.port, path).unwrap_or_default();
+        let answer = request(self.port, "GET", path).unwrap_or_default();
         answer.contains("\"status\":\"green\"") || answer.contains("\"status\":\"yellow\"")
     }
 }
 
 /// One request over a connection of its own.
-fn get(port: u16, path: &str) -> std::io::Result<String> {
+fn request(port: u16, method: &str, path: &str) -> std::io::Result<String> {
     use std::io::{Read as _, Write as _};
     let mut connection = std::net::TcpStream::connect(("127.0.0.1", port))?;
     connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(connection, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(connection, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     Ok(answer)
@@ -173,11 +173,13 @@ mod tests {
     #[test]
     fn what_it_has_survives_a_kill() {
         let mut node = OpenSearch::start();
-        assert!(get(node.port, "/").unwrap().contains("\"distribution\" : \"opensearch\""));
-        assert!(get(node.port, "/none/_count").unwrap().contains("index_not_found_exception"));
+        let ask = |node: &OpenSearch, method: &str, path: &str| request(node.port, method, path).unwrap();
+        assert!(ask(&node, "GET", "/").contains("\"distribution\" : \"opensearch\""));
+        assert!(ask(&node, "GET", "/kept").contains("index_not_found_exception"));
+        assert!(ask(&node, "PUT", "/kept").contains("\"acknowledged\":true"));
         node.kill();
-        assert!(get(node.port, "/").is_err());
+        assert!(request(node.port, "GET", "/").is_err());
         node.restart();
-        assert!(get(node.port, "/").is_ok());
+        assert!(ask(&node, "GET", "/kept").contains("\"provided_name\":\"kept\""));
     }
 }
