@@ -94,7 +94,7 @@ pub(crate) fn origin_id(source: &str, first: &[u8], ordinal: u64) -> [u8; 16] {
     hash(&[b"file", source.as_bytes(), first, &ordinal.to_be_bytes()])
 }
 
-fn dead_letter(context: &Context, ingested: Millis, rejected: Rejected) -> DeadLetter {
+fn dead_letter(context: &Arc<Context>, ingested: Millis, rejected: Rejected) -> DeadLetter {
     DeadLetter {
         reason: rejected.reason,
         detail: rejected.detail,
@@ -105,5 +105,7 @@ fn dead_letter(context: &Context, ingested: Millis, rejected: Rejected) -> DeadL
         record: rejected.bytes,
         length: rejected.length,
         sha256: rejected.sha256,
+        context: Some(Arc::clone(context)),
+        place: rejected.start,
     }
 }

@@ -260,6 +260,8 @@ impl Worker {
             record: unit.bytes(record).to_vec(),
             length: u64::from(record.len),
             sha256: None,
+            context: Some(Arc::clone(&unit.context)),
+            place: record.origin,
         };
         (reason, letter.to_json())
     }

@@ -15,7 +15,7 @@ pub mod time;
 pub mod unit;
 
 pub use alert::Alert;
-pub use dead_letter::{DeadLetter, Reason};
+pub use dead_letter::{DeadLetter, Reason, RejectedAlert};
 pub use identity::{AlertId, EventId};
 pub use time::Millis;
 pub use unit::{Context, Record, Unit};

@@ -1,25 +1,36 @@
-//! Delivers alerts to where they are wanted: files, standard output, OpenSearch.
+//! Delivers what the commit log, or topics in Kafka, hold to where it is wanted: files, standard output, topics,
+//! webhooks, OpenSearch.
 //!
 //! ```text
-//! commit log ── LogReader ──▶ delivery (one thread per sink) ── deliver, flush ──▶ sink
-//!                                   └── cursor + the sink's state ──▶ store
+//! commit log or topics ── Source ──▶ delivery (one thread per sink) ── deliver, flush ──▶ sink
+//!                            ▲             └── how far, and the sink's state ─┐
+//!                            └────────────────────────────────────────────────┘
 //! ```
 //!
-//! A [`Sink`] knows its target and nothing of logs and cursors; [`delivery`] knows those and nothing of the target. A
-//! sink that fails is tried again from its last cursor; the others go on meanwhile. What a target will never take is
-//! [`Refused`], with its reason, and goes to dead letters before the cursor moves on.
+//! A [`Sink`] knows its target and nothing of logs and cursors; a [`Source`] knows those; [`delivery`] knows both contracts
+//! and nothing of the target. A sink that fails is tried again from what was stored last; the others go on meanwhile.
 
 pub mod delivery;
 pub mod file;
+mod filter;
 pub mod opensearch;
 mod pretty;
-mod refused;
+mod rejections;
 mod sink;
 pub mod stdout;
+mod tls;
+pub mod topic;
+pub mod webhook;
 
-pub use delivery::{Delivery, DeliveryOptions, spawn};
+pub use delivery::{
+    Delivery, DeliveryOptions, KafkaSource, KafkaSourceOptions, Outbox, Source, SourceError, Wanted, spawn,
+    spawn_from,
+};
 pub use file::{Content, FileSink, FileSinkOptions};
+pub use filter::AlertFilter;
 pub use opensearch::OpenSearchSink;
-pub use refused::{KeepsRefused, Refused};
+pub use rejections::{FileRejections, Rejections, TopicRejections};
 pub use sink::{Sink, SinkError};
 pub use stdout::{Format, StdoutSink};
+pub use topic::TopicSink;
+pub use webhook::{WebhookOptions, WebhookSink};

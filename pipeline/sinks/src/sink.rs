@@ -8,8 +8,6 @@ use std::io;
 
 use threatlockdown_topics::Commit;
 
-use crate::refused::Refused;
-
 /// A target of alerts or dead letters.
 pub trait Sink: Send {
     /// Name of the sink in configuration, logs and metrics; the same after a restart, because the cursor is kept by it.
@@ -47,13 +45,6 @@ pub trait Sink: Send {
     fn wants_flush(&self) -> bool {
         false
     }
-
-    /// What the target will never take, of all that was delivered since the last `resume` or `stored`. Whoever delivers
-    /// asks after each `flush` and keeps it as dead letters before, or together with, the cursor: these alerts are not
-    /// delivered again.
-    fn refused(&self) -> &[Refused] {
-        &[]
-    }
 }
 
 /// Why a sink cannot deliver.
@@ -69,12 +60,12 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
-    /// A server cannot be reached, or takes nothing at the moment.
-    #[error("{target}: {reason}")]
-    Target {
-        /// Which one.
+    /// The target did not take it.
+    #[error("cannot deliver to {target}: {reason}")]
+    Refused {
+        /// To what.
         target: String,
-        /// What happened, and what can be done.
+        /// What it said.
         reason: String,
     },
     /// The stored state does not decode.

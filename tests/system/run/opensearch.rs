@@ -85,7 +85,7 @@ fn alerts_of_files_are_in_the_index_once_whatever_is_killed() {
             assert_eq!(hit["_source"], *alert);
         }
     }
-    assert_eq!(json_lines(&site.path("data/deadletter-os.jsonl")), Vec::<Value>::new());
+    assert_eq!(json_lines(&site.path("data/rejected.os.jsonl")), Vec::<Value>::new());
     let policy = ask(&url, "/_index_template/tld");
     assert_eq!(policy["index_templates"][0]["index_template"]["index_patterns"], json!(["tld-*.*.*"]));
 }

@@ -1,8 +1,12 @@
 //! One thread per sink: reads commits, delivers them, stores how far it came.
 //!
-//! Enters: a reader of the commit log and a sink. Leaves: every commit in the sink, in order. After any error delivery
-//! goes back to the last stored cursor and tries again, with growing pauses: nothing is skipped, and one sink that
-//! fails does not hold up another.
+//! Enters: a [`Source`] of commits (the commit log, or topics in Kafka) and a sink. Leaves: every commit in the sink, in
+//! order. After any error delivery goes back to what was stored last and tries again, with growing pauses: nothing is
+//! skipped, and one sink that fails does not hold up another.
+
+mod kafka;
+mod outbox;
+mod source;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -12,12 +16,18 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use threatlockdown_topics::commit_log::LogEnd;
-use threatlockdown_topics::{Cursor, LogError, LogPosition, LogReader, Store, StoreError};
+use threatlockdown_topics::{LogPosition, LogReader, Store};
 
+pub use self::kafka::{KafkaSource, KafkaSourceOptions, Wanted};
+pub use self::outbox::Outbox;
+use self::source::LogSource;
+pub use self::source::{Source, SourceError};
 use crate::sink::{Sink, SinkError};
 
 /// How often a waiting thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(50);
+/// Between two looks at how much there still is.
+const LAG_EVERY: Duration = Duration::from_secs(5);
 /// Repeated errors are logged so often at most.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -52,13 +62,39 @@ pub fn spawn(
     sink: Box<dyn Sink>,
     options: DeliveryOptions,
 ) -> io::Result<Delivery> {
-    let shared = Arc::new(Shared::default());
-    let (name, end) = (sink.name().to_owned(), reader.end());
+    let end = reader.end();
     // Until the thread has read it itself: what is not delivered must not be deleted, and an error shows there.
-    let cursor = store.cursor(&name).ok().flatten();
-    shared.lock().position = cursor.map(|cursor| cursor.position).unwrap_or_default();
+    let cursor = store.cursor(sink.name()).ok().flatten();
+    let position = cursor.map(|cursor| cursor.position).unwrap_or_default();
+    let source = LogSource::new(reader, store, sink.name().to_owned());
+    start(Box::new(source), sink, options, position, Some(end))
+}
+
+/// Starts the delivery of anything else. It has no positions: [`Delivery::finish`] at the default one ends it when what it
+/// has taken is delivered.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn spawn_from(
+    source: Box<dyn Source>,
+    sink: Box<dyn Sink>,
+    options: DeliveryOptions,
+) -> io::Result<Delivery> {
+    start(source, sink, options, LogPosition::default(), None)
+}
+
+fn start(
+    source: Box<dyn Source>,
+    sink: Box<dyn Sink>,
+    options: DeliveryOptions,
+    position: LogPosition,
+    end: Option<LogEnd>,
+) -> io::Result<Delivery> {
+    let shared = Arc::new(Shared::default());
+    let name = sink.name().to_owned();
+    shared.lock().position = position;
     let worker =
-        Worker { reader, store, sink, options, shared: Arc::clone(&shared), pauses: 0, logged: None };
+        Worker { source, sink, options, shared: Arc::clone(&shared), pauses: 0, logged: None, looked: None };
     let thread = thread::Builder::new().name(format!("sink {name}")).spawn(move || worker.run())?;
     Ok(Delivery { name, end, shared, thread })
 }
@@ -66,7 +102,8 @@ pub fn spawn(
 /// A running delivery. Dropping it stops the thread as a kill would: what was not flushed comes again next time.
 pub struct Delivery {
     name: String,
-    end: LogEnd,
+    /// Of the log, where it delivers one.
+    end: Option<LogEnd>,
     shared: Arc<Shared>,
     #[allow(dead_code, reason = "only tests wait for a thread that was told to stop at once")]
     thread: JoinHandle<()>,
@@ -89,7 +126,25 @@ impl Delivery {
     /// Bytes of the commit log that are not delivered yet.
     #[must_use]
     pub fn lag_bytes(&self) -> u64 {
-        self.end.bytes_after(self.position())
+        self.end.as_ref().map_or(0, |end| end.bytes_after(self.position()))
+    }
+
+    /// Records of topics that are not delivered yet, at the last look.
+    #[must_use]
+    pub fn lag_records(&self) -> u64 {
+        self.shared.lock().lag
+    }
+
+    /// Since all that had come was delivered, or since the start.
+    #[must_use]
+    pub fn since_success(&self) -> Duration {
+        self.shared.lock().succeeded.elapsed()
+    }
+
+    /// Why it has ended for good, where only the operator can mend it.
+    #[must_use]
+    pub fn dead(&self) -> Option<String> {
+        self.shared.lock().dead.clone()
     }
 
     /// Alerts that were delivered since the start.
@@ -150,18 +205,37 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     position: LogPosition,
     alerts: u64,
+    lag: u64,
     failures: u64,
     failing: Option<String>,
+    dead: Option<String>,
+    succeeded: Instant,
     /// The owner wants it to end there.
     until: Option<LogPosition>,
     /// The owner wants it to end now.
     stop: bool,
     /// The thread has ended.
     done: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            position: LogPosition::default(),
+            alerts: 0,
+            lag: 0,
+            failures: 0,
+            failing: None,
+            dead: None,
+            succeeded: Instant::now(),
+            until: None,
+            stop: false,
+            done: false,
+        }
+    }
 }
 
 impl Shared {
@@ -171,14 +245,15 @@ impl Shared {
 }
 
 struct Worker {
-    reader: LogReader,
-    store: Arc<Store>,
+    source: Box<dyn Source>,
     sink: Box<dyn Sink>,
     options: DeliveryOptions,
     shared: Arc<Shared>,
     /// Pauses since the last success.
     pauses: u32,
     logged: Option<Instant>,
+    /// When it looked last how much there still is.
+    looked: Option<Instant>,
 }
 
 /// Why a run of deliveries ended.
@@ -186,14 +261,17 @@ enum Ended {
     /// All is done, or the owner does not want more.
     Stopped,
     Sink(SinkError),
-    Log(LogError),
-    Store(StoreError),
+    Source(SourceError),
 }
 
 impl Worker {
-    fn run(mut self) {
-        // However it ends, also by a panic of the sink, nobody is to wait for it in vain.
+    fn run(self) {
+        // However it ends, also by a panic of the sink, nobody is to wait for it in vain; and by then the source is closed.
         let _done = DoneOnDrop(Arc::clone(&self.shared));
+        self.deliver_on();
+    }
+
+    fn deliver_on(mut self) {
         loop {
             let error = match self.deliver_all() {
                 Ended::Stopped => return,
@@ -206,9 +284,13 @@ impl Worker {
                     self.shared.lock().position = LogPosition::MAX;
                     return;
                 }
+                Ended::Source(SourceError::Stop(reason)) => {
+                    tracing::error!(sink = self.sink.name(), reason, "delivery ends");
+                    self.shared.lock().dead = Some(reason);
+                    return;
+                }
                 Ended::Sink(error) => error.to_string(),
-                Ended::Log(error) => error.to_string(),
-                Ended::Store(error) => error.to_string(),
+                Ended::Source(error) => error.to_string(),
             };
             if !self.pause(error) {
                 return;
@@ -216,7 +298,7 @@ impl Worker {
         }
     }
 
-    /// Delivers from the stored cursor on, until something ends it.
+    /// Delivers from what was stored on, until something ends it.
     fn deliver_all(&mut self) -> Ended {
         match self.try_deliver_all() {
             Ok(()) => Ended::Stopped,
@@ -225,23 +307,20 @@ impl Worker {
     }
 
     fn try_deliver_all(&mut self) -> Result<(), Ended> {
-        let cursor = self.store.cursor(self.sink.name())?;
-        let (position, state) =
-            cursor.map_or((None, Vec::new()), |cursor| (Some(cursor.position), cursor.state));
-        self.reader.seek(position);
+        let state = self.source.resume()?;
         self.sink.resume(&state)?;
         let mut since = Instant::now();
         let mut unflushed = Unflushed::default();
         loop {
             let finished = match self.asked_to_stop() {
                 Some(None) => return Ok(()),
-                Some(Some(until)) => self.reader.position() >= until,
+                Some(Some(until)) => self.source.position() >= until,
                 None => false,
             };
             // After an error each commit is flushed at once, so that a sink that fails often still gets on.
             let interval = if self.pauses > 0 { Duration::ZERO } else { self.options.flush_interval };
             let due = unflushed.commits > 0 && since.elapsed() >= interval;
-            if due || finished || self.sink.wants_flush() {
+            if due || finished || self.source.wants_store() || self.sink.wants_flush() {
                 self.store_progress(&mut unflushed)?;
                 since = Instant::now();
                 if finished {
@@ -249,29 +328,51 @@ impl Worker {
                 }
                 continue;
             }
-            if let Some((_, commit)) = self.reader.next(POLL)? {
-                self.sink.deliver(&commit)?;
-                unflushed.commits += 1;
-                unflushed.alerts += commit.alerts.len() as u64;
+            match self.source.next(POLL)? {
+                Some(commit) => {
+                    self.sink.deliver(&commit)?;
+                    unflushed.commits += 1;
+                    unflushed.alerts += commit.alerts.len() as u64;
+                }
+                None if unflushed.commits == 0 && self.pauses == 0 => {
+                    self.shared.lock().succeeded = Instant::now();
+                }
+                None => {}
             }
+            self.look();
+        }
+    }
+
+    /// Notes now and then how much there still is.
+    fn look(&mut self) {
+        if self.looked.is_none_or(|at| at.elapsed() >= LAG_EVERY) {
+            let lag = self.source.lag();
+            self.shared.lock().lag = lag;
+            self.looked = Some(Instant::now());
         }
     }
 
     fn store_progress(&mut self, unflushed: &mut Unflushed) -> Result<(), Ended> {
         let state = self.sink.flush()?;
-        let cursor = Cursor { position: self.reader.position(), state };
-        // Tried again as it is: there is nothing wrong with what the sink has.
-        while let Err(error) = self.store.set_cursor(self.sink.name(), &cursor) {
-            if !self.pause(error.to_string()) {
-                return Err(Ended::Stopped);
+        loop {
+            match self.source.store(&state) {
+                Ok(()) => break,
+                // Tried again as it is: there is nothing wrong with what the sink has.
+                Err(SourceError::Again(error)) => {
+                    if !self.pause(error) {
+                        return Err(Ended::Stopped);
+                    }
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         self.pauses = 0;
         {
             let mut shared = self.shared.lock();
-            shared.position = cursor.position;
+            shared.position = self.source.position();
             shared.alerts += unflushed.alerts;
             shared.failing = None;
+            shared.succeeded = Instant::now();
         }
         *unflushed = Unflushed::default();
         self.sink.stored()?;
@@ -334,15 +435,9 @@ impl From<SinkError> for Ended {
     }
 }
 
-impl From<LogError> for Ended {
-    fn from(error: LogError) -> Self {
-        Ended::Log(error)
-    }
-}
-
-impl From<StoreError> for Ended {
-    fn from(error: StoreError) -> Self {
-        Ended::Store(error)
+impl From<SourceError> for Ended {
+    fn from(error: SourceError) -> Self {
+        Ended::Source(error)
     }
 }
 

@@ -7,8 +7,7 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ureq::Agent;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use crate::sink::SinkError;
+use crate::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Kept connections are closed before a proxy in between would do so.
@@ -108,8 +107,14 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(connection.timeout))
             .user_agent(concat!("threatlockdown/", env!("CARGO_PKG_VERSION")));
+        let client =
+            connection.certificate.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
         let encrypted = connection.urls.iter().any(|url| url.starts_with("https:"));
-        let builder = if encrypted { builder.tls_config(tls(connection)?) } else { builder };
+        let builder = if encrypted {
+            builder.tls_config(tls::config(connection.ca.as_deref(), client)?)
+        } else {
+            builder
+        };
         Ok(Self {
             agent: builder.build().into(),
             urls: connection.urls.clone(),
@@ -138,10 +143,10 @@ impl Client {
                 Ok(reply) => reply.fault(),
                 Err(error) => error.to_string(),
             };
-            fault = Some(SinkError::Target { target: url.clone(), reason });
+            fault = Some(SinkError::Refused { target: url.clone(), reason });
             self.current = (self.current + 1) % self.urls.len();
         }
-        Err(fault.unwrap_or_else(|| SinkError::Target {
+        Err(fault.unwrap_or_else(|| SinkError::Refused {
             target: String::from("OpenSearch"),
             reason: String::from("no host is configured"),
         }))
@@ -183,7 +188,7 @@ impl Client {
 
     /// An answer that says no.
     pub(super) fn refusal(&self, what: &str, reply: &Reply) -> SinkError {
-        SinkError::Target { target: self.target(), reason: format!("{what}: {}", reply.fault()) }
+        SinkError::Refused { target: self.target(), reason: format!("{what}: {}", reply.fault()) }
     }
 }
 
@@ -209,62 +214,4 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     // Into memory, where writing does not fail; what failed nevertheless is sent as it is.
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
-}
-
-fn tls(connection: &Connection) -> Result<TlsConfig, SinkError> {
-    let roots = match &connection.ca {
-        Some(path) => certificates(path)?,
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            found
-                .certs
-                .iter()
-                .map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned())
-                .collect()
-        }
-    };
-    if roots.is_empty() {
-        let from = connection.ca.as_ref().map_or("the system".into(), |path| path.display().to_string());
-        return Err(unusable(&from, "there is no certificate of an authority: give one as `ca`"));
-    }
-    let client = match &connection.certificate {
-        Some((certificate, key)) => {
-            Some(ClientCert::new_with_certs(&certificates(certificate)?, private_key(key)?))
-        }
-        None => None,
-    };
-    let config = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .client_cert(client);
-    Ok(config.build())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, SinkError> {
-    std::fs::read(path).map_err(|source| SinkError::Io {
-        action: "read",
-        target: path.display().to_string(),
-        source,
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, SinkError> {
-    let mut found = Vec::new();
-    for item in parse_pem(&read(path)?) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(unusable(&path.display().to_string(), &error.to_string())),
-        }
-    }
-    Ok(found)
-}
-
-fn private_key(path: &Path) -> Result<PrivateKey<'static>, SinkError> {
-    PrivateKey::from_pem(&read(path)?)
-        .map_err(|error| unusable(&path.display().to_string(), &error.to_string()))
-}
-
-fn unusable(what: &str, why: &str) -> SinkError {
-    SinkError::Target { target: what.to_owned(), reason: why.to_owned() }
 }

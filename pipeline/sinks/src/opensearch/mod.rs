@@ -4,7 +4,7 @@
 //! alerts ──▶ documents ──▶ _bulk of creates ──▶ 201 there, 409 was there
 //!                ▲                 │ 429, 5xx, no connection: error, the delivery comes again after a pause
 //!                └─ parts as text ─┤ rejected
-//!                                  └ rejected again ──▶ refused, with the reason
+//!                                  └ rejected again ──▶ dead letter, with the reasons
 //! ```
 //!
 //! Enters: commits. Leaves: documents. `create` with the alert's id makes a repetition harmless, so there is no state to
@@ -21,7 +21,7 @@ mod template;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use threatlockdown_event::{Alert, AlertId, Millis};
+use threatlockdown_event::{Alert, AlertId, Millis, RejectedAlert};
 use threatlockdown_topics::Commit;
 
 pub use self::client::{Authorization, Connection};
@@ -30,7 +30,7 @@ pub use self::metrics::{Metrics, SinkMetrics};
 use self::bulk::Fate;
 use self::client::{Client, Content, Reply};
 use self::document::Document;
-use crate::refused::Refused;
+use crate::rejections::Rejections;
 use crate::sink::{Sink, SinkError};
 
 /// Beside an alert there is the line that says where it goes.
@@ -85,6 +85,7 @@ pub struct OpenSearchSink {
     name: String,
     options: Options,
     metrics: SinkMetrics,
+    rejections: Box<dyn Rejections>,
     /// Made anew by each `resume`.
     client: Option<Client>,
     /// When template and retention are looked at again.
@@ -93,18 +94,25 @@ pub struct OpenSearchSink {
     waiting_bytes: usize,
     /// Taken by the server, and the cursor is not yet behind them.
     done: HashSet<AlertId>,
-    refused: Vec<Refused>,
+    /// Refused in both forms, with the reasons, and not yet among the dead letters.
+    refused: Vec<(Alert, String)>,
     refused_bytes: usize,
 }
 
 impl OpenSearchSink {
-    /// Nothing is connected before the first `resume`.
+    /// Nothing is connected before the first `resume`. What the server will never take goes to `rejections`.
     #[must_use]
-    pub fn new(name: String, options: Options, metrics: SinkMetrics) -> Self {
+    pub fn new(
+        name: String,
+        options: Options,
+        metrics: SinkMetrics,
+        rejections: Box<dyn Rejections>,
+    ) -> Self {
         Self {
             name,
             options,
             metrics,
+            rejections,
             client: None,
             care: Instant::now(),
             waiting: Vec::new(),
@@ -166,7 +174,7 @@ impl OpenSearchSink {
             200 => bulk::fates(&reply.body, documents.len()),
             _ => Err(reply.fault()),
         };
-        let fates = fates.map_err(|reason| SinkError::Target { target: target.clone(), reason })?;
+        let fates = fates.map_err(|reason| SinkError::Refused { target: target.clone(), reason })?;
         self.settle(documents, fates, target)
     }
 
@@ -219,7 +227,7 @@ impl OpenSearchSink {
         match why {
             Some(reason) => {
                 let reason = format!("{again} of {count} alerts have to be sent again: {reason}");
-                Err(SinkError::Target { target, reason })
+                Err(SinkError::Refused { target, reason })
             }
             None => Ok(rejected),
         }
@@ -229,7 +237,7 @@ impl OpenSearchSink {
         tracing::warn!(sink = self.name, alert = %alert.id, reason, "the alert is refused; it goes to the dead letters");
         self.metrics.rejected.inc();
         self.refused_bytes += alert.json.len();
-        self.refused.push(Refused { alert, reason });
+        self.refused.push((alert, reason));
     }
 
     /// Template and retention. Without the template nothing may be delivered; old indices can wait.
@@ -269,6 +277,12 @@ impl Sink for OpenSearchSink {
 
     fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
         self.send_waiting()?;
+        for (alert, detail) in &self.refused {
+            let rejected = RejectedAlert { alert, sink: &self.name, detail, at: Millis::now() };
+            self.rejections.keep(&rejected)?;
+        }
+        self.refused.clear();
+        self.refused_bytes = 0;
         if Instant::now() >= self.care {
             self.take_care()?;
         }
@@ -277,8 +291,6 @@ impl Sink for OpenSearchSink {
 
     fn stored(&mut self) -> Result<(), SinkError> {
         self.done.clear();
-        self.refused.clear();
-        self.refused_bytes = 0;
         Ok(())
     }
 
@@ -286,10 +298,6 @@ impl Sink for OpenSearchSink {
         self.done.len() >= self.options.bulk_items.saturating_mul(REQUESTS_PER_CURSOR)
             || self.refused_bytes >= REFUSED_BYTES
             || Instant::now() >= self.care
-    }
-
-    fn refused(&self) -> &[Refused] {
-        &self.refused
     }
 }
 

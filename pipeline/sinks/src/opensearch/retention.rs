@@ -78,7 +78,7 @@ fn indices(client: &mut Client, prefix: &str) -> Result<Vec<String>, SinkError> 
     if !reply.is_success() {
         return Err(client.refusal("cannot list the indices", &reply));
     }
-    let resolved: Resolved = serde_json::from_slice(&reply.body).map_err(|error| SinkError::Target {
+    let resolved: Resolved = serde_json::from_slice(&reply.body).map_err(|error| SinkError::Refused {
         target: client.target(),
         reason: format!("cannot list the indices: {error}"),
     })?;

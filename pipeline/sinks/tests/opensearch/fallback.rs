@@ -80,8 +80,8 @@ fn what_is_refused_even_then_is_a_dead_letter_with_both_reasons_once() {
     assert_eq!((letters.len(), site.counted()), (2, [2, 0, 0, 1, 2]));
     for (letter, alert) in letters.iter().zip([&alerts[3], &alerts[1]]) {
         assert_eq!(letter["record"].as_str().unwrap().as_bytes(), alert.json, "whole");
-        assert_eq!(letter["origin"], format!("alert:{}", alert.id));
-        assert_eq!((&letter["reason"], &letter["connector"]), (&json!("refused"), &json!("os")));
+        assert_eq!(letter["alert_id"], alert.id.to_string());
+        assert_eq!((&letter["reason"], &letter["sink"]), (&json!("rejected"), &json!("os")));
     }
     assert_eq!(letters[0]["source"], "aws.cloudtrail");
     assert!(letters[0]["detail"].as_str().unwrap().contains("no day of an index"), "{}", letters[0]);

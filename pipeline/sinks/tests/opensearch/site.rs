@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use threatlockdown_event::{Alert, AlertId};
 use threatlockdown_sinks::opensearch::{Options, SinkMetrics};
-use threatlockdown_sinks::{Delivery, DeliveryOptions, KeepsRefused, OpenSearchSink, spawn};
+use threatlockdown_sinks::{Delivery, DeliveryOptions, FileRejections, OpenSearchSink, spawn};
 use threatlockdown_topics::{Commit, CommitLog, CommitLogOptions, Store};
 
 /// Only a broken build gets there.
@@ -35,19 +35,19 @@ impl Site {
     }
 
     pub(crate) fn sink(&self) -> OpenSearchSink {
-        OpenSearchSink::new(String::from("os"), self.options.clone(), self.metrics.clone())
+        let rejections = Box::new(FileRejections::new(self.refused_file()));
+        OpenSearchSink::new(String::from("os"), self.options.clone(), self.metrics.clone(), rejections)
     }
 
     fn refused_file(&self) -> PathBuf {
-        self.dir.path().join("deadletter-os.jsonl")
+        self.dir.path().join("rejected.os.jsonl")
     }
 
     pub(crate) fn spawn(&self) -> Delivery {
         let (first_pause, longest_pause) = (Duration::from_millis(10), Duration::from_millis(200));
         let options =
             DeliveryOptions { flush_interval: Duration::from_millis(50), first_pause, longest_pause };
-        let sink = Box::new(KeepsRefused::new(self.sink(), self.refused_file()));
-        spawn(self.log.reader(None), Arc::clone(&self.store), sink, options).unwrap()
+        spawn(self.log.reader(None), Arc::clone(&self.store), Box::new(self.sink()), options).unwrap()
     }
 
     pub(crate) fn finish(&self, delivery: Delivery) {
@@ -61,7 +61,7 @@ impl Site {
 
     /// What lies in the file of the refused.
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.refused_file()).unwrap();
+        let text = std::fs::read_to_string(self.refused_file()).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 

@@ -10,6 +10,7 @@
 //! librdkafka; faults leave as [`KafkaError`]s, which say what is to be done ([`Remedy`]).
 
 mod admin;
+mod alert_record;
 mod client;
 mod error;
 mod names;
@@ -19,9 +20,12 @@ mod settings;
 mod writer;
 
 pub use self::admin::{Admin, TopicFault, TopicPlan};
+pub use self::alert_record::{
+    AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
+};
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{RawHead, decode_head, encode_head};
-pub use self::reader::{Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
 pub use self::writer::{Outgoing, Writer};

@@ -79,6 +79,18 @@ impl Names {
         self.with("alerts")
     }
 
+    /// Alerts for one subscriber.
+    #[must_use]
+    pub fn subscriber(&self, name: &str) -> String {
+        self.with(&format!("alerts.{name}"))
+    }
+
+    /// Alerts that a sink refused, on their way to that sink once more.
+    #[must_use]
+    pub fn redrive(&self) -> String {
+        self.with("redrive")
+    }
+
     /// What could not be processed.
     #[must_use]
     pub fn dead_letters(&self) -> String {

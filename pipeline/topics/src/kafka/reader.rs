@@ -4,6 +4,7 @@
 //! A partition that is to be given up stays until [`RawReader::release`]: what was made of its records has to be
 //! committed first, or another member would do it again. Offsets are never committed by themselves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +132,40 @@ struct Turn {
     leaving: Option<TopicPartitionList>,
     /// Nothing is fetched, not of new ones either.
     is_held: bool,
+    own: Option<OwnProgress>,
+}
+
+/// How far a member has come by what it keeps itself, beside what it wrote.
+///
+/// The group is told after that, so its word may be behind. Where the last word on a partition is this member's, or there is
+/// none, its own counts; where another member had the partition meanwhile, or an operator set the offset, the group's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnProgress {
+    /// Stands in the group's offsets; nobody else has it.
+    pub member: String,
+    /// Of each partition that it ever had, where to go on.
+    pub next: BTreeMap<TopicPartition, i64>,
+}
+
+impl OwnProgress {
+    fn apply(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        list: &mut TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        let asked = consumer.committed_offsets(list.clone(), ANSWER);
+        let committed = asked.map_err(|error| KafkaError::of("cannot ask where to go on", error))?;
+        for said in committed.elements() {
+            let is_own = said.offset() == Offset::Invalid || said.metadata() == self.member;
+            let (topic, partition) = (said.topic(), said.partition());
+            let own = self.next.get(&TopicPartition { topic: topic.into(), partition });
+            if let (true, Some(next)) = (is_own, own) {
+                let placed = list.set_partition_offset(topic, partition, Offset::Offset(*next));
+                placed.map_err(|error| KafkaError::of("cannot name offsets", error))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Turn {
@@ -140,7 +175,10 @@ impl Turn {
         change: Change,
     ) -> Result<Polled<'static>, KafkaError> {
         match change {
-            Change::Assigned(list) => {
+            Change::Assigned(mut list) => {
+                if let Some(own) = &self.own {
+                    own.apply(consumer, &mut list)?;
+                }
                 let assigned = consumer.incremental_assign(&list);
                 assigned.map_err(|error| KafkaError::of("cannot take partitions", error))?;
                 if self.is_held {
@@ -286,6 +324,17 @@ impl RawReader {
         done.map_err(|error| KafkaError::of("cannot go to an offset", error))
     }
 
+    /// From now on partitions are begun by what this member keeps itself; see [`OwnProgress`].
+    pub fn keep(&mut self, own: OwnProgress) {
+        self.turn.own = Some(own);
+    }
+
+    /// Of each partition with records that are read and not committed, where to go on.
+    pub fn progress(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let news = self.read.iter().filter(|read| read.new_from.is_some());
+        news.map(|read| (&read.partition, read.next))
+    }
+
     /// Whether anything was read that is not committed.
     #[must_use]
     pub fn has_news(&self) -> bool {
@@ -325,6 +374,13 @@ impl RawReader {
             return Ok(());
         }
         let (list, _) = self.offsets()?;
+        if let Some(own) = &self.turn.own {
+            for (partition, _) in self.progress() {
+                if let Some(mut element) = list.find_partition(&partition.topic, partition.partition) {
+                    element.set_metadata(&own.member);
+                }
+            }
+        }
         let done = self.consumer.commit(&list, CommitMode::Sync);
         done.map_err(|error| KafkaError::of("cannot commit offsets", error))?;
         self.committed();

@@ -2,7 +2,7 @@
 //!
 //! Enters: the configured sinks. Leaves: running deliveries. Dead letters have a sink of their own, which is always
 //! there: `deadletter.jsonl` in the data directory. What a sink's server will never take is in
-//! `deadletter-<sink>.jsonl` beside it.
+//! `rejected.<sink>.jsonl` beside it.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -14,7 +14,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use threatlockdown_sinks::{
-    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Format, KeepsRefused, OpenSearchSink,
+    Content, Delivery, DeliveryOptions, FileRejections, FileSink, FileSinkOptions, Format, OpenSearchSink,
     Sink as Deliver, StdoutSink, opensearch, spawn,
 };
 use threatlockdown_topics::{CommitLog, LogPosition, Store};
@@ -127,7 +127,7 @@ fn check_writable(path: &Path) -> io::Result<()> {
 
 /// Where the alerts are that a sink's server will never take.
 pub(super) fn refused_file(config: &Config, sink: &str) -> PathBuf {
-    config.data_dir.join(format!("deadletter-{sink}.jsonl"))
+    config.data_dir.join(format!("rejected.{sink}.jsonl"))
 }
 
 fn build(sink: &Sink, refused: PathBuf, metrics: &opensearch::Metrics) -> Box<dyn Deliver> {
@@ -142,7 +142,8 @@ fn build(sink: &Sink, refused: PathBuf, metrics: &opensearch::Metrics) -> Box<dy
         SinkKind::Stdout { format: StdoutFormat::Pretty } => Box::new(StdoutSink::new(name, Format::Pretty)),
         SinkKind::OpenSearch(options) => {
             let metrics = metrics.of(&name);
-            Box::new(KeepsRefused::new(OpenSearchSink::new(name, (**options).clone(), metrics), refused))
+            let rejections = Box::new(FileRejections::new(refused));
+            Box::new(OpenSearchSink::new(name, (**options).clone(), metrics, rejections))
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Records of the topics `alerts` and `deadletter`: what analysis writes and sinks read.
+//!
+//! Enters: an alert, or the JSON line of a dead letter. Leaves: records to be written, and the same from them.
+//!
+//! | topic | key | headers | payload |
+//! |---|---|---|---|
+//! | `alerts` | the alert's id as hex text | `v` = `1`, `level`: decimal; `sink`, where only that one is to get it | the alert, a JSON object |
+//! | `deadletter` | none | `v` = `1`, `reason`: its class | the dead letter, a JSON object |
+//!
+//! The key makes records of one alert neighbours, whoever wrote them. A record with another `v` is of a release that is not
+//! known here.
+
+use rdkafka::message::{Header, OwnedHeaders};
+use threatlockdown_event::{Alert, AlertId};
+
+use super::reader::Received;
+use super::writer::Outgoing;
+
+const VERSION: &[u8] = b"1";
+
+/// Digits of an alert's id.
+const DIGITS: usize = 32;
+
+/// The key of an alert's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertKey([u8; DIGITS]);
+
+impl AlertKey {
+    /// Of an alert.
+    #[must_use]
+    pub fn of(alert: &Alert) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; DIGITS];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(alert.id.0) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        Self(text)
+    }
+}
+
+/// The record of an alert; its key is [`AlertKey::of`] it.
+#[must_use]
+pub fn alert_record<'o>(topic: &'o str, key: &'o AlertKey, alert: &'o Alert) -> Outgoing<'o> {
+    let level = alert.level.to_string();
+    let headers = headers("level", level.as_bytes());
+    let (key, payload, headers) = (Some(&key.0[..]), Some(&alert.json[..]), Some(headers));
+    Outgoing { topic, key, payload, headers, ..Outgoing::default() }
+}
+
+/// The record of an alert that only one sink is to get.
+#[must_use]
+pub fn alert_record_for<'o>(topic: &'o str, key: &'o AlertKey, alert: &'o Alert, sink: &str) -> Outgoing<'o> {
+    let mut record = alert_record(topic, key, alert);
+    let to = Header { key: "sink", value: Some(sink.as_bytes()) };
+    record.headers = record.headers.map(|headers| headers.insert(to));
+    record
+}
+
+/// The record of a dead letter: its JSON line and the class of its reason.
+#[must_use]
+pub fn dead_letter_record<'o>(topic: &'o str, reason: &str, json: &'o [u8]) -> Outgoing<'o> {
+    let headers = Some(headers("reason", reason.as_bytes()));
+    Outgoing { topic, payload: Some(json), headers, ..Outgoing::default() }
+}
+
+/// Reads what [`alert_record`] made; `None` where the record is something else.
+#[must_use]
+pub fn decode_alert(record: &Received<'_>) -> Option<Alert> {
+    alert(record.header("v"), record.header("level"), record.key(), record.payload())
+}
+
+/// Reads what [`dead_letter_record`] made: the class of the reason and the JSON line. `None` where it is something else.
+#[must_use]
+pub fn decode_dead_letter<'r>(record: &'r Received<'_>) -> Option<(&'r str, &'r [u8])> {
+    let is_ours = record.header("v") == Some(VERSION) && !record.payload().is_empty();
+    let reason = std::str::from_utf8(record.header("reason")?).ok()?;
+    is_ours.then(|| (reason, record.payload()))
+}
+
+fn headers(key: &str, value: &[u8]) -> OwnedHeaders {
+    let headers = OwnedHeaders::new_with_capacity(2);
+    headers.insert(Header { key: "v", value: Some(VERSION) }).insert(Header { key, value: Some(value) })
+}
+
+fn alert(version: Option<&[u8]>, level: Option<&[u8]>, key: Option<&[u8]>, json: &[u8]) -> Option<Alert> {
+    let level = std::str::from_utf8(level?).ok()?.parse().ok()?;
+    let id = id(key?)?;
+    (version? == VERSION && !json.is_empty()).then(|| Alert { id, level, json: json.to_vec() })
+}
+
+fn id(key: &[u8]) -> Option<AlertId> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut id = [0; DIGITS / 2];
+    if key.len() != DIGITS {
+        return None;
+    }
+    for (byte, pair) in id.iter_mut().zip(key.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(AlertId(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::Headers as _;
+
+    use super::*;
+
+    fn read(record: &Outgoing<'_>) -> Option<Alert> {
+        let headers = record.headers.as_ref()?;
+        let find = |name| headers.iter().find(|header| header.key == name)?.value;
+        alert(find("v"), find("level"), record.key, record.payload?)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for level in [0, 7, 16] {
+            let id = AlertId([0xf0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+            let alert = Alert { id, level, json: b"{}".to_vec() };
+            let key = AlertKey::of(&alert);
+            assert_eq!(key.0, alert.id.to_string().as_bytes());
+            assert_eq!(read(&alert_record("t", &key, &alert)), Some(alert.clone()));
+            let record = alert_record_for("t", &key, &alert, "siem");
+            assert_eq!(read(&record), Some(alert.clone()));
+            let headers = record.headers.unwrap();
+            let to = headers.iter().find(|header| header.key == "sink").unwrap().value;
+            assert_eq!(to, Some(&b"siem"[..]));
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_alert_is_not_read_as_one() {
+        let (v, level, key) = (Some(VERSION), Some(&b"7"[..]), [b'a'; 32]);
+        assert!(alert(v, level, Some(&key), b"{}").is_some());
+        assert_eq!(alert(Some(b"2"), level, Some(&key), b"{}"), None);
+        assert_eq!(alert(None, level, Some(&key), b"{}"), None);
+        assert_eq!(alert(v, Some(b"x"), Some(&key), b"{}"), None);
+        assert_eq!(alert(v, level, Some(&key[1..]), b"{}"), None);
+        assert_eq!(alert(v, level, Some(&[b'g'; 32]), b"{}"), None);
+        assert_eq!(alert(v, level, None, b"{}"), None);
+        assert_eq!(alert(v, level, Some(&key), b""), None);
+    }
+}
