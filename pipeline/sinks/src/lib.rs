@@ -1,4 +1,5 @@
-//! Delivers what the commit log, or topics in Kafka, hold to where it is wanted: files, standard output.
+//! Delivers what the commit log, or topics in Kafka, hold to where it is wanted: files, standard output, topics,
+//! webhooks, OpenSearch.
 //!
 //! ```text
 //! commit log or topics ── Source ──▶ delivery (one thread per sink) ── deliver, flush ──▶ sink
@@ -12,10 +13,12 @@
 pub mod delivery;
 pub mod file;
 mod filter;
+pub mod opensearch;
 mod pretty;
 mod rejections;
 mod sink;
 pub mod stdout;
+mod tls;
 pub mod topic;
 pub mod webhook;
 
@@ -25,6 +28,7 @@ pub use delivery::{
 };
 pub use file::{Content, FileSink, FileSinkOptions};
 pub use filter::AlertFilter;
+pub use opensearch::OpenSearchSink;
 pub use rejections::{FileRejections, Rejections, TopicRejections};
 pub use sink::{Sink, SinkError};
 pub use stdout::{Format, StdoutSink};

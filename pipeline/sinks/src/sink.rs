@@ -40,7 +40,8 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Whether nothing should be delivered before the next `flush` and `stored`.
+    /// Whether nothing should be delivered before the next `flush` and `stored`; asked between deliveries, and while there
+    /// is nothing to deliver.
     fn wants_flush(&self) -> bool {
         false
     }

@@ -5,11 +5,15 @@ use std::process::Command;
 
 /// A `java` of at least that version: that of `JAVA_HOME`, of the path, or one installed beside it.
 pub(crate) fn find(least: u32) -> PathBuf {
-    let candidates = candidates();
-    let found = candidates.iter().find(|java| version(java).is_some_and(|version| version >= least));
-    found.cloned().unwrap_or_else(|| {
-        panic!("this test needs Java {least} or newer (Debian: apt-get install default-jdk-headless); found {candidates:?}")
+    installed(least).unwrap_or_else(|| {
+        let found = candidates();
+        panic!("this test needs Java {least} or newer (Debian: apt-get install default-jdk-headless); found {found:?}")
     })
+}
+
+/// The same, where there is one.
+pub(crate) fn installed(least: u32) -> Option<PathBuf> {
+    candidates().into_iter().find(|java| version(java).is_some_and(|version| version >= least))
 }
 
 fn candidates() -> Vec<PathBuf> {

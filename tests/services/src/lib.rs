@@ -12,6 +12,7 @@ mod cache;
 mod java;
 pub mod kafka;
 mod maven;
+pub mod opensearch;
 mod process;
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -5,6 +5,7 @@ mod follow;
 mod full_disk;
 mod ingest;
 mod memory;
+mod opensearch;
 mod pressure;
 mod quickstart;
 pub(crate) mod reload;

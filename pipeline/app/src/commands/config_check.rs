@@ -70,5 +70,8 @@ pub(crate) fn describe_sink(kind: &SinkKind) -> String {
         SinkKind::Topic { .. } => "a topic of its own".to_owned(),
         SinkKind::Webhook(webhook) => format!("webhook, {} in a request", counted(webhook.batch, "alert")),
         SinkKind::Stdout { format } => format!("stdout as {format:?}").to_lowercase(),
+        SinkKind::OpenSearch(options) => {
+            format!("opensearch {}, indices {}-*", options.connection.urls.join(", "), options.index_prefix)
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, spawn_from};
+use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, opensearch, spawn_from};
 use threatlockdown_topics::{LogPosition, Store};
 
 use super::outlets::{self, Outlet, Place};
@@ -36,8 +36,9 @@ pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
     if role.config.sinks.is_empty() {
         bail!("{}: there are no `sinks`, so there is nothing to deliver to", args.config.display());
     }
-    let deliveries = Deliveries::start(&role.config, &role.kafka)?;
     let mut metrics = Metrics::new();
+    let opensearch = opensearch::Metrics::new(metrics.registry());
+    let deliveries = Deliveries::start(&role.config, &role.kafka, &opensearch)?;
     deliveries.register(&mut metrics);
     let server = role.serve(metrics, None)?;
     tracing::info!(sinks = role.config.sinks.len(), "delivering");
@@ -79,10 +80,15 @@ struct Figures {
 
 impl Deliveries {
     /// Starts one for each sink.
-    pub(super) fn start(config: &Config, kafka: &Kafka) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        config: &Config,
+        kafka: &Kafka,
+        opensearch: &opensearch::Metrics,
+    ) -> anyhow::Result<Self> {
         outlets::check(&config.sinks)?;
         let place = Place::Cluster(&kafka.settings.names);
-        let outlets: Vec<Outlet> = config.sinks.iter().map(|sink| outlets::build(sink, &place)).collect();
+        let outlets: Vec<Outlet> =
+            config.sinks.iter().map(|sink| outlets::build(sink, &place, opensearch)).collect();
         // Only files need it; without them a copy needs no disk.
         let store = match outlets.iter().any(|outlet| outlet.has_state) {
             true => Some(Store::open(&config.data_dir.join("deliver"))?),

@@ -6,13 +6,14 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use threatlockdown_sinks::{
-    AlertFilter, Content, DeliveryOptions, FileRejections, FileSink, FileSinkOptions, Format, Outbox,
-    Rejections, Sink as Deliver, StdoutSink, TopicRejections, TopicSink, Wanted, WebhookOptions, WebhookSink,
+    AlertFilter, Content, DeliveryOptions, FileRejections, FileSink, FileSinkOptions, Format, OpenSearchSink,
+    Outbox, Rejections, Sink as Deliver, StdoutSink, TopicRejections, TopicSink, Wanted, WebhookOptions,
+    WebhookSink, opensearch,
 };
 use threatlockdown_topics::kafka::Names;
 
@@ -46,7 +47,7 @@ pub(super) struct Outlet {
     pub(super) options: DeliveryOptions,
 }
 
-pub(super) fn build(sink: &Sink, place: &Place<'_>) -> Outlet {
+pub(super) fn build(sink: &Sink, place: &Place<'_>, metrics: &opensearch::Metrics) -> Outlet {
     let name = sink.name.clone();
     match &sink.kind {
         SinkKind::File { path, rotate_bytes, keep, dead_letters } => {
@@ -66,6 +67,12 @@ pub(super) fn build(sink: &Sink, place: &Place<'_>) -> Outlet {
         }
         SinkKind::Topic { filter } => topic(name, filter.clone(), place),
         SinkKind::Webhook(webhook) => self::webhook(name, webhook, place),
+        SinkKind::OpenSearch(options) => {
+            let (rejections, outbox) = rejections(&name, place);
+            let metrics = metrics.of(&name);
+            let sink = OpenSearchSink::new(name, (**options).clone(), metrics, rejections);
+            Outlet { outbox, ..plain(Box::new(sink)) }
+        }
     }
 }
 
@@ -86,17 +93,25 @@ fn topic(name: String, filter: AlertFilter, place: &Place<'_>) -> Outlet {
     Outlet { outbox: Some(outbox), options, ..plain(Box::new(sink)) }
 }
 
-fn webhook(name: String, webhook: &Webhook, place: &Place<'_>) -> Outlet {
-    let (rejections, outbox): (Box<dyn Rejections>, _) = match place {
+/// Where the alerts go that a sink's target refuses for good.
+fn rejections(sink: &str, place: &Place<'_>) -> (Box<dyn Rejections>, Option<Outbox>) {
+    match place {
         Place::Cluster(names) => {
             let outbox = Outbox::default();
             let rejections = TopicRejections { topic: names.dead_letters(), outbox: outbox.clone() };
             (Box::new(rejections), Some(outbox))
         }
-        Place::Process(folder) => {
-            (Box::new(FileRejections { path: folder.join(format!("rejected.{name}.jsonl")) }), None)
-        }
-    };
+        Place::Process(folder) => (Box::new(FileRejections::new(rejected(folder, sink))), None),
+    }
+}
+
+/// The file of these alerts, in one process.
+pub(super) fn rejected(data_dir: &Path, sink: &str) -> PathBuf {
+    data_dir.join(format!("rejected.{sink}.jsonl"))
+}
+
+fn webhook(name: String, webhook: &Webhook, place: &Place<'_>) -> Outlet {
+    let (rejections, outbox) = rejections(&name, place);
     let headers = webhook.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     let options = WebhookOptions {
         url: webhook.url.expose().to_owned(),

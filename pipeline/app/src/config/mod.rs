@@ -10,6 +10,7 @@
 mod fields;
 mod interpolate;
 mod kafka;
+mod opensearch;
 mod outlets;
 mod quantity;
 mod read;
@@ -29,6 +30,7 @@ use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
 use threatlockdown_sinks::AlertFilter;
+use threatlockdown_sinks::opensearch::Options as OpenSearch;
 
 use self::interpolate::Lookup;
 pub(crate) use self::kafka::Kafka;
@@ -170,6 +172,8 @@ pub(crate) enum SinkKind {
         filter: AlertFilter,
     },
     Webhook(Webhook),
+    /// An index a day.
+    OpenSearch(Box<OpenSearch>),
 }
 
 /// Requests to an HTTP address.

@@ -19,7 +19,7 @@ use super::{
     Config, FileSource, HttpSource, Limits, Listen, Log, LogFormat, Rules, Secret, Sink, SinkKind, Source,
     SourceKind, StdoutFormat,
 };
-use super::{kafka, outlets, state};
+use super::{kafka, opensearch, outlets, state};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -300,9 +300,15 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
         Stdout,
         Topic,
         Webhook,
+        OpenSearch,
     }
-    const TYPES: [(&str, Type); 4] =
-        [("file", Type::File), ("stdout", Type::Stdout), ("topic", Type::Topic), ("webhook", Type::Webhook)];
+    const TYPES: [(&str, Type); 5] = [
+        ("file", Type::File),
+        ("stdout", Type::Stdout),
+        ("opensearch", Type::OpenSearch),
+        ("topic", Type::Topic),
+        ("webhook", Type::Webhook),
+    ];
     const CONTENTS: [(&str, bool); 2] = [("alerts", false), ("dead_letters", true)];
     const FORMATS: [(&str, StdoutFormat); 2] =
         [("json", StdoutFormat::Json), ("pretty", StdoutFormat::Pretty)];
@@ -312,6 +318,7 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
         Type::Stdout => ("a stdout sink", &["name", "type", "format"]),
         Type::Topic => ("a topic sink", &outlets::TOPIC_KEYS),
         Type::Webhook => ("a webhook", &outlets::WEBHOOK_KEYS),
+        Type::OpenSearch => ("an opensearch sink", &opensearch::KEYS),
     };
     let fields = Fields::open(node, what, allowed, faults)?;
     let name = name(&fields, node, faults);
@@ -336,6 +343,9 @@ fn sink(node: &Node, faults: &mut Faults) -> Option<Sink> {
         }
         Type::Topic => Some(outlets::topic(&fields, faults)),
         Type::Webhook => outlets::webhook(&fields, node, faults),
+        Type::OpenSearch => {
+            opensearch::opensearch(&fields, node, faults).map(Box::new).map(SinkKind::OpenSearch)
+        }
     };
     Some(Sink { name: name?, kind: kind?, place: Some(node.place.clone()) })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use threatlockdown_analysis::Composites;
+use threatlockdown_sinks::opensearch::Authorization;
 
 use super::interpolate::Lookup;
 use super::{Config, Secret, SinkKind, SourceKind, State, StdoutFormat, load, parse, validate};
@@ -118,6 +119,51 @@ fn reads_where_kafka_is_and_keeps_its_secrets() {
     assert_eq!(kafka.topics.raw_retention, Duration::from_secs(2 * 86_400));
     let (config, _) = read("kafka: {brokers: ['k:9092']}");
     assert!(!config.kafka.unwrap().settings.instance.is_empty(), "the machine's name");
+}
+
+const OPENSEARCH: &str = r#"
+sinks:
+- name: os
+  type: opensearch
+  urls: ["https://os-1:9200/", "http://[::1]:9200/path"]
+  index_prefix: soc-alerts
+  username: tld
+  password: ${env:TOKEN}
+  ca: ca.pem
+  certificate: c.pem
+  key: k.pem
+  retention: 90d
+  shards: 2
+  replicas: 0
+  bulk_items: 500
+  bulk_bytes: 1MiB
+  timeout: 30s
+- {name: other, type: opensearch, urls: ["http://os:9200"], token: "${env:TOKEN}"}
+"#;
+
+#[test]
+fn reads_where_opensearch_is_and_keeps_its_secrets() {
+    let (config, faults) = read(OPENSEARCH);
+    assert_eq!(faults, Vec::<String>::new());
+    let shown = format!("{config:?}");
+    // The password as it is, and as it is sent.
+    assert!(!shown.contains("hunter2") && !shown.contains("dGxk") && shown.contains("soc-alerts"), "{shown}");
+    let SinkKind::OpenSearch(options) = &config.sinks[0].kind else { panic!("{config:?}") };
+    let connection = &options.connection;
+    assert_eq!(connection.urls, ["https://os-1:9200", "http://[::1]:9200/path"]);
+    assert_eq!(connection.authorization, Some(Authorization::basic("tld", "hunter2-secret")));
+    assert_eq!(connection.ca.as_deref(), Some(std::path::Path::new("ca.pem")));
+    assert_eq!(connection.certificate, Some(("c.pem".into(), "k.pem".into())));
+    assert_eq!(connection.timeout, Duration::from_secs(30));
+    assert_eq!(options.retention, Some(Duration::from_secs(90 * 86_400)));
+    assert_eq!(
+        (options.shards, options.replicas, options.bulk_items, options.bulk_bytes),
+        (2, Some(0), 500, 1 << 20)
+    );
+    let SinkKind::OpenSearch(options) = &config.sinks[1].kind else { panic!("{config:?}") };
+    assert_eq!(options.index_prefix, "threatlockdown-alerts");
+    assert_eq!(options.connection.authorization, Some(Authorization::bearer("hunter2-secret")));
+    assert_eq!((options.retention, options.bulk_items, options.bulk_bytes), (None, 1000, 5 << 20));
 }
 
 #[test]
@@ -254,6 +300,36 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
         &[("c.yaml:1:11", "a sink writes alerts to this file")],
     ),
     ("sinks: [{name: dead-letters, type: stdout}]", &[("c.yaml:1:9", "this name is taken")]),
+    ("sinks: [{name: a, type: opensearch}]", &[("c.yaml:1:9", "`urls` is missing")]),
+    ("sinks: [{name: a, type: opensearch, urls: []}]", &[("c.yaml:1:43", "no URL in the list")]),
+    (
+        "sinks: [{name: a, type: opensearch, urls: ['os:9200', 'https://', 'http://u:hunter2@os:9200']}]",
+        &[
+            ("c.yaml:1:43", "expected the URL of a server\n    os:9200"),
+            ("c.yaml:1:43", "expected the URL of a server\n    https://"),
+            ("c.yaml:1:43", "a URL with credentials in it\n    help: give `username` and `password`"),
+        ],
+    ),
+    (
+        "sinks:\n- {name: a, type: opensearch, urls: ['http://os:9200'], index_prefix: Alerts, retention: 5h, timeout: 5ms, replica: 1}",
+        &[
+            (
+                "c.yaml:2:108",
+                "unknown key in an opensearch sink\n    replica\n    help: did you mean `replicas`?",
+            ),
+            ("c.yaml:2:71", "the name of an index begins with"),
+            ("c.yaml:2:90", "expected a day or more"),
+            ("c.yaml:2:103", "expected a duration from 1s to 1h"),
+        ],
+    ),
+    (
+        "sinks: [{name: a, type: opensearch, urls: ['http://os:9200'], username: u, token: t, key: k}]",
+        &[
+            ("c.yaml:1:9", "a username needs its password"),
+            ("c.yaml:1:9", "more than one way to show who we are"),
+            ("c.yaml:1:9", "a certificate needs its key"),
+        ],
+    ),
     // Faults of one key and faults between keys, together; and none that only follows from another.
     (
         "workrs: 1\nsources:\n- {name: a, type: http}\n- {name: a, type: http, tokens: x}\nlisten: 0.0.0.0:1",
@@ -412,6 +488,9 @@ fn secrets_are_never_shown() {
         "sources:\n- name: a\n  type: http\n  tokens:\n  - hunter2-x: : :\n   hunter2-y\n",
         "sources:\n- name: a\n  type: http\n  tokens:\n- hunter2-x\n",
         "tokens: [hunter2-x]",
+        "sinks: [{name: a, type: opensearch, urls: ['http://u:hunter2-x@os:9200']}]",
+        "sinks: [{name: a, type: opensearch, urls: [x], username: u, password: [hunter2-x]}]",
+        "sinks:\n- name: a\n  password: \"hunter2-x]\n",
         "listen: 0.0.0.0:1\nsources: [{name: a, type: http, tokens: ['']}, {name: a, type: http, tokens: [hunter2-x]}]",
     ];
     for text in wrong {

@@ -184,10 +184,10 @@ fn at(file: &Arc<str>, marker: &Marker) -> Place {
     Place::new(file, from_one(marker.line().max(1)), from_one(marker.col() + 1))
 }
 
-/// The line of a syntax error, shortened. Nothing of it where the file holds tokens: which key a broken text belongs to
+/// The line of a syntax error, shortened. Nothing of it where the file holds secrets: which key a broken text belongs to
 /// is not known.
 fn shown_line(text: &str, line: u32) -> String {
-    if text.contains("token") {
+    if ["token", "password", "api_key"].iter().any(|key| text.contains(key)) {
         return String::new();
     }
     let shown = text.lines().nth(line as usize - 1).unwrap_or_default().trim();

@@ -160,6 +160,8 @@ fn sinks(sinks: &[Sink], has_kafka: bool, faults: &mut Vec<Diagnostic>) {
                     ));
                 }
             }
+            // Several may write to the same indices: an alert is there once.
+            SinkKind::OpenSearch(_) => {}
         }
     }
 }

@@ -65,7 +65,10 @@ impl WebhookSink {
     /// Nothing is sent yet.
     #[must_use]
     pub fn new(name: String, options: WebhookOptions, rejections: Box<dyn Rejections>) -> Self {
-        let agent = Agent::config_builder()
+        let builder = Agent::config_builder();
+        let encrypted = options.url.starts_with("https:");
+        let builder = if encrypted { builder.tls_config(crate::tls::of_system()) } else { builder };
+        let agent = builder
             .http_status_as_error(false)
             .timeout_global(Some(options.timeout))
             // A redirected POST would become a GET, or send secrets elsewhere.

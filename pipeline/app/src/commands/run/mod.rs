@@ -122,7 +122,7 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     let store = Store::open(&config.data_dir)?;
     let log = CommitLog::open(&config.data_dir, Arc::clone(&store), CommitLogOptions::default())?;
     let deliveries = Deliveries::default();
-    deliveries.start(config, &log, &store)?;
+    deliveries.start(config, &log, &store, metrics.registry())?;
     probes::sinks(&mut metrics, &deliveries);
 
     let journal = open_journal(config, &store)?;

@@ -155,7 +155,9 @@ fn apply_sinks(args: &RunArgs, config: &mut Config) {
     }
     let mut files = config.sinks.iter_mut().filter_map(|sink| match &mut sink.kind {
         SinkKind::File { path, .. } => Some(path),
-        SinkKind::Stdout { .. } | SinkKind::Topic { .. } | SinkKind::Webhook(_) => None,
+        SinkKind::Stdout { .. } | SinkKind::Topic { .. } | SinkKind::Webhook(_) | SinkKind::OpenSearch(_) => {
+            None
+        }
     });
     match (&args.alerts, files.next()) {
         (Some(wanted), Some(path)) => path.clone_from(wanted),

@@ -1,14 +1,16 @@
 //! The sinks of a run, each with its thread and its cursor in the commit log.
 //!
 //! Enters: the configured sinks. Leaves: running deliveries. Dead letters have a sink of their own, which is always
-//! there: `deadletter.jsonl` in the data directory.
+//! there: `deadletter.jsonl` in the data directory. What a sink's server will never take is in
+//! `rejected.<sink>.jsonl` beside it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use prometheus_client::registry::Registry;
 use threatlockdown_sinks::{
-    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Sink as Deliver, spawn,
+    Content, Delivery, DeliveryOptions, FileSink, FileSinkOptions, Sink as Deliver, opensearch, spawn,
 };
 use threatlockdown_topics::{CommitLog, LogPosition, Store};
 
@@ -33,13 +35,20 @@ pub(super) struct State {
 
 impl Deliveries {
     /// Starts a delivery for each sink.
-    pub(super) fn start(&self, config: &Config, log: &CommitLog, store: &Arc<Store>) -> anyhow::Result<()> {
+    pub(super) fn start(
+        &self,
+        config: &Config,
+        log: &CommitLog,
+        store: &Arc<Store>,
+        registry: &mut Registry,
+    ) -> anyhow::Result<()> {
         let dead_letters = config.data_dir.join("deadletter.jsonl");
         let dead_letters = FileSinkOptions::new(dead_letters, Content::DeadLetters);
         let dead_letters: Box<dyn Deliver> = Box::new(FileSink::new(DEAD_LETTER_SINK.into(), dead_letters));
         outlets::check(&config.sinks)?;
         let place = Place::Process(&config.data_dir);
-        let sinks = config.sinks.iter().map(|sink| outlets::build(sink, &place).sink);
+        let metrics = opensearch::Metrics::new(registry);
+        let sinks = config.sinks.iter().map(|sink| outlets::build(sink, &place, &metrics).sink);
         for sink in sinks.chain([dead_letters]) {
             let name = sink.name().to_owned();
             let reader = log.reader(None);

@@ -208,7 +208,10 @@ impl Running {
 fn own_files(config: &Config) -> OwnFiles {
     let sinks = config.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path, .. } => Some(path.clone()),
-        SinkKind::Stdout { .. } | SinkKind::Topic { .. } | SinkKind::Webhook(_) => None,
+        SinkKind::OpenSearch(_) | SinkKind::Webhook(_) => {
+            Some(outlets::rejected(&config.data_dir, &sink.name))
+        }
+        SinkKind::Stdout { .. } | SinkKind::Topic { .. } => None,
     });
     let state = ["lock", "state.redb", "memory.snapshot", "memory.new", "journal.id", "deadletter.jsonl"]
         .map(|name| config.data_dir.join(name));
