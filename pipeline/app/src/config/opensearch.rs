@@ -93,7 +93,8 @@ fn urls(node: &Node, faults: &mut Faults) -> Vec<String> {
             faults.push(Diagnostic::error(node.place.clone(), url, "expected the URL of a server", help));
         }
     }
-    found.into_iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
+    let shown = found.iter().filter(|url| !url.contains('@'));
+    shown.map(|url| url.trim_end_matches('/').to_owned()).collect()
 }
 
 fn index_prefix(node: &Node, faults: &mut Faults) -> Option<String> {

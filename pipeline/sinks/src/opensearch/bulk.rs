@@ -13,6 +13,8 @@ pub(super) enum Fate {
     Duplicate,
     /// The server cannot take it now.
     Again(String),
+    /// The server failed at it, by chance or for its sake.
+    Broken(String),
     /// It will not take it in this form.
     Rejected(String),
 }
@@ -68,7 +70,8 @@ fn fate(created: Created) -> Fate {
         200..=299 => Fate::Delivered,
         409 => Fate::Duplicate,
         // No such index, no right, an index closed for writing: the operator's to mend, and then it goes on.
-        401 | 403 | 404 | 429 | 500.. => Fate::Again(reason()),
+        401 | 403 | 404 | 429 | 501.. => Fate::Again(reason()),
+        500 => Fate::Broken(reason()),
         400 if NOT_ITS_OWN.contains(&kind) => Fate::Again(reason()),
         _ => Fate::Rejected(reason()),
     }
@@ -101,6 +104,7 @@ mod tests {
             {"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"exists"}}},
             {"create":{"status":429,"error":{"type":"rejected_execution_exception","reason":"full"}}},
             {"create":{"status":503,"error":{"type":"unavailable_shards_exception","reason":null}}},
+            {"create":{"status":500,"error":{"type":"null_pointer_exception"}}},
             {"create":{"status":403,"error":{"type":"cluster_block_exception","reason":"read-only"}}},
             {"create":{"status":400,"error":{"type":"validation_exception","reason":"maximum shards open"}}},
             {"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"failed to parse",
@@ -112,6 +116,7 @@ mod tests {
             Fate::Duplicate,
             again("rejected_execution_exception: full"),
             again("unavailable_shards_exception"),
+            Fate::Broken("null_pointer_exception".to_owned()),
             again("cluster_block_exception: read-only"),
             again("validation_exception: maximum shards open"),
             Fate::Rejected(
@@ -119,7 +124,7 @@ mod tests {
             ),
             Fate::Rejected("status 413".to_owned()),
         ];
-        assert_eq!(fates(body, 8).unwrap(), expected);
+        assert_eq!(fates(body, 9).unwrap(), expected);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod metrics;
 mod retention;
 mod template;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use threatlockdown_event::{Alert, AlertId, Millis, RejectedAlert};
@@ -39,6 +39,8 @@ const BESIDE: usize = 128;
 const CARE: Duration = Duration::from_secs(3600);
 /// So many requests' worth of alerts may be delivered before the cursor has to be stored.
 const REQUESTS_PER_CURSOR: usize = 20;
+/// An alert at which the server failed so often in a row is at fault itself.
+const MOST_FAILURES: u32 = 10;
 /// Of refused alerts that wait for their dead letters.
 const REFUSED_BYTES: usize = 16 << 20;
 /// Only what is read of an answer.
@@ -94,6 +96,8 @@ pub struct OpenSearchSink {
     waiting_bytes: usize,
     /// Taken by the server, and the cursor is not yet behind them.
     done: HashSet<AlertId>,
+    /// How often the server failed at an alert since the last cursor.
+    broken: HashMap<AlertId, u32>,
     /// Refused in both forms, with the reasons, and not yet among the dead letters.
     refused: Vec<(Alert, String)>,
     refused_bytes: usize,
@@ -118,6 +122,7 @@ impl OpenSearchSink {
             waiting: Vec::new(),
             waiting_bytes: 0,
             done: HashSet::new(),
+            broken: HashMap::new(),
             refused: Vec::new(),
             refused_bytes: 0,
         }
@@ -200,20 +205,17 @@ impl OpenSearchSink {
         let mut why = None;
         let count = documents.len();
         for (document, fate) in documents.into_iter().zip(fates) {
-            match fate {
-                Fate::Delivered | Fate::Duplicate => {
-                    let counter = if fate == Fate::Delivered {
-                        &self.metrics.delivered
-                    } else {
-                        &self.metrics.duplicate
-                    };
+            match self.weigh(document.alert.id, fate) {
+                fate @ (Fate::Delivered | Fate::Duplicate) => {
+                    let is_new = fate == Fate::Delivered;
+                    let counter = if is_new { &self.metrics.delivered } else { &self.metrics.duplicate };
                     counter.inc();
                     if document.is_fallback() {
                         self.metrics.fallback.inc();
                     }
                     self.done.insert(document.alert.id);
                 }
-                Fate::Again(reason) => {
+                Fate::Again(reason) | Fate::Broken(reason) => {
                     self.metrics.retried.inc();
                     again += 1;
                     why.get_or_insert(reason);
@@ -233,8 +235,15 @@ impl OpenSearchSink {
         }
     }
 
+    /// A failure of the server as what it is: to be tried again, or, after many, the alert's fault.
+    fn weigh(&mut self, id: AlertId, fate: Fate) -> Fate {
+        let Fate::Broken(reason) = fate else { return fate };
+        let failures = self.broken.entry(id).or_insert(0);
+        *failures += 1;
+        if *failures < MOST_FAILURES { Fate::Again(reason) } else { Fate::Rejected(reason) }
+    }
+
     fn refuse(&mut self, alert: Alert, reason: String) {
-        tracing::warn!(sink = self.name, alert = %alert.id, reason, "the alert is refused; it goes to the dead letters");
         self.metrics.rejected.inc();
         self.refused_bytes += alert.json.len();
         self.refused.push((alert, reason));
@@ -281,6 +290,10 @@ impl Sink for OpenSearchSink {
             let rejected = RejectedAlert { alert, sink: &self.name, detail, at: Millis::now() };
             self.rejections.keep(&rejected)?;
         }
+        if let Some((alert, reason)) = self.refused.first() {
+            let count = self.refused.len();
+            tracing::warn!(sink = self.name, count, first = %alert.id, reason, "alerts are refused for good; they are dead letters");
+        }
         self.refused.clear();
         self.refused_bytes = 0;
         if Instant::now() >= self.care {
@@ -291,6 +304,7 @@ impl Sink for OpenSearchSink {
 
     fn stored(&mut self) -> Result<(), SinkError> {
         self.done.clear();
+        self.broken.clear();
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! A listener that gives the answers it is told to, and keeps what it was asked.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use flate2::read::GzDecoder;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -45,17 +46,35 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) -> Self {
+        Self::start(None, Arc::new(answer))
+    }
+
+    /// Encrypted.
+    pub(crate) fn with_tls(
+        tls: ServerConfig,
+        answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Some(Arc::new(tls)), Arc::new(answer))
+    }
+
+    fn start(tls: Option<Arc<ServerConfig>>, answer: Arc<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(Mutex::new(0));
-        let answer: Arc<Answer> = Arc::new(answer);
         let (kept, counted) = (Arc::clone(&asked), Arc::clone(&connections));
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 *counted.lock().unwrap() += 1;
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
-                std::thread::spawn(move || serve(connection, &kept, &*answer));
+                let (kept, answer, tls) = (Arc::clone(&kept), Arc::clone(&answer), tls.clone());
+                std::thread::spawn(move || match tls {
+                    Some(tls) => {
+                        let session = ServerConnection::new(tls).unwrap();
+                        serve(StreamOwned::new(session, connection), &kept, &*answer);
+                    }
+                    None => serve(connection, &kept, &*answer),
+                });
             }
         });
         Self { url, asked, connections }
@@ -74,23 +93,24 @@ impl Listener {
     }
 }
 
-fn serve(connection: TcpStream, kept: &Mutex<Vec<Asked>>, answer: &Answer) {
-    let mut reader = BufReader::new(connection.try_clone().unwrap());
-    let mut connection = connection;
+fn serve(connection: impl Read + Write, kept: &Mutex<Vec<Asked>>, answer: &Answer) {
+    let mut reader = BufReader::new(connection);
     while let Some(asked) = read(&mut reader) {
         let (status, body) = answer(&asked);
         kept.lock().unwrap().push(asked);
+        let length = body.len();
         let head = format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
-        if connection.write_all(format!("{head}{body}").as_bytes()).is_err() {
+        let connection = reader.get_mut();
+        if connection.write_all(format!("{head}{body}").as_bytes()).and_then(|()| connection.flush()).is_err()
+        {
             return;
         }
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+fn read(reader: &mut impl BufRead) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|&count| count > 0)?;
     let mut words = line.split(' ').map(str::to_owned);

@@ -23,7 +23,7 @@ fn items(statuses: impl Iterator<Item = u16>) -> String {
 }
 
 /// A server that has all it needs and takes everything.
-fn content(asked: &Asked) -> (u16, String) {
+pub(crate) fn content(asked: &Asked) -> (u16, String) {
     if asked.is_bulk() { (200, items(asked.ids().iter().map(|_| 201))) } else { missing(asked) }
 }
 
@@ -73,6 +73,22 @@ fn items_that_the_server_could_not_take_are_sent_again_and_no_others() {
         assert_eq!(*times, expected, "{id}");
     }
     assert_eq!(site.counted(), [40, 0, 14 + 3, 0, 0]);
+}
+
+#[test]
+fn an_alert_at_which_the_server_always_fails_does_not_hold_the_others_up_for_ever() {
+    let listener = Listener::new(|asked| {
+        let status = |id: u128| if id == 5 { 500 } else { 201 };
+        if asked.is_bulk() { (200, items(asked.ids().into_iter().map(status))) } else { missing(asked) }
+    });
+    let site = site(&listener, 20);
+    site.deliver();
+    let letters = site.dead_letters();
+    assert_eq!((letters.len(), site.counted()), (1, [19, 0, 9, 0, 1]));
+    assert!(letters[0]["detail"].as_str().unwrap().contains(FULL), "{}", letters[0]);
+    let mut others: Vec<u128> = listener.bulks().iter().flat_map(Asked::ids).filter(|&id| id != 5).collect();
+    others.sort_unstable();
+    assert_eq!(others, (0..20).filter(|&id| id != 5).collect::<Vec<_>>(), "none of them is sent twice");
 }
 
 #[test]

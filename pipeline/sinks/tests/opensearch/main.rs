@@ -10,3 +10,4 @@ mod once;
 mod real;
 mod retention;
 mod site;
+mod tls;
