@@ -206,12 +206,9 @@ impl OpenSearchSink {
         let count = documents.len();
         for (document, fate) in documents.into_iter().zip(fates) {
             match self.weigh(document.alert.id, fate) {
-                Fate::Delivered | Fate::Duplicate => {
-                    let counter = if fate == Fate::Delivered {
-                        &self.metrics.delivered
-                    } else {
-                        &self.metrics.duplicate
-                    };
+                fate @ (Fate::Delivered | Fate::Duplicate) => {
+                    let is_new = fate == Fate::Delivered;
+                    let counter = if is_new { &self.metrics.delivered } else { &self.metrics.duplicate };
                     counter.inc();
                     if document.is_fallback() {
                         self.metrics.fallback.inc();

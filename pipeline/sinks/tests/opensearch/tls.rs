@@ -60,7 +60,7 @@ fn server(folder: &Path, own: &str, clients: Option<&str>) -> ServerConfig {
 #[test]
 fn a_server_of_an_authority_that_is_not_trusted_gets_nothing_until_the_file_names_it() {
     let folder = tempfile::tempdir().unwrap();
-    ["good", "evil"].map(|name| authority(folder.path(), name));
+    ["good", "evil"].iter().for_each(|name| authority(folder.path(), name));
     let listener = Listener::with_tls(server(folder.path(), "good", None), content);
     let ca = folder.path().join("ca.pem");
     fs::copy(folder.path().join("evil.pem"), &ca).unwrap();
@@ -95,7 +95,7 @@ fn without_a_file_the_authorities_of_the_system_decide() {
 #[test]
 fn a_client_shows_its_certificate_where_the_server_asks_for_one() {
     let folder = tempfile::tempdir().unwrap();
-    ["servers", "clients"].map(|name| authority(folder.path(), name));
+    ["servers", "clients"].iter().for_each(|name| authority(folder.path(), name));
     let listener = Listener::with_tls(server(folder.path(), "servers", Some("clients")), content);
     let mut options = Options::new(vec![listener.url.clone()]);
     let place = |name: &str| folder.path().join(name);
