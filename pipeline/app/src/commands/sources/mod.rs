@@ -209,7 +209,7 @@ fn own_files(config: &Config) -> OwnFiles {
     let sinks = config.sinks.iter().filter_map(|sink| match &sink.kind {
         SinkKind::File { path, .. } => Some(path.clone()),
         SinkKind::OpenSearch(_) | SinkKind::Webhook(_) => {
-            Some(outlets::rejected(&config.data_dir, &sink.name))
+            Some(super::outlets::rejected(&config.data_dir, &sink.name))
         }
         SinkKind::Stdout { .. } | SinkKind::Topic { .. } => None,
     });
