@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use threatlockdown_event::Context;
 use threatlockdown_services::kafka::Cluster;
 use threatlockdown_topics::kafka::{
-    Admin, KafkaError, Names, Outgoing, Polled, RawReader, ReaderOptions, Remedy, Settings, TopicPlan,
-    Writer, encode_head,
+    Admin, KafkaError, Names, Outgoing, OwnProgress, Polled, RawReader, ReaderOptions, Remedy, Settings,
+    TopicPartition, TopicPlan, Writer, encode_head,
 };
 
 fn settings(cluster: &Cluster, prefix: &str) -> Settings {
@@ -273,4 +273,47 @@ fn settings_that_librdkafka_does_not_take_are_named() {
     assert_eq!(setting, "no.such.setting");
     let shared: Arc<str> = "acks".into();
     assert!(Settings::is_own(&shared).is_some() && Settings::is_own("linger.ms").is_none());
+}
+
+/// The places of records that a member gets whose own word on partition 0 is `next`, and how it is called.
+fn places_of(
+    settings: &Settings,
+    topic: &str,
+    member: &str,
+    next: i64,
+    wanted: usize,
+) -> (RawReader, Vec<String>) {
+    let mut reader = reader(settings, topic);
+    let at = TopicPartition { topic: topic.into(), partition: 0 };
+    reader.keep(OwnProgress { member: member.to_owned(), next: BTreeMap::from([(at, next)]) });
+    let places = read(&mut reader, wanted).into_iter().map(|(place, _)| place).collect();
+    (reader, places)
+}
+
+#[test]
+fn what_a_member_keeps_itself_goes_before_the_word_of_the_group_only_where_that_is_its_own() {
+    let cluster = Cluster::single();
+    let settings = settings(&cluster, "o.");
+    let topic = settings.names.raw("syslog").unwrap();
+    Admin::open(&settings).unwrap().create(&[plan(&topic, 1)], 1).unwrap();
+    let mut source = Writer::open(&settings, "o.source").unwrap();
+    (0..10).for_each(|place| send(&mut source, &topic, place));
+    source.commit(None).unwrap();
+
+    // The group knows nothing yet: a kill came before it was told the first time.
+    let (mut first, places) = places_of(&settings, &topic, "a", 4, 6);
+    assert_eq!(places, ["4", "5", "6", "7", "8", "9"]);
+    first.seek(&TopicPartition { topic: topic.as_str().into(), partition: 0 }, 0).unwrap();
+    assert_eq!(read(&mut first, 10).len(), 10);
+    first.commit().unwrap();
+    drop(first);
+    // The last word is its own, and behind what it kept, or before it: what it kept counts.
+    let (first, places) = places_of(&settings, &topic, "a", 7, 3);
+    assert_eq!(places, ["7", "8", "9"]);
+    drop(first);
+    // The last word is another member's.
+    (10..12).for_each(|place| send(&mut source, &topic, place));
+    source.commit(None).unwrap();
+    let (_second, places) = places_of(&settings, &topic, "b", 3, 2);
+    assert_eq!(places, ["10", "11"]);
 }

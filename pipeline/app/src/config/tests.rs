@@ -515,3 +515,39 @@ fn a_file_that_cannot_be_read_is_named() {
     let (_, faults) = load(&path);
     assert!(faults[0].to_string().contains("none.yaml:2:1: error: this line is not UTF-8"), "{}", faults[0]);
 }
+
+#[test]
+fn sinks_beyond_this_machine_are_read_and_their_secrets_are_not_shown() {
+    let (config, faults) = read(
+        "kafka: {brokers: ['k:9092']}\nsinks:\n\
+         - {name: soc, type: topic, min_level: 10, groups: [sshd]}\n\
+         - {name: hook, type: webhook, url: 'https://h/?key=${env:TOKEN}', headers: {Authorization: '${env:TOKEN}'}, batch: 5}\n\
+         - {name: lost, type: file, path: d.jsonl, content: dead_letters}\n",
+    );
+    assert_eq!(faults, Vec::<String>::new());
+    let SinkKind::Topic { filter } = &config.sinks[0].kind else { panic!("{:?}", config.sinks) };
+    assert_eq!((filter.min_level, filter.groups.as_slice()), (10, &["sshd".to_owned()][..]));
+    let SinkKind::Webhook(hook) = &config.sinks[1].kind else { panic!("{:?}", config.sinks) };
+    assert_eq!((hook.url.expose(), hook.batch), ("https://h/?key=hunter2-secret", 5));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(matches!(config.sinks[2].kind, SinkKind::File { dead_letters: true, .. }));
+
+    let (_, faults) = read(
+        "sinks:\n- {name: soc, type: topic, min_level: 17}\n- {name: hook, type: webhook, url: 'ftp://hunter2-secret', \
+         headers: {'A B': x, C: \"hunter2-secret\\n\"}, timeout: 0s}\n- {name: none, type: webhook}\n",
+    );
+    let all = faults.join("\n");
+    for wanted in [
+        "c.yaml:2:",
+        "a whole number from 0 to 16",
+        "expected an address of http or https",
+        "the name of a header may hold",
+        "the value of C has characters",
+        "expected a duration from 1ms to 5m",
+        "`url` is missing",
+        "a topic sink, but there is no Kafka",
+    ] {
+        assert!(all.contains(wanted), "{wanted}\nis not in\n{all}");
+    }
+    assert!(!all.contains("hunter2"), "{all}");
+}
