@@ -26,8 +26,9 @@ fn read(cluster: &Cluster, topic: &str) -> Vec<(BTreeMap<String, String>, String
     let bootstrap = cluster.bootstrap();
     let fixed =
         ["--bootstrap-server", &bootstrap, "--topic", topic, "--from-beginning", "--timeout-ms", "8000"];
-    let form = ["--isolation-level", "read_committed", "--property", "print.headers=true"];
-    let separators = ["--property", "headers.separator=\u{1}", "--property", "key.separator=\u{2}"];
+    let form = ["--isolation-level", "read_committed", "--formatter-property", "print.headers=true"];
+    let separators =
+        ["--formatter-property", "headers.separator=\u{1}", "--formatter-property", "key.separator=\u{2}"];
     let text = cluster.tool(CONSUMER, &[&fixed[..], &form, &separators].concat());
     let record = |line: &str| {
         let (headers, text) = line.split_once('\u{2}').unwrap_or_else(|| panic!("no headers: {line}"));
