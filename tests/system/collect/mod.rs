@@ -10,6 +10,11 @@ use crate::harness::{Daemon, Site, Task};
 
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 
+/// What ends what in the output of the consumer; a header may hold any byte.
+const HEADER_END: &str = "\u{1}\u{2}\u{1}";
+const HEADERS_END: &str = "\u{3}\u{2}\u{3}";
+const RECORD_END: &str = "\u{4}\u{2}\u{4}";
+
 /// A site whose configuration names the cluster, and topics for it. `DIR` in `sources` is the folder.
 fn site(cluster: &Cluster, kafka: &str, sources: &str) -> Site {
     let site = Site::new();
@@ -26,15 +31,23 @@ fn read(cluster: &Cluster, topic: &str) -> Vec<(BTreeMap<String, String>, String
     let bootstrap = cluster.bootstrap();
     let fixed =
         ["--bootstrap-server", &bootstrap, "--topic", topic, "--from-beginning", "--timeout-ms", "8000"];
-    let form = ["--isolation-level", "read_committed", "--property", "print.headers=true"];
-    let separators = ["--property", "headers.separator=\u{1}", "--property", "key.separator=\u{2}"];
-    let text = cluster.tool(CONSUMER, &[&fixed[..], &form, &separators].concat());
-    let record = |line: &str| {
-        let (headers, text) = line.split_once('\u{2}').unwrap_or_else(|| panic!("no headers: {line}"));
-        let headers = headers.split('\u{1}').filter_map(|header| header.split_once(':'));
+    let form = ["--isolation-level", "read_committed", "--formatter-property", "print.headers=true"];
+    let own = [
+        format!("headers.separator={HEADER_END}"),
+        format!("key.separator={HEADERS_END}"),
+        format!("line.separator={RECORD_END}"),
+    ];
+    let own = own.iter().flat_map(|property| ["--formatter-property", property]);
+    let own: Vec<&str> = own.collect();
+    let text = cluster.tool(CONSUMER, &[&fixed[..], &form, &own].concat());
+    let record = |text: &str| {
+        let (headers, text) = text.split_once(HEADERS_END).unwrap_or_else(|| panic!("no headers: {text}"));
+        let headers = headers.split(HEADER_END).filter_map(|header| header.split_once(':'));
         (headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(), text.to_owned())
     };
-    text.lines().map(record).collect()
+    // Behind the last one stands that nothing more came.
+    let end = text.rfind(RECORD_END).unwrap_or_default();
+    text[..end].split(RECORD_END).filter(|text| !text.is_empty()).map(record).collect()
 }
 
 /// So many records of all sources are committed.
@@ -82,7 +95,7 @@ fn a_file_arrives_byte_for_byte_and_a_restart_goes_on_behind_it() {
         let of = |name: &str| headers.get(name).map(String::as_str).unwrap_or_default();
         assert_eq!((of("v"), of("source"), of("connector")), ("1", "syslog", "host"));
         assert_eq!((of("location"), of("origin")), (path.as_str(), path.as_str()));
-        assert_eq!(of("envelope"), "[[\"rack\",\"7\"]]");
+        assert_eq!(of("envelope"), format!("[[\"rack\",\"7\"],[\"log_file\",\"{path}\"]]"));
         assert!(headers.contains_key("origin_id"));
     }
 }

@@ -252,21 +252,16 @@ impl Relay {
         watch: &mut impl Watch,
     ) -> Result<(), KafkaError> {
         self.sent = 0;
-        watch.failed(&error, since.elapsed());
         match error.remedy() {
             Remedy::Stop | Remedy::SetAside => return Err(error),
-            Remedy::Rewind => {
-                if let Some(writer) = &mut self.writer
-                    && let Err(error) = writer.abort()
-                {
-                    if error.remedy() == Remedy::Stop {
-                        return Err(error);
-                    }
-                    self.writer = None;
-                }
-            }
+            Remedy::Rewind => match self.writer.as_mut().map_or(Ok(()), Writer::abort) {
+                Ok(()) => {}
+                Err(error) if error.remedy() == Remedy::Stop => return Err(error),
+                Err(_) => self.writer = None,
+            },
             Remedy::Reopen => self.writer = None,
         }
+        watch.failed(&error, since.elapsed());
         std::thread::sleep(pause);
         Ok(())
     }

@@ -26,7 +26,7 @@ use threatlockdown_topics::{Kept, Publisher, Store, raw_topic};
 use self::progress::Upkeep;
 use super::role::Role;
 use super::sources::{self, Sources, open_journal};
-use super::{counted, report, topics};
+use super::{counted, in_words, report, topics};
 use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -154,7 +154,7 @@ fn look_after(stages: &mut Stages, stop: &StopRequest) -> Reason {
         match stages.check() {
             Ok(true) => stop.set(Reason::Finished),
             Ok(false) => {}
-            Err(error) => stop.set(Reason::Failed(format!("{error:#}"))),
+            Err(error) => stop.set(Reason::Failed(in_words(&error))),
         }
     }
 }
@@ -190,7 +190,7 @@ fn drain(mut stages: Stages, reason: &Reason, deadline: Duration) -> ExitCode {
     publisher.close();
     let ended = stages.end_relay();
     if let Err(error) = &ended {
-        tracing::error!(error = format!("{error:#}"), "not everything is committed; the next start goes on");
+        tracing::error!(error = in_words(error), "not everything is committed; the next start goes on");
     }
     let failed = failed_before || ended.is_err();
     tracing::info!(seconds = begin.elapsed().as_secs_f64(), complete = !failed, "stopped");
