@@ -310,7 +310,9 @@ impl RawReader {
     pub fn committed_of(&self, wanted: &[TopicPartition]) -> Result<Vec<Option<i64>>, KafkaError> {
         let ask = |error| KafkaError::of("cannot ask for committed offsets", error);
         let mut list = TopicPartitionList::new();
-        wanted.iter().for_each(|one| drop(list.add_partition(&one.topic, one.partition)));
+        for one in wanted {
+            list.add_partition(&one.topic, one.partition);
+        }
         let found = self.consumer.committed_offsets(list, ANSWER).map_err(ask)?;
         let offset = |one: &TopicPartition| match found.find_partition(&one.topic, one.partition)?.offset() {
             Offset::Offset(offset) => Some(offset),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError as Library;
-use rdkafka::message::Header;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::types::RDKafkaErrorCode;
 use sha2::{Digest as _, Sha256};
 use threatlockdown_event::dead_letter::KEPT_BYTES;
@@ -361,7 +361,7 @@ impl Outbox {
             letter.origin.rsplit_once(':').and_then(|(_, place)| place.parse().ok()).unwrap_or_default();
         let topic = &self.dead_letters;
         let mut send = |letter: &DeadLetter, is_headed: bool| {
-            let headers = is_headed.then(|| head.at(place)).unwrap_or_default();
+            let headers = if is_headed { head.at(place) } else { OwnedHeaders::new() };
             let reason = letter.reason.as_str();
             let headers = headers.insert(Header { key: "reason", value: Some(reason) });
             let json = letter.to_json();
