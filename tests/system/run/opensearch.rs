@@ -42,7 +42,7 @@ fn alerts_of_files_are_in_the_index_once_whatever_is_killed() {
     let url = server.url();
     let site = opensearch_site(&url);
     let config = site.text("config.yaml");
-    let checked = Task::new(["config", "check", &config]).run().with_code(0);
+    let checked = Task::new(["config", "check", "-c", &config]).run().with_code(0);
     assert!(checked.stdout.contains(&format!("os: opensearch {url}, indices tld-*")), "{}", checked.stdout);
 
     site.write("app.log", (0..COUNT / 3).map(blocked).collect::<String>());
