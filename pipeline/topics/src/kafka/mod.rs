@@ -14,6 +14,7 @@ mod checkpoints;
 mod client;
 mod error;
 mod names;
+mod outbox;
 mod raw_record;
 mod reader;
 mod relay;
