@@ -109,7 +109,10 @@ fn carry(
     Ok(seen)
 }
 
-fn read(settings: &Settings, topic: &str, wanted: usize) -> Vec<(Vec<u8>, Option<Vec<u8>>, Option<Context>)> {
+/// Bytes, key and what stands beside them.
+type Arrived = (Vec<u8>, Option<Vec<u8>>, Option<Context>);
+
+fn read(settings: &Settings, topic: &str, wanted: usize) -> Vec<Arrived> {
     let options = ReaderOptions {
         group: settings.names.group("test"),
         topics: vec![topic.to_owned()],
@@ -177,7 +180,7 @@ fn records_arrive_as_they_were_sent_and_checkpoints_are_known_to_whoever_goes_on
     here.replace([]);
     carry(&settings, &here, Some("7f"), |_| {}).unwrap();
     assert_eq!(checkpoints(&here), expected);
-    let other = Settings { instance: "elsewhere".to_owned(), ..settings.clone() };
+    let other = Settings { instance: "elsewhere".to_owned(), ..settings };
     let nowhere = tempfile::tempdir().unwrap();
     let new = store(nowhere.path());
     carry(&other, &new, None, |_| {}).unwrap();

@@ -16,6 +16,7 @@ mod client;
 mod ends;
 mod error;
 mod names;
+mod outbox;
 mod raw_record;
 mod reader;
 mod relay;

@@ -86,7 +86,7 @@ fn start(role: &Role, metrics: &mut Metrics) -> anyhow::Result<Stages> {
         bail!("there is no topic for what the http source is sent: name its log sources in `sources`");
     }
     let store = Store::open(&config.data_dir)?;
-    let relay = take_over(role, &store, journal_name(config)?)?;
+    let relay = take_over(role, &store, journal_name(config)?.as_deref())?;
     let journal = open_journal(config, &store)?;
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(1, budget);
@@ -106,10 +106,10 @@ fn start(role: &Role, metrics: &mut Metrics) -> anyhow::Result<Stages> {
 }
 
 /// Takes the instance's place in the cluster over, as soon as the brokers answer.
-fn take_over(role: &Role, store: &Arc<Store>, journal: Option<String>) -> anyhow::Result<Relay> {
+fn take_over(role: &Role, store: &Arc<Store>, journal: Option<&str>) -> anyhow::Result<Relay> {
     let mut is_told = false;
     loop {
-        match Relay::open(&role.kafka.settings, Arc::clone(store), journal.clone()) {
+        match Relay::open(&role.kafka.settings, Arc::clone(store), journal.map(str::to_owned)) {
             Ok(relay) => return Ok(relay),
             Err(error) if error.remedy() == Remedy::Stop => return Err(error.into()),
             Err(error) => {
