@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError as Library;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
-use super::error::KafkaError;
+use super::error::{KafkaError, code, is_refusal};
 use super::reader::Received;
 use super::settings::Settings;
 
@@ -30,9 +30,9 @@ pub fn scan(settings: &Settings, topic: &str, mut each: impl FnMut(&Received<'_>
     let reader = consumer(settings, "read_committed")?;
     let mut list = TopicPartitionList::new();
     for partition in partitions(&reader, topic)? {
-        let (low, end) = written.fetch_watermarks(topic, partition, ANSWER).map_err(ask)?;
+        let (low, end) = watermarks(&written, topic, partition)?;
         let began = Instant::now();
-        while reader.fetch_watermarks(topic, partition, ANSWER).map_err(ask)?.1 < end {
+        while watermarks(&reader, topic, partition)?.1 < end {
             if began.elapsed() > OPEN_TRANSACTIONS {
                 let open = Library::Global(rdkafka::types::RDKafkaErrorCode::OperationTimedOut);
                 return Err(KafkaError::of("a transaction of another process stays open", open));
@@ -44,6 +44,24 @@ pub fn scan(settings: &Settings, topic: &str, mut each: impl FnMut(&Received<'_>
         }
     }
     read(&reader, &list, &mut each)
+}
+
+/// The first offset and the one behind the last. A partition that changes its leader at the moment is asked again.
+fn watermarks(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    let began = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, ANSWER) {
+            Ok(watermarks) => return Ok(watermarks),
+            Err(error) if began.elapsed() > ANSWER || code(&error).is_some_and(is_refusal) => {
+                return Err(KafkaError::of("cannot ask for a topic's end", error));
+            }
+            Err(_) => std::thread::sleep(AGAIN),
+        }
+    }
 }
 
 fn read(
