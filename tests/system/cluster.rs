@@ -62,7 +62,7 @@ fn roles_that_are_killed_alert_as_one_process_does() {
     let shared = Site::new();
     shared.write("rules/a.xml", RULES);
     let new = |role, instance: &str| Copy::new(role, instance, &cluster, &shared);
-    let mut copies = vec![
+    let mut copies = [
         new("deliver", "d"),
         new("analyze", "a"),
         new("analyze", "b"),
