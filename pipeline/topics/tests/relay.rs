@@ -44,6 +44,7 @@ fn settings(cluster: &Cluster, prefix: &str, partitions: u32) -> Settings {
         name,
         partitions,
         is_compacted,
+        is_fixed: false,
         retention: None,
         least_retention: 0,
         largest: 4 << 20,
