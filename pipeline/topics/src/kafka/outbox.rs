@@ -185,6 +185,8 @@ mod tests {
             length: record.len() as u64,
             record,
             sha256: None,
+            context: None,
+            place: 0,
         };
         let short = shortened(&letter);
         assert_eq!((short.record.len(), short.length), (KEPT_BYTES, KEPT_BYTES as u64 + 9));
