@@ -60,10 +60,10 @@ pub(super) fn fates(body: &[u8], count: usize) -> Result<Vec<Fate>, String> {
     if answer.items.len() != count {
         return Err(format!("{} items were sent, {} are answered", count, answer.items.len()));
     }
-    Ok(answer.items.into_iter().map(|item| fate(item.create)).collect())
+    Ok(answer.items.iter().map(|item| fate(&item.create)).collect())
 }
 
-fn fate(created: Created) -> Fate {
+fn fate(created: &Created) -> Fate {
     let reason = || created.error.as_ref().map_or_else(|| format!("status {}", created.status), Cause::text);
     let kind = created.error.as_ref().map(|cause| cause.kind.as_str()).unwrap_or_default();
     match created.status {

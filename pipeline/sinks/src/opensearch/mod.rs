@@ -257,7 +257,7 @@ impl OpenSearchSink {
             match retention::apply(client, &self.options.index_prefix, retention, Millis::now()) {
                 Ok(done) => tracing::debug!(sink = self.name, ?done, "looked after the retention"),
                 Err(error) => {
-                    tracing::warn!(sink = self.name, %error, "cannot delete old indices; they stay")
+                    tracing::warn!(sink = self.name, %error, "cannot delete old indices; they stay");
                 }
             }
         }
