@@ -60,7 +60,7 @@ pub(super) fn fates(body: &[u8], count: usize) -> Result<Vec<Fate>, String> {
     if answer.items.len() != count {
         return Err(format!("{} items were sent, {} are answered", count, answer.items.len()));
     }
-    Ok(answer.items.into_iter().map(|item| fate(&item.create)).collect())
+    Ok(answer.items.iter().map(|item| fate(&item.create)).collect())
 }
 
 fn fate(created: &Created) -> Fate {
