@@ -26,6 +26,12 @@ pub(super) fn settle(args: &RunArgs) -> anyhow::Result<Config> {
         report_faults(&mut faults);
         bail!("the configuration has {}", counted(faults.len(), "fault"));
     }
+    if config.kafka.is_some() {
+        bail!(
+            "`run` does all in this process and without Kafka: with a `kafka` section start `collect`, `analyze` and \
+             `deliver`, or leave the section out"
+        );
+    }
     if config.sources.is_empty() {
         bail!("nothing to read: give --input SOURCE=PATH, or a configuration with sources");
     }
@@ -207,6 +213,15 @@ mod tests {
         assert!(
             matches!(&config.sinks[1].kind, SinkKind::File { path, .. } if path.ends_with("alerts.jsonl"))
         );
+    }
+
+    #[test]
+    fn topics_in_kafka_are_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yaml");
+        std::fs::write(&path, "kafka: {brokers: ['127.0.0.1:9092']}\n").unwrap();
+        let error = settle(&args(&format!("run -c {} --input json=a", path.display()))).unwrap_err();
+        assert!(error.to_string().contains("start `collect`, `analyze` and `deliver`"), "{error}");
     }
 
     #[test]
