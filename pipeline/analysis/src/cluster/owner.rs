@@ -169,9 +169,12 @@ impl Owner {
         partitions: &[TopicPartition],
     ) -> Result<(), Trouble> {
         let committed = reader.committed_of(partitions)?;
+        let numbers: Vec<i32> = partitions.iter().map(|partition| partition.partition).collect();
+        let mut snapshots = snapshot::read(&self.shared.options.settings, &numbers)?;
         let mut from = BTreeMap::new();
         for (partition, committed) in partitions.iter().zip(committed) {
-            let (part, begin) = self.part(partition.partition, committed.unwrap_or(0))?;
+            let snapshot = snapshots.remove(&partition.partition);
+            let (part, begin) = self.part(partition.partition, snapshot.as_deref(), committed.unwrap_or(0));
             let known = part.known;
             tracing::info!(partition = partition.partition, ?begin, known, committed, "counts a partition");
             parts.insert(partition.partition, part);
@@ -183,7 +186,7 @@ impl Owner {
     }
 
     /// A partition as its snapshot has it, and where its log is to be read from.
-    fn part(&self, partition: i32, emitted: i64) -> Result<(Part, Option<i64>), Trouble> {
+    fn part(&self, partition: i32, snapshot: Option<&[u8]>, emitted: i64) -> (Part, Option<i64>) {
         let options = &self.shared.options;
         let make = || {
             let of = options_of(&options.correlator, options.partitions);
@@ -193,8 +196,8 @@ impl Owner {
         };
         let mut correlator = make();
         let (mut known, mut begin, mut size) = (0, None, 0);
-        if let Some(bytes) = snapshot::read(&options.settings, partition)? {
-            match correlator.restore(&bytes) {
+        if let Some(bytes) = snapshot {
+            match correlator.restore(bytes) {
                 Ok((read_from, position)) => {
                     (known, begin) = (offset_of(position), Some(offset_of(read_from)));
                     size = bytes.len() as u64;
@@ -217,7 +220,7 @@ impl Owner {
             passed: None,
             snapshot: Snapshot { at: Instant::now(), size, read: 0 },
         };
-        Ok((part, begin))
+        (part, begin)
     }
 
     /// What the clock decides, what others see, and the snapshot.

@@ -4,6 +4,8 @@
 //! transaction that commits the offset it stands at, in pieces that fit into records, each under a key of its own; the first
 //! piece tells how many there are, so that pieces of a longer one before it are passed over.
 
+use std::collections::BTreeMap;
+
 use threatlockdown_topics::kafka::{KafkaError, Outgoing, Settings, latest_values};
 
 use super::turn::Turn;
@@ -35,22 +37,25 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The last snapshot of a partition; `None` where there is none that this release can read.
-pub(super) fn read(settings: &Settings, partition: i32) -> Result<Option<Vec<u8>>, KafkaError> {
-    let values = latest_values(settings, &settings.names.memory(), partition)?;
-    Ok(values.get(&b"snapshot"[..]).and_then(|head| {
-        let (&[version], rest) = head.split_first_chunk::<1>()?;
-        let (count, rest) = rest.split_first_chunk::<4>()?;
-        let length = u64::from_le_bytes(*rest.first_chunk::<8>()?);
-        if version != VERSION {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        for number in 0..u32::from_le_bytes(*count) as usize {
-            bytes.extend_from_slice(values.get(key(number).as_bytes())?);
-        }
-        (bytes.len() as u64 == length).then_some(bytes)
-    }))
+/// The last snapshots of partitions: all are read together, since a client that has to find the brokers costs more than most.
+pub(super) fn read(settings: &Settings, partitions: &[i32]) -> Result<BTreeMap<i32, Vec<u8>>, KafkaError> {
+    let tables = latest_values(settings, &settings.names.memory(), partitions)?;
+    Ok(tables.into_iter().filter_map(|(partition, values)| Some((partition, join(&values)?))).collect())
+}
+
+/// A snapshot of its pieces; nothing where this release cannot read it.
+fn join(values: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<Vec<u8>> {
+    let (&[version], rest) = values.get(&b"snapshot"[..])?.split_first_chunk::<1>()?;
+    let (count, rest) = rest.split_first_chunk::<4>()?;
+    let length = u64::from_le_bytes(*rest.first_chunk::<8>()?);
+    if version != VERSION {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    for number in 0..u32::from_le_bytes(*count) as usize {
+        bytes.extend_from_slice(values.get(key(number).as_bytes())?);
+    }
+    (bytes.len() as u64 == length).then_some(bytes)
 }
 
 fn key(number: usize) -> String {

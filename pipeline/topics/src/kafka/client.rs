@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceP
 use rdkafka::error::KafkaError as Library;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
@@ -76,6 +77,10 @@ impl ClientContext for Context {
     fn stats(&self, _: Statistics) {}
 
     fn error(&self, error: Library, reason: &str) {
+        // Told where it was asked for, and no fault.
+        if code(&error) == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         tracing::warn!(%error, reason, "kafka client");
         if code(&error).is_some_and(is_refusal) {
             self.refuse(&error);

@@ -4,7 +4,7 @@
 //! Offsets alone do not tell: behind the last record there may be marks of transactions, and records of those that were
 //! aborted, any number of them. Brokers compact late, so the same key may stand there many times; a tombstone takes it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -22,22 +22,22 @@ const WAIT: Duration = Duration::from_millis(250);
 /// So long nothing may come before that is a fault.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Of each partition the last value of each key.
+pub type Tables = BTreeMap<i32, BTreeMap<Vec<u8>, Vec<u8>>>;
+
 /// The last value of each key, with read-committed eyes.
 ///
 /// # Errors
 /// When the settings do not fit, or the brokers do not answer.
-pub fn latest_values(
-    settings: &Settings,
-    topic: &str,
-    partition: i32,
-) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, KafkaError> {
-    let partition = TopicPartition { topic: topic.into(), partition };
-    let mut found = BTreeMap::new();
-    read(settings, &partition, Offset::Beginning, |message| {
+pub fn latest_values(settings: &Settings, topic: &str, partitions: &[i32]) -> Result<Tables, KafkaError> {
+    let mut found: Tables = partitions.iter().map(|partition| (*partition, BTreeMap::new())).collect();
+    let from: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::Beginning)).collect();
+    read(settings, topic, &from, |message| {
+        let table = found.entry(message.partition()).or_default();
         let key = message.key().unwrap_or_default().to_vec();
         match message.payload() {
-            Some(value) => found.insert(key, value.to_vec()),
-            None => found.remove(&key),
+            Some(value) => table.insert(key, value.to_vec()),
+            None => table.remove(&key),
         };
         true
     })?;
@@ -50,18 +50,19 @@ pub fn latest_values(
 /// As for [`latest_values`].
 pub fn ends_at(settings: &Settings, partition: &TopicPartition, offset: i64) -> Result<bool, KafkaError> {
     let mut ends = true;
-    read(settings, partition, Offset::Offset(offset), |_| {
+    let from = [(partition.partition, Offset::Offset(offset))];
+    read(settings, &partition.topic, &from, |_| {
         ends = false;
         false
     })?;
     Ok(ends)
 }
 
-/// Shows the committed records from an offset on, as long as they are wanted.
+/// Shows the committed records of partitions, each from an offset on, as long as they are wanted.
 fn read(
     settings: &Settings,
-    partition: &TopicPartition,
-    from: Offset,
+    topic: &str,
+    from: &[(i32, Offset)],
     mut see: impl FnMut(&BorrowedMessage<'_>) -> bool,
 ) -> Result<(), KafkaError> {
     let fault = |error| KafkaError::of("cannot read a partition to its end", error);
@@ -75,10 +76,13 @@ fn read(
     settings.prefer(&mut config, "fetch.wait.max.ms", "100");
     let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&partition.topic, partition.partition, from).map_err(fault)?;
+    for (partition, offset) in from {
+        list.add_partition_offset(topic, *partition, *offset).map_err(fault)?;
+    }
     consumer.assign(&list).map_err(fault)?;
+    let mut left: BTreeSet<i32> = from.iter().map(|(partition, _)| *partition).collect();
     let mut heard = Instant::now();
-    loop {
+    while !left.is_empty() {
         match consumer.poll(WAIT) {
             Some(Ok(message)) => {
                 heard = Instant::now();
@@ -86,7 +90,10 @@ fn read(
                     return Ok(());
                 }
             }
-            Some(Err(Library::PartitionEOF(_))) => return Ok(()),
+            Some(Err(Library::PartitionEOF(partition))) => {
+                left.remove(&partition);
+                heard = Instant::now();
+            }
             Some(Err(error)) if heard.elapsed() > PATIENCE => return Err(fault(error)),
             None if heard.elapsed() > PATIENCE => {
                 let late = rdkafka::types::RDKafkaErrorCode::OperationTimedOut;
@@ -95,4 +102,5 @@ fn read(
             Some(Err(_)) | None => {}
         }
     }
+    Ok(())
 }

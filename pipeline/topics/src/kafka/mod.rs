@@ -30,7 +30,7 @@ pub use self::alert_record::{
     AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
     is_redriven_marker, parse_alert_id, redriven_marker,
 };
-pub use self::ends::{ends_at, latest_values};
+pub use self::ends::{Tables, ends_at, latest_values};
 pub use self::error::{KafkaError, Remedy};
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
