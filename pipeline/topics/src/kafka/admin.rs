@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::KafkaError as Library;
@@ -18,6 +18,8 @@ use super::reader::TopicPartition;
 use super::settings::Settings;
 
 const ANSWER: Duration = Duration::from_secs(30);
+/// Between two looks at topics that were made.
+const AGAIN: Duration = Duration::from_millis(50);
 /// A table is read whole at each start, and only closed segments are compacted.
 const TABLE_SEGMENT: u64 = 64 << 20;
 
@@ -141,7 +143,30 @@ impl Admin {
                 }
             }
         }
+        self.await_leaders(plans)?;
         Ok(made)
+    }
+
+    /// Waits until the brokers tell of all topics: what one of them has made the others learn a moment later.
+    fn await_leaders(&self, plans: &[TopicPlan]) -> Result<(), KafkaError> {
+        let began = Instant::now();
+        loop {
+            let metadata = self.metadata()?;
+            let is_led = |plan: &TopicPlan| {
+                let topic = metadata.topics().iter().find(|topic| topic.name() == plan.name);
+                topic.is_some_and(|topic| {
+                    let mut partitions = topic.partitions().iter();
+                    topic.error().is_none()
+                        && !topic.partitions().is_empty()
+                        && partitions.all(|partition| partition.leader() >= 0)
+                })
+            };
+            // Those that stay unseen are told by the check.
+            if plans.iter().all(is_led) || began.elapsed() >= ANSWER {
+                return Ok(());
+            }
+            std::thread::sleep(AGAIN);
+        }
     }
 
     /// What is wrong with the topics; empty when they lose nothing.

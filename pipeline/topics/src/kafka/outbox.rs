@@ -98,7 +98,8 @@ impl Outbox {
             letter.origin.rsplit_once(':').and_then(|(_, place)| place.parse().ok()).unwrap_or_default();
         let topic = &self.dead_letters;
         let mut send = |letter: &DeadLetter, is_headed: bool| {
-            let headers = if is_headed { head.at(place) } else { OwnedHeaders::new() };
+            let version = Header { key: "v", value: Some("1") };
+            let headers = if is_headed { head.at(place) } else { OwnedHeaders::new().insert(version) };
             let reason = letter.reason.as_str();
             let headers = headers.insert(Header { key: "reason", value: Some(reason) });
             let json = letter.to_json();
@@ -112,11 +113,14 @@ impl Outbox {
         };
         let is_too_large = |error: &KafkaError| error.remedy() == Remedy::SetAside;
         match send(letter, true) {
-            // It may be the headers that are too large.
-            Err(error) if is_too_large(&error) => match send(letter, false) {
-                Err(error) if is_too_large(&error) => send(&shortened(letter), false)?,
-                other => other?,
-            },
+            // It may be what stands beside the record that is too large.
+            Err(error) if is_too_large(&error) => {
+                let bare = DeadLetter { context: None, ..letter.clone() };
+                match send(&bare, false) {
+                    Err(error) if is_too_large(&error) => send(&shortened(&bare), false)?,
+                    other => other?,
+                }
+            }
             other => other?,
         }
         self.progress.dead_letters.push(letter.reason);
