@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use super::room::allocated;
 use super::short::Bytes;
 
-/// Values that must be equal: in place stand agent, address and a name of a user.
-pub(super) type Key = Bytes<46>;
+/// Values that must be equal: in place stand agent, address and a long name of a user.
+pub(super) type Key = Bytes<54>;
 /// Values that must differ, see [`super::write_value`]: in place stands a port.
 pub(super) type Values = Bytes<14>;
 
@@ -274,6 +274,6 @@ mod tests {
     /// What a million keys cost is a million times this and more.
     #[test]
     fn a_list_with_its_key_is_small() {
-        const { assert!(size_of::<(Key, List)>() <= 104 && size_of::<Entry>() <= 40) }
+        const { assert!(size_of::<(Key, List)>() <= 112 && size_of::<Entry>() <= 40) }
     }
 }

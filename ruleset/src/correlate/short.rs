@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn bytes_are_what_they_were_made_of() {
         are_what_they_were_made_of::<14>();
-        are_what_they_were_made_of::<46>();
+        are_what_they_were_made_of::<54>();
     }
 
     #[test]
     fn few_bytes_take_little_room() {
-        const { assert!(size_of::<Bytes<14>>() == 16 && size_of::<Bytes<46>>() == 48) }
+        const { assert!(size_of::<Bytes<14>>() == 16 && size_of::<Bytes<54>>() == 56) }
     }
 }

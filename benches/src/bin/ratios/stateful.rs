@@ -167,11 +167,13 @@ pub(crate) fn hour(program: &Arc<Program>, rounds: usize) -> Result<Compared, St
     let mut measured = Vec::with_capacity(rounds);
     let mut matches = 0.0;
     // What a round remembers stays: the next one's first minute takes its memory from the system too, as its last one does.
-    let mut earlier = Vec::with_capacity(rounds);
+    // The buffer between the halves is no part of that, so it is handed on.
+    let mut earlier: Vec<Stateful> = Vec::with_capacity(rounds);
     for round in 0..rounds + 1 {
         let mut corpus = Corpus::failures();
         let mut chunk = Chunk::default();
         let mut stateful = Stateful::new(program, "syslog", HOUR_BYTES);
+        stateful.stored = earlier.last_mut().map(|last| std::mem::take(&mut last.stored)).unwrap_or_default();
         let mut minutes = Vec::with_capacity(MINUTES);
         for _ in 0..MINUTES {
             corpus.fill(&mut chunk, minute);
