@@ -5,19 +5,25 @@ use crate::load;
 
 const SIGMA: &[u8] =
     b"title: t\nlogsource: {product: aws}\ndetection:\n  s: {eventName|expand: '%calls%'}\n  condition: s\n";
-const SUPPRESSION: &[u8] = b"suppressions:\n  - {id: quiet, rules: [80254], reason: known, permanent: true}\n";
+const SUPPRESSION: &[u8] =
+    b"suppressions:\n  - {id: quiet, rules: [80254], reason: known, permanent: true}\n";
 
 fn all_kinds() -> Texts {
     let mut texts = Texts::builtin();
     let rule = b"<group name=\"own,\"><rule id=\"100001\" level=\"3\"><decoded_as>json</decoded_as><list field=\"a\">etc/lists/own</list>\
         <description>d</description></rule></group>";
-    let file = |path: &str, text: &[u8]| RuleText { path: path.into(), text: text.to_vec(), origin: Origin::User };
+    let file =
+        |path: &str, text: &[u8]| RuleText { path: path.into(), text: text.to_vec(), origin: Origin::User };
     texts.add(file("a.xml", rule));
     texts.add(file("b.xml", b"<decoder name=\"shop\"><prematch>^shop: </prematch></decoder>"));
     texts.add(file("c.yml", SIGMA));
     texts.add(file("own.placeholders.yaml", b"vars:\n  calls: [DeleteTrail]\n"));
     texts.add(file("own.suppressions.yaml", SUPPRESSION));
-    texts.lists.push(ListText { name: "etc/lists/own".into(), path: "own".into(), text: b"x:\xff\n".to_vec() });
+    texts.lists.push(ListText {
+        name: "etc/lists/own".into(),
+        path: "own".into(),
+        text: b"x:\xff\n".to_vec(),
+    });
     texts.placeholders.set("more", vec!["1".to_owned(), "2".to_owned()]);
     if let Some(rule) = texts.rules.last_mut() {
         rule.origin = Origin::Home;

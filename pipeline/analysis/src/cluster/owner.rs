@@ -113,7 +113,7 @@ impl Owner {
                     let Some(commit) = commit else {
                         return Err(unreadable(&names.correlate(), partition, offset));
                     };
-                    versions.meet(&commit.candidates, &self.shared);
+                    versions.meet(&commit.candidates, &self.shared.active, &*self.shared.latest);
                     if part.take(offset, bytes, commit, &mut turn)? {
                         turn.read(bytes);
                     } else {

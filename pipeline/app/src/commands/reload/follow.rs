@@ -217,7 +217,9 @@ impl Follower {
         let Follow { active, health, status, reloader, .. } = &mut self.follow;
         // What it may be loading at this moment must not come behind the published set.
         if let Some((requests, thread)) = reloader.take() {
-            tracing::info!("published rules take the place of those of the configuration, whose files are not loaded again");
+            tracing::info!(
+                "published rules take the place of those of the configuration, whose files are not loaded again"
+            );
             requests.stop();
             if thread.join().is_err() {
                 tracing::error!("the thread that loads rules again had died");
@@ -256,7 +258,11 @@ impl Follower {
             _ => faults.concat(),
         };
         let in_force = &version;
-        tracing::error!(faults = faults.len(), in_force, "the published rules are not used, those in force stay");
+        tracing::error!(
+            faults = faults.len(),
+            in_force,
+            "the published rules are not used, those in force stay"
+        );
         self.follow.health.set_published(Some(why));
         self.follow.status.of_published(Attempt { outcome: Outcome::Refused, version, rules });
     }

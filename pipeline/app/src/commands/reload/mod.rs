@@ -29,8 +29,8 @@ use threatlockdown_event::Millis;
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::program::Program;
 
-pub(in crate::commands) use self::candidate::{Fit, check};
 use self::candidate::{Candidate, Refused};
+pub(in crate::commands) use self::candidate::{Fit, check};
 use self::compare::Known;
 pub(in crate::commands) use self::follow::{Asks, Follow, follow};
 pub(in crate::commands) use self::published::{begin, compile};

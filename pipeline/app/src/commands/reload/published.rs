@@ -76,7 +76,10 @@ pub(in crate::commands) fn begin(
         match patiently(stop, || load(settings, &manifest))? {
             Ok(Set { program, known }) => {
                 let version = manifest.version;
-                tracing::info!(version, "published rules are in force; those of the configuration are not used");
+                tracing::info!(
+                    version,
+                    "published rules are in force; those of the configuration are not used"
+                );
                 let in_force = Some(version);
                 return Ok(Beginning { program, configured: None, known, seen, in_force, refused });
             }
@@ -86,7 +89,10 @@ pub(in crate::commands) fn begin(
     let first = origin.load()?;
     let program = Arc::clone(&first.program);
     if refused.is_empty() {
-        tracing::info!(version = program.version(), "no rules are published; those of the configuration are in force");
+        tracing::info!(
+            version = program.version(),
+            "no rules are published; those of the configuration are in force"
+        );
     }
     let known = Known::default();
     Ok(Beginning { program, configured: Some(first), known, seen, in_force: None, refused })

@@ -80,7 +80,8 @@ impl Status {
         let status = Arc::clone(self);
         let help = "1 while the rules on disk, or those that are published, are refused";
         metrics.gauge("rules_reload_failed", help, move || {
-            let is_refused = |state: &State| state.last.outcome == Outcome::Refused || state.refuses_published;
+            let is_refused =
+                |state: &State| state.last.outcome == Outcome::Refused || state.refuses_published;
             status.with(|state| if is_refused(state) { 1.0 } else { 0.0 })
         });
         let status = Arc::clone(self);

@@ -10,14 +10,14 @@ use std::process::ExitCode;
 use anyhow::bail;
 use threatlockdown_ruleset::decode::mapping;
 use threatlockdown_ruleset::{artefact, bundle, sigma_sources};
-use threatlockdown_topics::kafka::Settings;
 use threatlockdown_topics::kafka::rulesets::{NewSet, Published, Publisher};
+use threatlockdown_topics::kafka::{Admin, Settings};
 
 use crate::cli::PublishArgs;
 use crate::commands::reload::{self, Fit};
 use crate::commands::rule_set::Selection;
 use crate::commands::{EXIT_ERROR, counted, print, report, report_faults, topics};
-use crate::config::{Config, Rules, show_size};
+use crate::config::{Config, Kafka, Rules, show_size};
 use crate::host::host_name;
 
 pub(super) fn execute(args: &PublishArgs) -> anyhow::Result<ExitCode> {
@@ -69,7 +69,18 @@ pub(super) fn settings(path: &Path) -> anyhow::Result<Option<(Config, Settings)>
         bail!("{}: there is no `kafka` section, so there is nowhere to publish rules", path.display());
     };
     let settings = kafka.settings.clone();
+    check_topic(&config, kafka)?;
     Ok(Some((config, settings)))
+}
+
+/// Refuses a topic that is not there, or would lose what is published.
+fn check_topic(config: &Config, kafka: &Kafka) -> anyhow::Result<()> {
+    let name = kafka.settings.names.rulesets();
+    let plans = topics::plans(config, kafka)?.into_iter().filter(|plan| plan.name == name);
+    let mut faults = Admin::open(&kafka.settings)?.check(&plans.collect::<Vec<_>>())?;
+    faults.retain(|fault| fault.is_error);
+    faults.iter().for_each(topics::show);
+    if faults.is_empty() { Ok(()) } else { bail!("{name} is not fit for what is published") }
 }
 
 /// Who does it, for those who look at it later.

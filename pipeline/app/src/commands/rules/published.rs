@@ -34,7 +34,11 @@ fn table(catalogue: &Catalogue) -> String {
         let size = show_size(set.bytes());
         let shown = format!("{}  {}", set.published, clean(&set.by));
         let _ = write!(text, "{:<17} {:>6} {size:>10}  {shown}", set.version, set.rules);
-        text.push_str(&if at == 0 { format!("  in force since {since} by {}\n", clean(by)) } else { "\n".into() });
+        text.push_str(&if at == 0 {
+            format!("  in force since {since} by {}\n", clean(by))
+        } else {
+            "\n".into()
+        });
     }
     text
 }

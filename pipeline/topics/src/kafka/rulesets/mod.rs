@@ -13,7 +13,7 @@ mod catalogue;
 mod follow;
 mod publish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::Offset;
 use rdkafka::message::Message as _;
@@ -74,9 +74,10 @@ pub fn read_catalogue(settings: &Settings) -> Result<Option<Vec<u8>>, KafkaError
 /// When the brokers do not answer, or a piece is missing or another one.
 pub fn fetch(settings: &Settings, manifest: &Manifest) -> Result<Vec<u8>, FetchError> {
     let mut pieces: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    let prefix = format!("{}/", manifest.version);
+    let keys = (0..manifest.pieces.len()).map(|number| key(&manifest.version, number).into_bytes());
+    let wanted: BTreeSet<Vec<u8>> = keys.collect();
     read(settings, &settings.names.rulesets(), &[(PARTITION, Offset::Beginning)], |message| {
-        if let Some(key) = message.key().filter(|key| key.starts_with(prefix.as_bytes())) {
+        if let Some(key) = message.key().filter(|key| wanted.contains(*key)) {
             match message.payload() {
                 Some(piece) => pieces.insert(key.to_vec(), piece.to_vec()),
                 None => pieces.remove(key),
@@ -159,7 +160,10 @@ mod tests {
             join(&manifest, &pieces).unwrap_err().to_string()
         };
         let cut = told(&|pieces| drop(pieces.get_mut(&b"a1/2"[..]).unwrap().pop()));
-        assert!(cut.contains("set a1 is damaged: piece 3 of 3 has 8 bytes, not 9; publish it again"), "{cut}");
+        assert!(
+            cut.contains("set a1 is damaged: piece 3 of 3 has 8 bytes, not 9; publish it again"),
+            "{cut}"
+        );
         let missing = told(&|pieces| drop(pieces.remove(&b"a1/1"[..])));
         assert!(missing.contains("piece 2 of 3 is missing"), "{missing}");
         let changed = told(&|pieces| pieces.get_mut(&b"a1/0"[..]).unwrap()[5] ^= 1);

@@ -53,7 +53,9 @@ pub enum PublishError {
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
     /// More than workers take.
-    #[error("the set has {bytes} bytes, and {MAX_BYTES} are the most: leave out lists or rules that nobody needs")]
+    #[error(
+        "the set has {bytes} bytes, and {MAX_BYTES} are the most: leave out lists or rules that nobody needs"
+    )]
     TooLarge {
         /// How long it is.
         bytes: usize,
@@ -180,8 +182,12 @@ impl Publisher {
     fn commit(&mut self, active: Manifest, by: &str) -> Result<(), PublishError> {
         let catalogue = Catalogue::with(self.catalogue.as_ref(), active, by);
         let count = |set: &Manifest| (0..set.pieces.len()).map(|number| key(&set.version, number)).collect();
-        let kept: BTreeSet<Vec<u8>> =
-            catalogue.sets.iter().flat_map(|set| -> Vec<String> { count(set) }).map(String::into_bytes).collect();
+        let kept: BTreeSet<Vec<u8>> = catalogue
+            .sets
+            .iter()
+            .flat_map(|set| -> Vec<String> { count(set) })
+            .map(String::into_bytes)
+            .collect();
         let gone: Vec<Vec<u8>> =
             self.values.keys().filter(|key| *key != ACTIVE && !kept.contains(*key)).cloned().collect();
         for key in gone {
