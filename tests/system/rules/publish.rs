@@ -436,8 +436,8 @@ fn counts_go_on_while_copies_take_a_set_at_different_moments() {
     let mut lines = Vec::new();
     let mut offer = |all: &Deployment, count: usize, outcomes: &[&str]| {
         for _ in 0..count {
-            let address = random.below(9);
-            let line = counted(lines.len(), random.pick(outcomes), address);
+            let (address, outcome) = (random.below(9), *random.pick(outcomes));
+            let line = counted(lines.len(), outcome, address);
             all.topics.send("t.raw.json", Some(address.to_string().as_bytes()), &[], line.as_bytes());
             lines.push(line);
         }

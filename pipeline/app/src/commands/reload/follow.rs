@@ -10,7 +10,7 @@
 //! which it has not asks to be brought up to date, and waits: what is counted by rules is counted by all of them.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// So long at most an owner of counts is kept waiting; without brokers it could write nothing anyway.
 const LONGEST_CATCH_UP: Duration = Duration::from_secs(60);
 
+/// Requests that wait; who has more to ask waits itself.
+const WAITING: usize = 16;
+
 /// What the thread is asked.
 enum Word {
     /// Try what was refused once more.
@@ -45,7 +48,7 @@ enum Word {
 /// For those who ask the thread.
 #[derive(Debug, Clone)]
 pub(in crate::commands) struct Asks {
-    words: Sender<Word>,
+    words: SyncSender<Word>,
 }
 
 /// The thread's end of it.
@@ -55,14 +58,14 @@ pub(in crate::commands) struct Asked {
 
 impl Asks {
     pub(in crate::commands) fn new() -> (Self, Asked) {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(WAITING);
         (Self { words: sender }, Asked { words: receiver })
     }
 
     /// Asks to try once more what was refused.
     pub(in crate::commands) fn again(&self) {
-        // A thread that has ended has nothing to try.
-        self.words.send(Word::Again).ok();
+        // A thread that has ended has nothing to try, and one that is asked so much already will look.
+        self.words.try_send(Word::Again).ok();
     }
 
     /// Asks the thread to end.

@@ -127,9 +127,10 @@ impl Catalogue {
 
     /// The same with another set in force; the oldest ones are not kept.
     pub(super) fn with(before: Option<&Self>, active: Manifest, by: &str) -> Self {
+        let version = active.version.clone();
         let others = before.into_iter().flat_map(|before| &before.sets);
-        let others = others.filter(|other| other.version != active.version).take(KEPT - 1).cloned();
-        let sets = std::iter::once(active.clone()).chain(others).collect();
+        let others = others.filter(|other| other.version != version).take(KEPT - 1).cloned();
+        let sets = std::iter::once(active).chain(others).collect();
         Self { format: FORMAT, since: Millis::now().rfc3339(), by: by.to_owned(), sets }
     }
 }
