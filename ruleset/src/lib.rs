@@ -24,6 +24,7 @@
 //! ```
 
 pub mod artefact;
+pub mod bundle;
 pub mod compile;
 pub mod convert;
 pub mod correlate;

@@ -66,7 +66,7 @@ pub fn load(mut texts: Texts) -> Loaded {
     texts.sigma.sort_by(|a, b| by_name(&a.path, &b.path));
     texts.placeholder_files.sort_by(|a, b| by_name(&a.path, &b.path));
     texts.suppressions.sort_by(|a, b| by_name(&a.path, &b.path));
-    let version = version(&texts);
+    let version = texts.version.take().unwrap_or_else(|| version(&texts));
     let wazuh::LoadedSet { mut set, mut diagnostics } = wazuh::load_set(&texts);
     diagnostics.extend(sigma::read_placeholders(&texts.placeholder_files, &mut texts.placeholders));
     let sigma = sigma::load(&texts.sigma, &texts.placeholders);

@@ -8,6 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use threatlockdown_ruleset::program::Program;
 
+/// Where programs come from that other processes may have already.
+pub trait Latest: std::fmt::Debug + Send + Sync {
+    /// Returns when what is in force elsewhere is in force here, or cannot be.
+    fn catch_up(&self);
+}
+
 /// See the module's comment.
 #[derive(Debug)]
 pub struct ActiveProgram {

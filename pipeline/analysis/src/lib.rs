@@ -22,7 +22,7 @@ pub mod metrics;
 pub mod outcome;
 pub mod worker;
 
-pub use active::ActiveProgram;
+pub use active::{ActiveProgram, Latest};
 pub use committer::{Committer, CommitterHandle, Target, TargetError};
 pub use correlator::{Correlator, CorrelatorOptions, Stage, StageHandle, StageOptions};
 pub use metrics::Metrics;

@@ -112,6 +112,8 @@ pub struct Texts {
     pub placeholder_files: Vec<PlaceholderText>,
     /// Files of suppressions.
     pub suppressions: Vec<SuppressionText>,
+    /// The version that they were given before; `None`: it follows from them.
+    pub version: Option<String>,
 }
 
 impl Texts {

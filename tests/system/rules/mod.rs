@@ -1,10 +1,11 @@
-//! `rules test`, `rules list`, `rules convert`, `rules compile`, `rules profile`, and installations that are rule sources.
+//! `rules test`, `rules list`, `rules convert`, `rules compile`, `rules profile`, `rules publish`, and installations that are rule sources.
 
 mod compile;
 mod convert;
 mod home;
 mod list;
 mod profile;
+mod publish;
 mod test;
 
 /// Two rules below a built-in one.

@@ -19,6 +19,7 @@ mod silence;
 mod snapshot;
 mod status;
 mod turn;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use threatlockdown_topics::kafka::Settings;
 pub use self::analyzer::Analyzer;
 pub use self::owner::Owner;
 pub use self::status::Status;
-use crate::active::ActiveProgram;
+use crate::active::{ActiveProgram, Latest};
 use crate::correlator::CorrelatorOptions;
 use crate::metrics::Metrics;
 use crate::worker::WorkerOptions;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub options: Arc<ClusterOptions>,
     /// The rules in force.
     pub active: Arc<ActiveProgram>,
+    /// Where other copies have theirs from.
+    pub latest: Arc<dyn Latest>,
     /// What is counted.
     pub metrics: Metrics,
     /// What others see, and the word to end.

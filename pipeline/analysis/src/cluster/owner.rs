@@ -20,6 +20,7 @@ use threatlockdown_topics::{Commit, LogPosition, Marker};
 use super::gather::stream;
 use super::route::FIRST;
 use super::turn::{Trouble, Turn, until_done};
+use super::versions::Versions;
 use super::{Shared, snapshot};
 use crate::correlator::{Correlator, CorrelatorOptions, Span};
 
@@ -98,6 +99,7 @@ impl Owner {
         };
         let mut reader = RawReader::open(&options.settings, &reading)?.begins_as_told();
         let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
+        let mut versions = Versions::default();
         let mut ticked = Instant::now();
         loop {
             let is_silent = match reader.poll(if turn.has_news() { QUIET } else { IDLE })? {
@@ -111,6 +113,7 @@ impl Owner {
                     let Some(commit) = commit else {
                         return Err(unreadable(&names.correlate(), partition, offset));
                     };
+                    versions.meet(&commit.candidates, &self.shared.active, &*self.shared.latest);
                     if part.take(offset, bytes, commit, &mut turn)? {
                         turn.read(bytes);
                     } else {

@@ -26,7 +26,7 @@ mod throttle;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use threatlockdown_event::{Alert, Millis};
 use threatlockdown_ruleset::correlate::MemoryOptions;
@@ -70,12 +70,17 @@ pub struct Correlator {
     memory: MemoryOptions,
     active: Arc<ActiveProgram>,
     generation: u64,
+    /// When rules were replaced last, and how long candidates of those before may come.
+    replaced: Instant,
+    keeps_earlier: Duration,
     evictions: Evictions,
     metrics: Metrics,
 }
 
 /// Candidates between two looks at what had to be forgotten: one commit can make very many due.
 const LOOK_EVERY: u64 = 8192;
+/// Other copies may judge by the rules before for so long: until they have seen the new ones and committed.
+const EARLIER: Duration = Duration::from_secs(180);
 /// Candidates that are announced together before they are judged: enough that their waits for memory are one, few enough
 /// that what was looked at for the first is still near for the last.
 const AT_ONCE: usize = 32;
@@ -93,6 +98,8 @@ impl Correlator {
             memory: memory.clone(),
             active: Arc::clone(active),
             generation,
+            replaced: Instant::now(),
+            keeps_earlier: Duration::ZERO,
             evictions: Evictions::default(),
             metrics: metrics.clone(),
         }
@@ -103,6 +110,7 @@ impl Correlator {
     #[must_use]
     pub fn of_partition(mut self, counts_correlations: bool) -> Self {
         self.sequencer.hold();
+        self.keeps_earlier = EARLIER;
         if !counts_correlations {
             self.judge.leave_correlations();
         }
@@ -139,6 +147,7 @@ impl Correlator {
     ) -> io::Result<()> {
         if self.active.generation() != self.generation {
             self.generation = self.active.generation();
+            self.replaced = Instant::now();
             self.judge.adopt(&self.active.current(), &self.memory);
         }
         let is_end = commit.markers.contains(&Marker::End);
@@ -178,7 +187,7 @@ impl Correlator {
         if let Some(alert) = &mut alert {
             decided.into_iter().for_each(alert);
         }
-        if self.sequencer.waiting() == 0 {
+        if self.sequencer.waiting() == 0 && self.replaced.elapsed() >= self.keeps_earlier {
             self.judge.forget_earlier();
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use threatlockdown_analysis::cluster::{Analyzer, ClusterOptions, Owner, Shared, Status};
-use threatlockdown_analysis::{ActiveProgram, Composites, CorrelatorOptions, Metrics};
+use threatlockdown_analysis::{ActiveProgram, Composites, CorrelatorOptions, Latest, Metrics};
 use threatlockdown_event::{AlertId, Unit};
 use threatlockdown_services::kafka::Cluster;
 use threatlockdown_topics::kafka::{
@@ -22,6 +22,14 @@ const PARTITIONS: u32 = 3;
 const IDLE: Duration = Duration::from_millis(1500);
 /// A rebalance, the silence at the end, and much room for a machine that has more to do.
 const LONGEST: Duration = Duration::from_secs(120);
+
+/// All copies have the same rules for ever.
+#[derive(Debug)]
+struct Unchanging;
+
+impl Latest for Unchanging {
+    fn catch_up(&self) {}
+}
 
 /// Threads of one process, as it were.
 struct Copy {
@@ -52,6 +60,7 @@ impl Copy {
         let shared = Shared {
             options: Arc::new(options),
             active: ActiveProgram::new(Arc::clone(&trial.program)),
+            latest: Arc::new(Unchanging),
             metrics: Metrics::unregistered(),
             status: Status::default(),
         };

@@ -19,8 +19,8 @@ pub(crate) use self::deadletter::{DeadletterCommand, RedriveArgs, Selection};
 pub(crate) use self::logtest::{ClockArg, LogtestArgs, LogtestFormat};
 pub(crate) use self::role::RoleArgs;
 pub(crate) use self::rules::{
-    CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, ReportFormat, RulesCommand,
-    SuppressionsArgs, TestArgs, ViewArg,
+    CompileArgs, ConvertArgs, Language, ListArgs, ProfileArgs, ProfileFormat, PublishArgs, ReportFormat,
+    RollbackArgs, RulesCommand, SuppressionsArgs, TestArgs, ViewArg,
 };
 pub(crate) use self::topics::TopicsCommand;
 use crate::config::{LogFormat, StdoutFormat, is_source_name, parse_address};
@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Show for each line of stdin how it is decoded and which rule it hits
     Logtest(LogtestArgs),
-    /// Check, list, test, profile, convert or compile rules
+    /// Check, list, test, profile, convert, compile or publish rules
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check a configuration file

@@ -36,6 +36,19 @@ pub(crate) enum RulesCommand {
     Convert(ConvertArgs),
     /// Write the rules that are loaded as one file that loads without reading any rule text
     Compile(CompileArgs),
+    /// Check rules and put them in force on all running copies of `analyze`
+    Publish(PublishArgs),
+    /// Put the rules in force again that were published before
+    Rollback(RollbackArgs),
+    /// Show which published rules there are, which are in force, since when and by whom
+    Published {
+        /// Configuration file (YAML) with a `kafka` section
+        #[arg(short = 'c', long = "config", value_name = "FILE")]
+        config: PathBuf,
+        /// One JSON object a set
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -282,4 +295,54 @@ pub(crate) struct CompileArgs {
     /// The file to write
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The rules are checked as `rules check` does, and all tests beside them are run;
+with a fault nothing is published. What is published is the texts, the built-in
+ones among them (docs/kafka.md). Copies of `analyze` take the set between two
+records, and alerts carry its version in ruleset.version. The last five sets are
+kept for `rules rollback`. What is in force already is not published again.
+
+Exit codes: 0 when the rules are in force, 2 on an error; then nothing changed.
+
+Examples:
+  threatlockdown rules publish my_rules/ -c threatlockdown.yaml
+  threatlockdown rules published -c threatlockdown.yaml
+  threatlockdown rules rollback -c threatlockdown.yaml")]
+pub(crate) struct PublishArgs {
+    /// Rule and decoder files (*.xml), Sigma files (*.yml), or folders of them [default: the rules of the configuration]
+    #[arg(value_name = "DIR")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Configuration file (YAML) with a `kafka` section
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Folder of a Wazuh installation, or a copy: its rules, decoders and lists, as etc/ossec.conf names them
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub(crate) home: Option<PathBuf>,
+    /// Leave the built-in rules out, as `rules.builtin: false` in the configuration does
+    #[arg(long, help_heading = "Rules")]
+    pub(crate) no_builtin: bool,
+    /// Who publishes [default: user and machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Without --to it is the set that was in force before this one, so that a second
+call takes the first one back.
+
+Exit codes: 0 when the rules are in force, 2 on an error; then nothing changed.")]
+pub(crate) struct RollbackArgs {
+    /// Configuration file (YAML) with a `kafka` section
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The version to go back to, or its beginning, as `rules published` shows it
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<String>,
+    /// Who does [default: user and machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
 }

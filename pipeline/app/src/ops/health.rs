@@ -18,6 +18,8 @@ struct State {
     disk: Option<String>,
     /// Why the rules on disk are not in force, while they are not.
     rules: Option<String>,
+    /// Why the rules that are published are not in force, while they are not.
+    published: Option<String>,
 }
 
 /// Where in its life the process is.
@@ -51,11 +53,20 @@ impl Health {
         self.with(|state| state.rules = refused);
     }
 
+    /// The rules that are published cannot be used for this reason, or are in force again.
+    pub(crate) fn set_published(&self, refused: Option<String>) {
+        self.with(|state| state.published = refused);
+    }
+
     /// What somebody should see to, though events are taken and judged all the same.
     pub(crate) fn detail(&self) -> Option<String> {
         self.with(|state| {
-            let why = state.rules.as_ref()?;
-            Some(format!("the rules on disk are not in force, earlier ones are: {why}"))
+            let (whose, why) = match (&state.published, &state.rules) {
+                (Some(why), _) => ("that are published", why),
+                (None, Some(why)) => ("on disk", why),
+                (None, None) => return None,
+            };
+            Some(format!("the rules {whose} are not in force, earlier ones are: {why}"))
         })
     }
 

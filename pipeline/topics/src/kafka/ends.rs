@@ -59,7 +59,7 @@ pub fn ends_at(settings: &Settings, partition: &TopicPartition, offset: i64) -> 
 }
 
 /// Shows the committed records of partitions, each from an offset on, as long as they are wanted.
-fn read(
+pub(super) fn read(
     settings: &Settings,
     topic: &str,
     from: &[(i32, Offset)],

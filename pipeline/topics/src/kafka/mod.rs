@@ -20,6 +20,7 @@ mod outbox;
 mod raw_record;
 mod reader;
 mod relay;
+pub mod rulesets;
 mod scan;
 mod settings;
 mod table;

@@ -1,6 +1,6 @@
 //! `analyze`: judges records from Kafka and counts what depends on earlier ones, beside any number of other copies.
 //!
-//! Enters: flags and configuration. Leaves: alerts and dead letters in their topics, until a signal. Workers and the owner of
+//! Enters: flags and configuration, rules that are published or else those of the configuration. Leaves: alerts and dead letters in their topics, until a signal. Workers and the owner of
 //! counts are threads that know each other only by topics, so that it makes no difference which of them run in one process.
 
 mod probes;
@@ -33,37 +33,51 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
     let requests = reload::Requests::default();
-    let asked = requests.clone();
-    let mut role = Role::prepare(args, move || asked.ask())?;
+    let (latest, words) = reload::Asks::new();
+    let (files, published) = (requests.clone(), latest.clone());
+    let mut role = Role::prepare(args, move || {
+        files.ask();
+        published.again();
+    })?;
     let origin = reload::Origin::new(&role.config, None);
-    let rules = origin.load()?;
-    let active = ActiveProgram::new(Arc::clone(&rules.program));
+    let settings = &role.kafka.settings;
+    let mut beginning = reload::begin(settings, &origin, &role.stop)?;
+    let active = ActiveProgram::new(Arc::clone(&beginning.program));
     let mut metrics = Metrics::new();
     std::fs::create_dir_all(&role.config.data_dir)
         .with_context(|| format!("cannot make {}", role.config.data_dir.display()))?;
     let shared = Shared {
         options: Arc::new(options(&role.config, &role.kafka)),
         active: Arc::clone(&active),
+        latest: Arc::new(latest.clone()),
         metrics: threatlockdown_analysis::Metrics::new(metrics.registry()),
         status: Status::default(),
     };
     probes::cluster(&mut metrics, &shared.status);
-    suppressions::announce(&rules.program, Millis::now());
-    let status = reload::Status::new(rules.program.version(), rules.program.rules().len());
+    let program = &beginning.program;
+    suppressions::announce(program, Millis::now());
+    let status = reload::Status::new(program.version(), program.rules().len());
     status.show(&mut metrics);
     let threads = spawn(&shared, role.config.worker_count()).context("cannot start a thread")?;
     let server = role.serve(metrics, None)?;
-    let parts = reload::Parts {
-        origin,
-        active,
+    let mut follow = reload::Follow {
+        settings: role.kafka.settings.clone(),
+        active: Arc::clone(&active),
         health: Arc::clone(&role.health),
-        status,
-        requests: requests.clone(),
+        status: Arc::clone(&status),
+        reloader: None,
     };
-    reload::start(parts, rules).context("cannot start reloading rules")?;
+    if let Some(first) = beginning.configured.take() {
+        let (health, requests) = (Arc::clone(&role.health), requests.clone());
+        let parts = reload::Parts { origin, active, health, status, requests: requests.clone() };
+        let thread = reload::start(parts, first).context("cannot start reloading rules")?;
+        follow.reloader = thread.map(|thread| (requests, thread));
+    }
+    reload::follow(follow, words, beginning).context("cannot start following rules")?;
 
     let reason = look_after(&role, &shared.status, &threads);
     requests.stop();
+    latest.stop();
     role.health.set_phase(Phase::Draining);
     if let Reason::Failed(why) = &reason {
         tracing::error!(why, "stopping, since a thread died");

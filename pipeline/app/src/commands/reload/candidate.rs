@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use threatlockdown_event::identity::hash;
 use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
+use threatlockdown_ruleset::ir::RuleSet;
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_ruleset::testing::{Test, read_rule_tests, run};
 use threatlockdown_ruleset::{Origin, Texts};
@@ -32,10 +33,24 @@ pub(super) struct Candidate {
 /// Fit to come into force.
 pub(super) struct Ready {
     pub(super) program: Arc<Program>,
+    /// What the program was compiled from.
+    pub(super) set: RuleSet,
     pub(super) known: Known,
     pub(super) warnings: Vec<Diagnostic>,
     /// How many tests were run.
     pub(super) tests: usize,
+}
+
+/// Rules that copies elsewhere may be given.
+pub(in crate::commands) struct Fit {
+    pub(in crate::commands) program: Arc<Program>,
+    /// What the program was compiled from …
+    pub(in crate::commands) set: RuleSet,
+    /// … and what that was read from.
+    pub(in crate::commands) texts: Texts,
+    pub(in crate::commands) warnings: Vec<Diagnostic>,
+    /// How many tests were run.
+    pub(in crate::commands) tests: usize,
 }
 
 /// Not fit.
@@ -118,9 +133,20 @@ impl Candidate {
         }
         faults.extend(run(&program, &wanted).iter().map(|failure| format!("test failed: {failure}")));
         if faults.is_empty() {
-            return Ok(Ready { program, known, warnings: diagnostics, tests: wanted.len() });
+            return Ok(Ready { program, set, known, warnings: diagnostics, tests: wanted.len() });
         }
         Err(Refused { faults })
+    }
+}
+
+/// Reads, compiles and tests a selection as a reload does, as if all of it were new; every fault in one line.
+pub(in crate::commands) fn check(selection: Selection<'_>) -> Result<Fit, Vec<String>> {
+    let candidate = Candidate::read(selection);
+    let texts = candidate.material.texts().cloned().unwrap_or_default();
+    let known = Known::of(&candidate);
+    match candidate.prepare(&Known::default(), known) {
+        Ok(Ready { program, set, warnings, tests, .. }) => Ok(Fit { program, set, texts, warnings, tests }),
+        Err(Refused { faults }) => Err(faults),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rules change while `run` runs.
+//! Rules change while `run` and `analyze` run.
 //!
 //! ```text
 //! files ─ watch ─▶ Candidate ─ load, tests of what changed ─▶ ActiveProgram ─▶ workers, between two units
@@ -11,6 +11,8 @@
 
 mod candidate;
 mod compare;
+mod follow;
+mod published;
 mod requests;
 mod status;
 mod watch;
@@ -19,6 +21,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use threatlockdown_analysis::ActiveProgram;
@@ -27,7 +30,10 @@ use threatlockdown_ruleset::diagnostic::{Diagnostic, Severity};
 use threatlockdown_ruleset::program::Program;
 
 use self::candidate::{Candidate, Refused};
+pub(in crate::commands) use self::candidate::{Fit, check};
 use self::compare::Known;
+pub(in crate::commands) use self::follow::{Asks, Follow, follow};
+pub(in crate::commands) use self::published::{begin, compile};
 pub(in crate::commands) use self::requests::Requests;
 use self::requests::Wake;
 pub(in crate::commands) use self::status::Status;
@@ -97,15 +103,15 @@ pub(in crate::commands) struct Parts {
     pub(in crate::commands) requests: Requests,
 }
 
-/// Starts the thread that keeps the rules up to date; it lasts as long as the process.
-pub(in crate::commands) fn start(parts: Parts, first: First) -> std::io::Result<()> {
+/// Starts the thread that keeps the rules up to date, where files can be read again; it lasts until it is asked to end.
+pub(in crate::commands) fn start(parts: Parts, first: First) -> std::io::Result<Option<JoinHandle<()>>> {
     if let Some(path) = parts.origin.unrepeatable() {
         tracing::warn!(path = %path.display(), "rules come from a pipe or device and are not loaded again");
-        return Ok(());
+        return Ok(None);
     }
     let interval = parts.origin.rules.reload_interval;
     let mut reloader = Reloader { parts, in_force: first.known, refused: None, baseline: None };
-    std::thread::Builder::new().name("rules".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("rules".into()).spawn(move || {
         loop {
             // The first look comes at once: files may have changed since they were read for the start.
             if reloader.look(false) == Wake::Stop {
@@ -122,7 +128,7 @@ pub(in crate::commands) fn start(parts: Parts, first: First) -> std::io::Result<
             }
         }
     })?;
-    Ok(())
+    Ok(Some(thread))
 }
 
 struct Reloader {

@@ -13,6 +13,8 @@ pub(in crate::commands) struct Status {
 #[derive(Debug)]
 struct State {
     last: Attempt,
+    /// What is published is not in force.
+    refuses_published: bool,
     counts: [u64; 3],
 }
 
@@ -48,13 +50,24 @@ impl Status {
     /// With the rules of the start.
     pub(in crate::commands) fn new(version: &str, rules: usize) -> Arc<Self> {
         let last = Attempt { outcome: Outcome::Applied, version: version.to_owned(), rules };
-        Arc::new(Self { state: Mutex::new(State { last, counts: [0; 3] }) })
+        Arc::new(Self { state: Mutex::new(State { last, refuses_published: false, counts: [0; 3] }) })
     }
 
     pub(super) fn record(&self, attempt: Attempt) {
         self.with(|state| {
             state.counts[attempt.outcome as usize] += 1;
             state.last = attempt;
+        });
+    }
+
+    /// The same for rules that were published, which files say nothing about.
+    pub(super) fn of_published(&self, attempt: Attempt) {
+        self.with(|state| {
+            state.counts[attempt.outcome as usize] += 1;
+            state.refuses_published = attempt.outcome == Outcome::Refused;
+            if !state.refuses_published {
+                state.last = attempt;
+            }
         });
     }
 
@@ -65,8 +78,11 @@ impl Status {
     /// Shows it in the metrics.
     pub(in crate::commands) fn show(self: &Arc<Self>, metrics: &mut Metrics) {
         let status = Arc::clone(self);
-        metrics.gauge("rules_reload_failed", "1 while the rules on disk are refused", move || {
-            status.with(|state| if state.last.outcome == Outcome::Refused { 1.0 } else { 0.0 })
+        let help = "1 while the rules on disk, or those that are published, are refused";
+        metrics.gauge("rules_reload_failed", help, move || {
+            let is_refused =
+                |state: &State| state.last.outcome == Outcome::Refused || state.refuses_published;
+            status.with(|state| if is_refused(state) { 1.0 } else { 0.0 })
         });
         let status = Arc::clone(self);
         let loaded = move || {
@@ -105,6 +121,20 @@ fn value(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_published_and_refused_shows_whatever_becomes_of_files() {
+        let status = Status::new("a1", 7);
+        let mut metrics = Metrics::new();
+        status.show(&mut metrics);
+        let attempt = |outcome| Attempt { outcome, version: "a1".into(), rules: 7 };
+        let fails = || metrics.encode().unwrap().contains("\nthreatlockdown_rules_reload_failed 1.0\n");
+        status.of_published(attempt(Outcome::Refused));
+        status.record(attempt(Outcome::Applied));
+        assert!(fails());
+        status.of_published(attempt(Outcome::Unchanged));
+        assert!(!fails());
+    }
 
     #[test]
     fn a_failure_shows_until_the_next_attempt_succeeds() {

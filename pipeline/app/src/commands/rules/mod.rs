@@ -6,6 +6,8 @@ mod components;
 mod convert;
 mod list;
 mod profile;
+mod publish;
+mod published;
 mod sigma;
 mod suppressions;
 mod test;
@@ -33,5 +35,8 @@ pub(crate) fn execute(command: &RulesCommand) -> anyhow::Result<ExitCode> {
         RulesCommand::Profile(args) => profile::execute(args),
         RulesCommand::Convert(args) => convert::execute(args),
         RulesCommand::Compile(args) => compile::execute(args),
+        RulesCommand::Publish(args) => publish::execute(args),
+        RulesCommand::Rollback(args) => published::roll_back(args),
+        RulesCommand::Published { config, json } => published::list(config, *json),
     }
 }
