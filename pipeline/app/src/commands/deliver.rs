@@ -9,7 +9,6 @@
 //! Enters: the configured sinks. Leaves: alerts in them, until a signal. Each sink has its thread, its consumer group and its
 //! offsets: one that fails or is slow holds up no other. Copies of this role share the partitions of each sink.
 
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,53 +17,51 @@ use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, opensearch
 use threatlockdown_topics::{LogPosition, Store};
 
 use super::outlets::{self, Outlet, Place};
-use super::role::Role;
-use crate::cli::RoleArgs;
+use super::process::{End, Running};
+use super::role::Member;
 use crate::config::{Config, Kafka};
 use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
-use crate::ops::Phase;
-use crate::ops::server::Server;
-use crate::signals::Reason;
 
-/// A sink ended, or not everything was delivered by the deadline; nothing is lost by that.
-const EXIT_INCOMPLETE: u8 = 1;
-/// Between two looks at the sinks.
-const LOOK: Duration = Duration::from_millis(250);
+/// The running sinks.
+pub(super) struct Delivering {
+    deliveries: Deliveries,
+}
 
-pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
-    let mut role = Role::prepare(args, || {})?;
-    if role.config.sinks.is_empty() {
-        bail!("{}: there are no `sinks`, so there is nothing to deliver to", args.config.display());
-    }
-    let mut metrics = Metrics::new();
+/// Starts a delivery for each sink.
+pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<Delivering> {
+    let config = &member.process.config;
     let opensearch = opensearch::Metrics::new(metrics.registry());
-    let deliveries = Deliveries::start(&role.config, &role.kafka, &opensearch)?;
-    deliveries.register(&mut metrics);
-    let server = role.serve(metrics, None)?;
-    tracing::info!(sinks = role.config.sinks.len(), "delivering");
-    let reason = loop {
-        if let Some(reason) = role.stop.wait(LOOK) {
-            break reason;
-        }
-        if let Some((sink, why)) = deliveries.dead() {
-            let why = format!("the sink {sink} has ended: {why}");
-            role.health.stage_died(&why);
-            role.stop.set(Reason::Failed(why));
-        }
-    };
-    role.health.set_phase(Phase::Draining);
-    let unfinished = deliveries.finish(Instant::now() + role.config.shutdown_deadline);
-    for sink in &unfinished {
-        tracing::error!(sink, "what it was given is not delivered; it comes again after the next start");
+    let deliveries = Deliveries::start(config, &member.kafka, &opensearch)?;
+    deliveries.register(metrics);
+    tracing::info!(sinks = config.sinks.len(), "delivering");
+    Ok(Delivering { deliveries })
+}
+
+impl Running for Delivering {
+    fn name(&self) -> &'static str {
+        "deliver"
     }
-    server.into_iter().for_each(Server::stop);
-    let failed = matches!(reason, Reason::Failed(_)) || !unfinished.is_empty();
-    Ok(if failed { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::SUCCESS })
+
+    fn check(&mut self) -> anyhow::Result<bool> {
+        match self.deliveries.dead() {
+            Some((sink, why)) => bail!("the sink {sink} has ended: {why}"),
+            None => Ok(false),
+        }
+    }
+
+    /// What was taken is delivered and stored.
+    fn finish(self: Box<Self>, end: &End) -> bool {
+        let unfinished = self.deliveries.finish(end.deadline);
+        for sink in &unfinished {
+            tracing::error!(sink, "what it was given is not delivered; it comes again after the next start");
+        }
+        unfinished.is_empty()
+    }
 }
 
 /// The running deliveries of a process.
 #[derive(Clone)]
-pub(super) struct Deliveries {
+struct Deliveries {
     /// Empty once they are being finished. Locked for a few loads at a time.
     running: Arc<Mutex<Vec<Delivery>>>,
 }
@@ -79,12 +76,7 @@ struct Figures {
 }
 
 impl Deliveries {
-    /// Starts one for each sink.
-    pub(super) fn start(
-        config: &Config,
-        kafka: &Kafka,
-        opensearch: &opensearch::Metrics,
-    ) -> anyhow::Result<Self> {
+    fn start(config: &Config, kafka: &Kafka, opensearch: &opensearch::Metrics) -> anyhow::Result<Self> {
         outlets::check(&config.sinks)?;
         let place = Place::Cluster(&kafka.settings.names);
         let outlets: Vec<Outlet> =
@@ -112,12 +104,12 @@ impl Deliveries {
     }
 
     /// A sink that ended for good, and why.
-    pub(super) fn dead(&self) -> Option<(String, String)> {
+    fn dead(&self) -> Option<(String, String)> {
         self.lock().iter().find_map(|delivery| Some((delivery.name().to_owned(), delivery.dead()?)))
     }
 
     /// Delivers what was taken, stores how far that is, and leaves the groups. Names of the sinks that did not manage.
-    pub(super) fn finish(&self, deadline: Instant) -> Vec<String> {
+    fn finish(&self, deadline: Instant) -> Vec<String> {
         let running = std::mem::take(&mut *self.lock());
         // All at once: one that hangs must not take the time of the others.
         std::thread::scope(|scope| {
@@ -135,7 +127,7 @@ impl Deliveries {
     }
 
     /// Registers what each sink has before it and behind it.
-    pub(super) fn register(&self, metrics: &mut Metrics) {
+    fn register(&self, metrics: &mut Metrics) {
         type Read = fn(&Figures) -> f64;
         let figures: [(&str, &str, ProbeKind, Read); 4] = [
             ("sink_alerts", "Alerts delivered", ProbeKind::Counter, |one| as_value(one.alerts)),

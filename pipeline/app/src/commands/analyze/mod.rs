@@ -5,78 +5,59 @@
 
 mod probes;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use threatlockdown_analysis::ActiveProgram;
 use threatlockdown_analysis::cluster::{Analyzer, ClusterOptions, Owner, Shared, Status};
 use threatlockdown_event::Millis;
 
-use super::role::Role;
+use super::process::{End, Running};
+use super::role::Member;
 use super::run::stateful::{correlator_options, worker_options};
 use super::{reload, suppressions};
-use crate::cli::RoleArgs;
 use crate::config::{Config, Kafka};
 use crate::metrics::Metrics;
-use crate::ops::{Health, Phase};
-use crate::signals::Reason;
+use crate::ops::Health;
 
-/// A thread failed, or did not end in time.
-const EXIT_INCOMPLETE: u8 = 1;
-/// How often the threads are looked after.
-const LOOK_AFTER: Duration = Duration::from_millis(200);
 /// So long commits may fail before the copy is not ready any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
-    let requests = reload::Requests::default();
-    let asked = requests.clone();
-    let mut role = Role::prepare(args, move || asked.ask())?;
-    let origin = reload::Origin::new(&role.config, None);
+/// The running threads.
+pub(super) struct Analyzing {
+    threads: Vec<JoinHandle<()>>,
+    status: Status,
+    health: Arc<Health>,
+}
+
+/// Loads the rules and starts the threads.
+pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<Analyzing> {
+    let (process, config) = (&member.process, &member.process.config);
+    let origin = reload::Origin::new(config, member.options.compiled.clone());
     let rules = origin.load()?;
     let active = ActiveProgram::new(Arc::clone(&rules.program));
-    let mut metrics = Metrics::new();
-    std::fs::create_dir_all(&role.config.data_dir)
-        .with_context(|| format!("cannot make {}", role.config.data_dir.display()))?;
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot make {}", config.data_dir.display()))?;
     let shared = Shared {
-        options: Arc::new(options(&role.config, &role.kafka)),
+        options: Arc::new(options(config, &member.kafka)),
         active: Arc::clone(&active),
         metrics: threatlockdown_analysis::Metrics::new(metrics.registry()),
         status: Status::default(),
     };
-    probes::cluster(&mut metrics, &shared.status);
+    probes::cluster(metrics, &shared.status);
     suppressions::announce(&rules.program, Millis::now());
     let status = reload::Status::new(rules.program.version(), rules.program.rules().len());
-    status.show(&mut metrics);
-    let threads = spawn(&shared, role.config.worker_count()).context("cannot start a thread")?;
-    let server = role.serve(metrics, None)?;
-    let parts = reload::Parts {
-        origin,
-        active,
-        health: Arc::clone(&role.health),
-        status,
-        requests: requests.clone(),
-    };
-    reload::start(parts, rules).context("cannot start reloading rules")?;
-
-    let reason = look_after(&role, &shared.status, &threads);
-    requests.stop();
-    role.health.set_phase(Phase::Draining);
-    if let Reason::Failed(why) = &reason {
-        tracing::error!(why, "stopping, since a thread died");
-        role.health.stage_died(why);
+    status.show(metrics);
+    let threads = spawn(&shared, config.worker_count()).context("cannot start a thread")?;
+    // What lies there is judged by the rules of the start.
+    if !member.options.once {
+        let (health, requests) = (Arc::clone(&process.health), process.requests.clone());
+        let parts = reload::Parts { origin, active, health, status, requests };
+        reload::start(parts, rules).context("cannot start reloading rules")?;
     }
-    shared.status.stop();
-    let deadline = Instant::now() + role.config.shutdown_deadline;
-    let is_complete = finish(threads, deadline) && !matches!(reason, Reason::Failed(_));
-    tracing::info!(complete = is_complete, "stopped");
-    if let Some(server) = server {
-        server.stop();
-    }
-    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::from(EXIT_INCOMPLETE) })
+    Ok(Analyzing { threads, status: shared.status, health: Arc::clone(&process.health) })
 }
 
 fn options(config: &Config, kafka: &Kafka) -> ClusterOptions {
@@ -102,24 +83,32 @@ fn spawn(shared: &Shared, workers: usize) -> std::io::Result<Vec<JoinHandle<()>>
     Ok(threads)
 }
 
-fn look_after(role: &Role, status: &Status, threads: &[JoinHandle<()>]) -> Reason {
-    loop {
-        if let Some(reason) = role.stop.wait(LOOK_AFTER) {
-            return reason;
+impl Running for Analyzing {
+    fn name(&self) -> &'static str {
+        "analyze"
+    }
+
+    fn check(&mut self) -> anyhow::Result<bool> {
+        show_faults(&self.health, &self.status);
+        if let Some(why) = self.status.why_ended() {
+            bail!(why);
         }
-        show_faults(&role.health, status);
-        if let Some(why) = status.why_ended() {
-            return Reason::Failed(why);
+        if self.threads.iter().any(JoinHandle::is_finished) {
+            bail!("a thread ended unexpectedly");
         }
-        if threads.iter().any(JoinHandle::is_finished) {
-            return Reason::Failed("a thread ended unexpectedly".to_owned());
-        }
+        Ok(false)
+    }
+
+    /// What was read is committed; whether all threads ended by the deadline.
+    fn finish(self: Box<Self>, end: &End) -> bool {
+        self.status.stop();
+        finish(self.threads, end.deadline)
     }
 }
 
 fn show_faults(health: &Health, status: &Status) {
     let failing = status.failing().filter(|(since, _)| *since >= PATIENCE);
-    health.set_disk(failing.map(|(_, why)| format!("Kafka takes no commits: {why}")));
+    health.set_storage("analyze", failing.map(|(_, why)| format!("Kafka takes no commits: {why}")));
 }
 
 /// Whether all threads ended by the deadline.
