@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, opensearch, spawn_from};
+use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, Wanted, opensearch, spawn_from};
+use threatlockdown_topics::kafka::{KafkaError, Marks, Settings};
 use threatlockdown_topics::{LogPosition, Store};
 
 use super::outlets::{self, Outlet, Place};
@@ -25,6 +26,7 @@ use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
 /// The running sinks.
 pub(super) struct Delivering {
     deliveries: Deliveries,
+    settings: Settings,
 }
 
 /// Starts a delivery for each sink.
@@ -34,7 +36,7 @@ pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<De
     let deliveries = Deliveries::start(config, &member.kafka, &opensearch)?;
     deliveries.register(metrics);
     tracing::info!(sinks = config.sinks.len(), "delivering");
-    Ok(Delivering { deliveries })
+    Ok(Delivering { deliveries, settings: member.kafka.settings.clone() })
 }
 
 impl Running for Delivering {
@@ -47,6 +49,24 @@ impl Running for Delivering {
             Some((sink, why)) => bail!("the sink {sink} has ended: {why}"),
             None => Ok(false),
         }
+    }
+
+    /// What was alerted is delivered, here or by other copies.
+    fn catch_up(&mut self, end: &End) -> bool {
+        let mut marks: Option<Vec<(String, Marks)>> = None;
+        let (deliveries, settings) = (self.deliveries.clone(), self.settings.clone());
+        self.until_done(end.half(), &mut || {
+            let marks = match &mut marks {
+                Some(marks) => marks,
+                none => none.insert(deliveries.marks(&settings)?),
+            };
+            for (sink, marks) in marks {
+                if deliveries.takes(sink) && !marks.are_reached()? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
     }
 
     /// What was taken is delivered and stored.
@@ -63,7 +83,7 @@ impl Running for Delivering {
 #[derive(Clone)]
 struct Deliveries {
     /// Empty once they are being finished. Locked for a few loads at a time.
-    running: Arc<Mutex<Vec<Delivery>>>,
+    running: Arc<Mutex<Vec<(Delivery, Wanted)>>>,
 }
 
 /// What is known of one.
@@ -98,14 +118,37 @@ impl Deliveries {
                 outbox,
             });
             let delivery = spawn_from(Box::new(source), sink, options);
-            running.push(delivery.with_context(|| format!("cannot start the sink {name}"))?);
+            let delivery = delivery.with_context(|| format!("cannot start the sink {name}"))?;
+            running.push((delivery, wanted));
         }
         Ok(Self { running: Arc::new(Mutex::new(running)) })
     }
 
     /// A sink that ended for good, and why.
     fn dead(&self) -> Option<(String, String)> {
-        self.lock().iter().find_map(|delivery| Some((delivery.name().to_owned(), delivery.dead()?)))
+        self.lock().iter().find_map(|(delivery, _)| Some((delivery.name().to_owned(), delivery.dead()?)))
+    }
+
+    /// Whether a sink still takes something, unlike a closed stdout.
+    fn takes(&self, sink: &str) -> bool {
+        let running = self.lock();
+        running.iter().any(|(one, _)| one.name() == sink && one.position() != LogPosition::MAX)
+    }
+
+    /// Where the topics of the sinks end now.
+    fn marks(&self, settings: &Settings) -> Result<Vec<(String, Marks)>, KafkaError> {
+        let names = &settings.names;
+        let sinks: Vec<(String, Wanted)> =
+            self.lock().iter().map(|(delivery, wanted)| (delivery.name().to_owned(), *wanted)).collect();
+        let of_sink = |(sink, wanted): (String, Wanted)| {
+            let wanted = match wanted {
+                Wanted::Alerts => names.alerts(),
+                Wanted::DeadLetters => names.dead_letters(),
+            };
+            let group = names.group(&format!("deliver.{sink}"));
+            Ok((sink, Marks::take(settings, &group, |topic| topic == wanted)?))
+        };
+        sinks.into_iter().map(of_sink).collect()
     }
 
     /// Delivers what was taken, stores how far that is, and leaves the groups. Names of the sinks that did not manage.
@@ -113,7 +156,7 @@ impl Deliveries {
         let running = std::mem::take(&mut *self.lock());
         // All at once: one that hangs must not take the time of the others.
         std::thread::scope(|scope| {
-            let finish = |delivery: Delivery| {
+            let finish = |(delivery, _): (Delivery, Wanted)| {
                 let name = delivery.name().to_owned();
                 (name, scope.spawn(move || delivery.finish(LogPosition::default(), deadline)))
             };
@@ -157,7 +200,7 @@ impl Deliveries {
     }
 
     fn figures(&self) -> Vec<Figures> {
-        let figures = |delivery: &Delivery| Figures {
+        let figures = |(delivery, _): &(Delivery, Wanted)| Figures {
             sink: delivery.name().to_owned(),
             alerts: delivery.alerts(),
             lag: delivery.lag_records(),
@@ -167,7 +210,7 @@ impl Deliveries {
         self.lock().iter().map(figures).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Delivery>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Delivery, Wanted)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

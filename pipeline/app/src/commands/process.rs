@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
+use threatlockdown_topics::kafka::{KafkaError, Remedy};
 
 use super::{in_words, reload};
 use crate::config::Config;
@@ -47,6 +48,28 @@ pub(super) trait Running {
     /// Ends it, in the order of the data; false where something is left for the next start.
     fn finish(self: Box<Self>, end: &End) -> bool;
 
+    /// Waits until something is done, or a part has ended that should run, or the time is over. Brokers that do not answer are
+    /// asked again.
+    fn until_done(&mut self, until: Instant, is_done: &mut dyn FnMut() -> Result<bool, KafkaError>) -> bool {
+        while Instant::now() < until {
+            match is_done() {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) if error.remedy() == Remedy::Stop => {
+                    tracing::error!(%error, "cannot ask how far the work is");
+                    return false;
+                }
+                Err(error) => tracing::warn!(%error, "cannot ask how far the work is"),
+            }
+            if let Err(error) = self.check() {
+                tracing::error!(error = in_words(&error), "what is left is left to the next start");
+                return false;
+            }
+            std::thread::sleep(LOOK_AFTER);
+        }
+        false
+    }
+
     /// Tells the log what is not done yet.
     fn left(&self) -> Left {
         Box::new(|| {})
@@ -66,6 +89,12 @@ impl End {
     /// Whether all inputs have ended, so that nothing is to be left undone.
     pub(super) fn is_of_inputs(&self) -> bool {
         self.reason == Reason::Finished
+    }
+
+    /// By when something is to be done that others wait for: they have the other half of the time.
+    pub(super) fn half(&self) -> Instant {
+        let now = Instant::now();
+        now + self.deadline.saturating_duration_since(now) / 2
     }
 }
 

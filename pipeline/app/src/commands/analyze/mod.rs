@@ -4,6 +4,7 @@
 //! counts are threads that know each other only by topics, so that it makes no difference which of them run in one process.
 
 mod probes;
+mod settle;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +14,9 @@ use anyhow::{Context as _, bail};
 use threatlockdown_analysis::ActiveProgram;
 use threatlockdown_analysis::cluster::{Analyzer, ClusterOptions, Owner, Shared, Status};
 use threatlockdown_event::Millis;
+use threatlockdown_topics::kafka::Settings;
 
+use self::settle::Settling;
 use super::process::{End, Running};
 use super::role::Member;
 use super::run::stateful::{correlator_options, worker_options};
@@ -30,6 +33,7 @@ pub(super) struct Analyzing {
     threads: Vec<JoinHandle<()>>,
     status: Status,
     health: Arc<Health>,
+    settings: Settings,
 }
 
 /// Loads the rules and starts the threads.
@@ -57,7 +61,8 @@ pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<An
         let parts = reload::Parts { origin, active, health, status, requests };
         reload::start(parts, rules).context("cannot start reloading rules")?;
     }
-    Ok(Analyzing { threads, status: shared.status, health: Arc::clone(&process.health) })
+    let (status, health) = (shared.status, Arc::clone(&process.health));
+    Ok(Analyzing { threads, status, health, settings: member.kafka.settings.clone() })
 }
 
 fn options(config: &Config, kafka: &Kafka) -> ClusterOptions {
@@ -97,6 +102,12 @@ impl Running for Analyzing {
             bail!("a thread ended unexpectedly");
         }
         Ok(false)
+    }
+
+    /// What was collected is judged; where the inputs have ended what waits for older events is counted too.
+    fn catch_up(&mut self, end: &End) -> bool {
+        let mut settling = Settling::begin(&self.settings, &self.status, end.is_of_inputs());
+        self.until_done(end.half(), &mut || settling.is_done())
     }
 
     /// What was read is committed; whether all threads ended by the deadline.
