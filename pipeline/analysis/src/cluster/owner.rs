@@ -19,6 +19,7 @@ use threatlockdown_topics::{Commit, LogPosition, Marker};
 
 use super::gather::stream;
 use super::route::FIRST;
+use super::status::Figures;
 use super::turn::{Trouble, Turn, until_done};
 use super::versions::Versions;
 use super::{Shared, snapshot};
@@ -150,6 +151,7 @@ impl Owner {
                 for (partition, part) in &mut parts {
                     self.tick(*partition, part, &mut turn)?;
                 }
+                self.shared.status.shown();
             }
             if is_silent || turn.is_due() {
                 turn.commit(&mut reader)?;
@@ -229,8 +231,13 @@ impl Owner {
     /// What the clock decides, what others see, and the snapshot.
     fn tick(&self, partition: i32, part: &mut Part, turn: &mut Turn) -> Result<(), Trouble> {
         part.correlator.tell_evictions(false);
-        let remembered = part.correlator.remembered();
-        self.shared.status.show(partition, remembered, part.correlator.waiting() as u64);
+        let idle = self.shared.options.idle;
+        let figures = Figures {
+            remembered: part.correlator.remembered(),
+            waiting: part.correlator.waiting() as u64,
+            is_settled: part.correlator.is_settled(long_ago(idle)),
+        };
+        self.shared.status.show(partition, figures);
         if part.is_behind() {
             return Ok(());
         }
@@ -241,7 +248,7 @@ impl Owner {
             part.has_said_resume = true;
             Some(Marker::Resume)
         } else {
-            part.passed(self.shared.options.idle)
+            part.passed(idle)
         };
         if let Some(marker) = marker {
             let mut payload = Vec::new();
@@ -323,8 +330,7 @@ impl Part {
     /// That time has passed, where windows end by it and no event tells so; said once.
     fn passed(&mut self, idle: Duration) -> Option<Marker> {
         let end = self.correlator.next_end()?;
-        let idle = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
-        let until = Millis(Millis::now().0.saturating_sub(idle));
+        let until = long_ago(idle);
         if end >= until || self.passed.is_some_and(|passed| end < passed) {
             return None;
         }
@@ -338,6 +344,12 @@ impl Snapshot {
         let is_old = self.read > 0 && self.at.elapsed() >= SNAPSHOT_AGE;
         is_old || self.read >= SNAPSHOT_BYTES.max(self.size.saturating_mul(SNAPSHOT_SHARE))
     }
+}
+
+/// Of this time no event is expected any more where all is silent.
+fn long_ago(idle: Duration) -> Millis {
+    let idle = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+    Millis(Millis::now().0.saturating_sub(idle))
 }
 
 /// Streams of all partitions of raw records that there are.

@@ -2,8 +2,9 @@
 //!
 //! Enters: commits and faults, as they happen. Leaves: figures for metrics, why nothing is committed, and the word to end.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::correlator::Remembered;
@@ -21,9 +22,20 @@ struct Inner {
     transaction_nanos: AtomicU64,
     aborted: AtomicU64,
     partitions: AtomicU64,
+    looks: AtomicU64,
     failing: Mutex<Option<(Instant, String)>>,
     ended: Mutex<Option<String>>,
-    remembered: Mutex<Vec<(i32, Vec<Remembered>, u64)>>,
+    partitions_shown: Mutex<BTreeMap<i32, Figures>>,
+}
+
+/// What is seen of a partition that is counted here.
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) remembered: Vec<Remembered>,
+    /// Candidates that wait for the watermark.
+    pub(super) waiting: u64,
+    /// Nothing waits, no window either.
+    pub(super) is_settled: bool,
 }
 
 impl Status {
@@ -58,15 +70,27 @@ impl Status {
         self.shared.partitions.store(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn show(&self, partition: i32, remembered: Vec<Remembered>, waiting: u64) {
-        let mut all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(other, ..)| *other != partition);
-        all.push((partition, remembered, waiting));
+    /// All partitions that are counted here were shown once more.
+    pub(super) fn shown(&self) {
+        self.shared.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often what waits here was looked at. What was counted before a look began shows after it.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.shared.looks.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn show(&self, partition: i32, figures: Figures) {
+        self.shown_now().insert(partition, figures);
     }
 
     pub(super) fn hide(&self, partition: i32) {
-        let mut all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(other, ..)| *other != partition);
+        self.shown_now().remove(&partition);
+    }
+
+    fn shown_now(&self) -> MutexGuard<'_, BTreeMap<i32, Figures>> {
+        self.shared.partitions_shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Transactions that were committed, and how long that took in all.
@@ -91,16 +115,21 @@ impl Status {
     /// Candidates that wait for the watermark.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        let all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|(_, _, waiting)| waiting).sum()
+        self.shown_now().values().map(|figures| figures.waiting).sum()
+    }
+
+    /// Whether nothing of what is counted here waits, neither for older events nor for a time that has come.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.shown_now().values().all(|figures| figures.is_settled)
     }
 
     /// What rules remember here, by component, over all partitions.
     #[must_use]
     pub fn remembered(&self) -> Vec<Remembered> {
-        let all = self.shared.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.shown_now();
         let mut sums: Vec<Remembered> = Vec::new();
-        for one in all.iter().flat_map(|(_, remembered, _)| remembered) {
+        for one in all.values().flat_map(|figures| &figures.remembered) {
             match sums.iter_mut().find(|sum| sum.component == one.component) {
                 Some(sum) => {
                     sum.bytes += one.bytes;

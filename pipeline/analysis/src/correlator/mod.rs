@@ -210,6 +210,11 @@ impl Correlator {
         self.judge.next_end().filter(|_| self.sequencer.is_silent())
     }
 
+    /// Whether nothing waits for older events, and no window for a time that has come.
+    pub(crate) fn is_settled(&self, until: Millis) -> bool {
+        self.waiting() == 0 && self.judge.next_end().is_none_or(|end| end >= until)
+    }
+
     /// What the rules of each component and each Sigma correlation remember.
     #[must_use]
     pub fn remembered(&self) -> Vec<Remembered> {

@@ -168,6 +168,9 @@ pub(crate) struct RunArgs {
     /// Address of ingest, /metrics, /healthz and /readyz, or off [default: 127.0.0.1:7514]
     #[arg(long, value_name = "ADDR", value_parser = listen, help_heading = "Process")]
     pub(crate) listen: Option<ListenArg>,
+    /// Name of this copy in the cluster, with a `kafka` section [default: kafka.instance, or the host's name]
+    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    pub(crate) instance: Option<String>,
     /// Analysis threads, 0 for one a core [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024), help_heading = "Process")]
     pub(crate) workers: Option<u16>,

@@ -9,64 +9,81 @@
 //! Enters: the configured sinks. Leaves: alerts in them, until a signal. Each sink has its thread, its consumer group and its
 //! offsets: one that fails or is slow holds up no other. Copies of this role share the partitions of each sink.
 
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, opensearch, spawn_from};
+use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, Wanted, opensearch, spawn_from};
+use threatlockdown_topics::kafka::{KafkaError, Marks, Settings};
 use threatlockdown_topics::{LogPosition, Store};
 
 use super::outlets::{self, Outlet, Place};
-use super::role::Role;
-use crate::cli::RoleArgs;
+use super::process::{End, Running};
+use super::role::Member;
 use crate::config::{Config, Kafka};
 use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
-use crate::ops::Phase;
-use crate::ops::server::Server;
-use crate::signals::Reason;
 
-/// A sink ended, or not everything was delivered by the deadline; nothing is lost by that.
-const EXIT_INCOMPLETE: u8 = 1;
-/// Between two looks at the sinks.
-const LOOK: Duration = Duration::from_millis(250);
+/// The running sinks.
+pub(super) struct Delivering {
+    deliveries: Deliveries,
+    settings: Settings,
+}
 
-pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
-    let mut role = Role::prepare(args, || {})?;
-    if role.config.sinks.is_empty() {
-        bail!("{}: there are no `sinks`, so there is nothing to deliver to", args.config.display());
-    }
-    let mut metrics = Metrics::new();
+/// Starts a delivery for each sink.
+pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<Delivering> {
+    let config = &member.process.config;
     let opensearch = opensearch::Metrics::new(metrics.registry());
-    let deliveries = Deliveries::start(&role.config, &role.kafka, &opensearch)?;
-    deliveries.register(&mut metrics);
-    let server = role.serve(metrics, None)?;
-    tracing::info!(sinks = role.config.sinks.len(), "delivering");
-    let reason = loop {
-        if let Some(reason) = role.stop.wait(LOOK) {
-            break reason;
-        }
-        if let Some((sink, why)) = deliveries.dead() {
-            let why = format!("the sink {sink} has ended: {why}");
-            role.health.stage_died(&why);
-            role.stop.set(Reason::Failed(why));
-        }
-    };
-    role.health.set_phase(Phase::Draining);
-    let unfinished = deliveries.finish(Instant::now() + role.config.shutdown_deadline);
-    for sink in &unfinished {
-        tracing::error!(sink, "what it was given is not delivered; it comes again after the next start");
+    let deliveries = Deliveries::start(config, &member.kafka, &opensearch)?;
+    deliveries.register(metrics);
+    tracing::info!(sinks = config.sinks.len(), "delivering");
+    Ok(Delivering { deliveries, settings: member.kafka.settings.clone() })
+}
+
+impl Running for Delivering {
+    fn name(&self) -> &'static str {
+        "deliver"
     }
-    server.into_iter().for_each(Server::stop);
-    let failed = matches!(reason, Reason::Failed(_)) || !unfinished.is_empty();
-    Ok(if failed { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::SUCCESS })
+
+    fn check(&mut self) -> anyhow::Result<bool> {
+        match self.deliveries.dead() {
+            Some((sink, why)) => bail!("the sink {sink} has ended: {why}"),
+            None => Ok(false),
+        }
+    }
+
+    /// What was alerted is delivered, here or by other copies.
+    fn catch_up(&mut self, end: &End) -> bool {
+        let mut marks: Option<Vec<(String, Marks)>> = None;
+        let (deliveries, settings) = (self.deliveries.clone(), self.settings.clone());
+        self.until_done(end.half(), &mut || {
+            let marks = match &mut marks {
+                Some(marks) => marks,
+                none => none.insert(deliveries.marks(&settings)?),
+            };
+            for (sink, marks) in marks {
+                if deliveries.takes(sink) && !marks.are_reached()? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// What was taken is delivered and stored.
+    fn finish(self: Box<Self>, end: &End) -> bool {
+        let unfinished = self.deliveries.finish(end.deadline);
+        for sink in &unfinished {
+            tracing::error!(sink, "what it was given is not delivered; it comes again after the next start");
+        }
+        unfinished.is_empty()
+    }
 }
 
 /// The running deliveries of a process.
 #[derive(Clone)]
-pub(super) struct Deliveries {
+struct Deliveries {
     /// Empty once they are being finished. Locked for a few loads at a time.
-    running: Arc<Mutex<Vec<Delivery>>>,
+    running: Arc<Mutex<Vec<(Delivery, Wanted)>>>,
 }
 
 /// What is known of one.
@@ -79,12 +96,7 @@ struct Figures {
 }
 
 impl Deliveries {
-    /// Starts one for each sink.
-    pub(super) fn start(
-        config: &Config,
-        kafka: &Kafka,
-        opensearch: &opensearch::Metrics,
-    ) -> anyhow::Result<Self> {
+    fn start(config: &Config, kafka: &Kafka, opensearch: &opensearch::Metrics) -> anyhow::Result<Self> {
         outlets::check(&config.sinks)?;
         let place = Place::Cluster(&kafka.settings.names);
         let outlets: Vec<Outlet> =
@@ -106,22 +118,45 @@ impl Deliveries {
                 outbox,
             });
             let delivery = spawn_from(Box::new(source), sink, options);
-            running.push(delivery.with_context(|| format!("cannot start the sink {name}"))?);
+            let delivery = delivery.with_context(|| format!("cannot start the sink {name}"))?;
+            running.push((delivery, wanted));
         }
         Ok(Self { running: Arc::new(Mutex::new(running)) })
     }
 
     /// A sink that ended for good, and why.
-    pub(super) fn dead(&self) -> Option<(String, String)> {
-        self.lock().iter().find_map(|delivery| Some((delivery.name().to_owned(), delivery.dead()?)))
+    fn dead(&self) -> Option<(String, String)> {
+        self.lock().iter().find_map(|(delivery, _)| Some((delivery.name().to_owned(), delivery.dead()?)))
+    }
+
+    /// Whether a sink still takes something, unlike a closed stdout.
+    fn takes(&self, sink: &str) -> bool {
+        let running = self.lock();
+        running.iter().any(|(one, _)| one.name() == sink && one.position() != LogPosition::MAX)
+    }
+
+    /// Where the topics of the sinks end now.
+    fn marks(&self, settings: &Settings) -> Result<Vec<(String, Marks)>, KafkaError> {
+        let names = &settings.names;
+        let sinks: Vec<(String, Wanted)> =
+            self.lock().iter().map(|(delivery, wanted)| (delivery.name().to_owned(), *wanted)).collect();
+        let of_sink = |(sink, wanted): (String, Wanted)| {
+            let wanted = match wanted {
+                Wanted::Alerts => names.alerts(),
+                Wanted::DeadLetters => names.dead_letters(),
+            };
+            let group = names.group(&format!("deliver.{sink}"));
+            Ok((sink, Marks::take(settings, &group, |topic| topic == wanted)?))
+        };
+        sinks.into_iter().map(of_sink).collect()
     }
 
     /// Delivers what was taken, stores how far that is, and leaves the groups. Names of the sinks that did not manage.
-    pub(super) fn finish(&self, deadline: Instant) -> Vec<String> {
+    fn finish(&self, deadline: Instant) -> Vec<String> {
         let running = std::mem::take(&mut *self.lock());
         // All at once: one that hangs must not take the time of the others.
         std::thread::scope(|scope| {
-            let finish = |delivery: Delivery| {
+            let finish = |(delivery, _): (Delivery, Wanted)| {
                 let name = delivery.name().to_owned();
                 (name, scope.spawn(move || delivery.finish(LogPosition::default(), deadline)))
             };
@@ -135,7 +170,7 @@ impl Deliveries {
     }
 
     /// Registers what each sink has before it and behind it.
-    pub(super) fn register(&self, metrics: &mut Metrics) {
+    fn register(&self, metrics: &mut Metrics) {
         type Read = fn(&Figures) -> f64;
         let figures: [(&str, &str, ProbeKind, Read); 4] = [
             ("sink_alerts", "Alerts delivered", ProbeKind::Counter, |one| as_value(one.alerts)),
@@ -165,7 +200,7 @@ impl Deliveries {
     }
 
     fn figures(&self) -> Vec<Figures> {
-        let figures = |delivery: &Delivery| Figures {
+        let figures = |(delivery, _): &(Delivery, Wanted)| Figures {
             sink: delivery.name().to_owned(),
             alerts: delivery.alerts(),
             lag: delivery.lag_records(),
@@ -175,7 +210,7 @@ impl Deliveries {
         self.lock().iter().map(figures).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Delivery>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Delivery, Wanted)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,6 +9,7 @@ mod deliver;
 mod home;
 mod logtest;
 mod outlets;
+mod process;
 mod reload;
 mod role;
 mod rule_files;
@@ -34,9 +35,9 @@ const EXIT_ERROR: u8 = 2;
 pub(crate) fn execute(command: Command) -> ExitCode {
     let result = match command {
         Command::Run(args) => run::execute(&args),
-        Command::Collect(args) => collect::execute(&args),
-        Command::Analyze(args) => analyze::execute(&args),
-        Command::Deliver(args) => deliver::execute(&args),
+        Command::Collect(args) => role::execute(role::Role::Collect, &args),
+        Command::Analyze(args) => role::execute(role::Role::Analyze, &args),
+        Command::Deliver(args) => role::execute(role::Role::Deliver, &args),
         Command::Scan(args) => scan::execute(&args),
         Command::Logtest(args) => logtest::execute(&args),
         Command::Rules(command) => rules::execute(&command),

@@ -1,71 +1,84 @@
-//! What every role of a cluster begins and ends with.
+//! The roles of a cluster, one in a process or all of them.
 //!
-//! Enters: its flags and the configuration. Leaves: a checked configuration, topics that lose nothing, a stop request that
-//! signals set, and the endpoint of operations. Brokers that are not there yet are waited for; topics that would lose records
-//! are a reason not to start.
+//! ```text
+//! collect ─▶ raw.* ─▶ analyze ─▶ alerts ─▶ deliver        the topics lie between them also where they run in one process
+//! ```
+//!
+//! Enters: flags and the configuration. Leaves: running roles, with one endpoint, one set of metrics and one end. Topics that
+//! would lose records are a reason not to start; brokers that are not there yet are waited for.
 
-use std::net::TcpListener;
-use std::sync::Arc;
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use axum::Router;
-use threatlockdown_topics::kafka::{Admin, KafkaError, Remedy, TopicFault, TopicPlan};
+use anyhow::bail;
+use threatlockdown_topics::kafka::{Admin, KafkaError, Remedy, TopicPlan};
 
-use super::{counted, report_faults, topics};
+use super::process::{Process, Running};
+use super::{analyze, collect, counted, deliver, reload, report_faults, topics};
 use crate::cli::{ListenArg, RoleArgs};
 use crate::config::{self, Config, Kafka, Listen};
 use crate::metrics::Metrics;
-use crate::ops::server::Server;
-use crate::ops::{self, Health, Phase};
-use crate::signals::{self, StopRequest};
+use crate::signals::StopRequest;
 use crate::telemetry;
 
 /// Between two looks at brokers that are away.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// See the module.
-pub(crate) struct Role {
-    pub(crate) config: Config,
-    pub(crate) kafka: Kafka,
-    pub(crate) health: Arc<Health>,
-    pub(crate) stop: StopRequest,
-    listener: Option<TcpListener>,
+/// What a process of a cluster does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Collect,
+    Analyze,
+    Deliver,
 }
 
 impl Role {
-    /// Reads and checks everything; `reload` is called at each SIGHUP.
-    pub(crate) fn prepare(args: &RoleArgs, reload: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
-        let (mut config, mut faults) = config::load(&args.config);
-        apply(args, &mut config);
-        faults.extend(config::validate(&config));
-        if !faults.is_empty() {
-            report_faults(&mut faults);
-            bail!("the configuration has {}", counted(faults.len(), "fault"));
-        }
-        let Some(kafka) = config.kafka.clone() else {
-            bail!("{}: a role needs a `kafka` section; without one `run` does it all", args.config.display());
-        };
-        telemetry::start(&config.log);
-        let listener = ops::server::bind(&config)?;
-        let stop = StopRequest::default();
-        signals::watch(stop.clone(), reload, || {}).context("cannot watch for signals")?;
-        check_topics(&topics::plans(&config, &kafka)?, &kafka, &stop)?;
-        Ok(Self { config, kafka, health: Arc::new(Health::default()), stop, listener })
-    }
+    /// In the order of the data.
+    pub(super) const ALL: [Self; 3] = [Self::Collect, Self::Analyze, Self::Deliver];
+}
 
-    /// Opens the endpoint of operations, and of what else the role serves. From then on the role is ready.
-    pub(crate) fn serve(&mut self, metrics: Metrics, own: Option<Router>) -> anyhow::Result<Option<Server>> {
-        let server = match self.listener.take() {
-            Some(listener) => Some(ops::server::serve(listener, own, &self.health, metrics)?),
-            None => None,
-        };
-        self.health.set_phase(Phase::Running);
-        Ok(server)
+/// A process of a cluster.
+pub(super) struct Member {
+    pub(super) process: Process,
+    pub(super) kafka: Kafka,
+    pub(super) options: Options,
+    /// Asks for the published rules, and who is asked, until that starts.
+    pub(super) latest: reload::Asks,
+    pub(super) asked: Cell<Option<reload::Asked>>,
+}
+
+/// What flags alone say.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Options {
+    /// To end when the inputs have ended.
+    pub(super) once: bool,
+    /// A compiled set of rules.
+    pub(super) compiled: Option<PathBuf>,
+}
+
+/// Runs one role.
+pub(super) fn execute(role: Role, args: &RoleArgs) -> anyhow::Result<ExitCode> {
+    let config = settle(args)?;
+    let file = args.config.display();
+    if config.kafka.is_none() {
+        bail!("{file}: a role needs a `kafka` section; without one `run` does it all");
+    }
+    match role {
+        Role::Collect if config.sources.is_empty() => {
+            bail!("{file}: nothing to read: the configuration has no `sources`")
+        }
+        Role::Deliver if config.sinks.is_empty() => {
+            bail!("{file}: there are no `sinks`, so there is nothing to deliver to")
+        }
+        _ => Member::join(config, Options::default())?.work(&[role]),
     }
 }
 
-fn apply(args: &RoleArgs, config: &mut Config) {
+/// The configuration, with what flags say over it.
+fn settle(args: &RoleArgs) -> anyhow::Result<Config> {
+    let (mut config, mut faults) = config::load(&args.config);
     match args.listen {
         Some(ListenArg::At(address)) => config.listen = Some(Listen { address, place: None }),
         Some(ListenArg::Off) => config.listen = None,
@@ -77,26 +90,52 @@ fn apply(args: &RoleArgs, config: &mut Config) {
     if let (Some(instance), Some(kafka)) = (&args.instance, &mut config.kafka) {
         kafka.settings.instance.clone_from(instance);
     }
+    faults.extend(config::validate(&config));
+    if !faults.is_empty() {
+        report_faults(&mut faults);
+        bail!("the configuration has {}", counted(faults.len(), "fault"));
+    }
+    Ok(config)
+}
+
+impl Member {
+    /// Takes the port, and waits for topics that lose nothing.
+    pub(super) fn join(config: Config, options: Options) -> anyhow::Result<Self> {
+        let Some(kafka) = config.kafka.clone() else { bail!("there is no `kafka` section") };
+        telemetry::start(&config.log);
+        let process = Process::new(config)?;
+        let (latest, asked) = reload::Asks::new();
+        let published = latest.clone();
+        process.watch_signals(move || published.again())?;
+        check_topics(&topics::plans(&process.config, &kafka)?, &kafka, &process.stop)?;
+        Ok(Self { process, kafka, options, latest, asked: Cell::new(Some(asked)) })
+    }
+
+    /// Starts roles, the last one first so that whatever arrives finds the next one running, and works until there is a
+    /// reason to stop.
+    pub(super) fn work(mut self, roles: &[Role]) -> anyhow::Result<ExitCode> {
+        let mut metrics = Metrics::new();
+        let (mut running, mut routes) = (Vec::<Box<dyn Running>>::new(), None);
+        for role in Role::ALL.iter().rev().filter(|role| roles.contains(role)) {
+            running.push(match role {
+                Role::Deliver => Box::new(deliver::start(&self, &mut metrics)?),
+                Role::Analyze => Box::new(analyze::start(&self, &mut metrics)?),
+                Role::Collect => {
+                    let collecting = collect::start(&self, &mut metrics)?;
+                    routes = collecting.routes();
+                    Box::new(collecting)
+                }
+            });
+        }
+        running.reverse();
+        self.process.serve(metrics, routes)?;
+        Ok(self.process.work(running))
+    }
 }
 
 /// Refuses topics that would lose what is written to them.
 fn check_topics(plans: &[TopicPlan], kafka: &Kafka, stop: &StopRequest) -> anyhow::Result<()> {
-    let check = || -> Result<Vec<TopicFault>, KafkaError> { Admin::open(&kafka.settings)?.check(plans) };
-    let mut is_told = false;
-    let faults = loop {
-        match check() {
-            Ok(faults) => break faults,
-            Err(error) if error.remedy() == Remedy::Stop => return Err(error.into()),
-            Err(error) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%error, "waiting for the brokers");
-                }
-                if stop.wait(AGAIN).is_some() {
-                    bail!("stopped before the brokers answered");
-                }
-            }
-        }
-    };
+    let faults = when_brokers_answer(stop, || Admin::open(&kafka.settings)?.check(plans))?;
     faults.iter().for_each(topics::show);
     let errors = faults.iter().filter(|fault| fault.is_error).count();
     if errors > 0 {
@@ -106,4 +145,25 @@ fn check_topics(plans: &[TopicPlan], kafka: &Kafka, stop: &StopRequest) -> anyho
         );
     }
     Ok(())
+}
+
+/// Asks again and again, as long as waiting can help.
+pub(super) fn when_brokers_answer<T>(
+    stop: &StopRequest,
+    mut ask: impl FnMut() -> Result<T, KafkaError>,
+) -> anyhow::Result<T> {
+    let mut is_told = false;
+    loop {
+        let error = match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.remedy() == Remedy::Stop => return Err(error.into()),
+            Err(error) => error,
+        };
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(%error, "waiting for the brokers");
+        }
+        if stop.wait(AGAIN).is_some() {
+            bail!("stopped before the brokers answered: {error}");
+        }
+    }
 }

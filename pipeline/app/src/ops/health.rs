@@ -1,5 +1,6 @@
 //! What `/healthz` and `/readyz` answer from.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// State of the process, changed by the topology and read by the endpoint.
@@ -14,8 +15,8 @@ struct State {
     phase: Phase,
     /// A stage that ended though it should not have, and why.
     dead: Option<String>,
-    /// Why the commit log or the journal refuses appends, while it does.
-    disk: Option<String>,
+    /// Why the commit log, or Kafka, takes nothing, while it does not, by whom that was noticed.
+    storage: BTreeMap<&'static str, String>,
     /// Why the rules on disk are not in force, while they are not.
     rules: Option<String>,
     /// Why the rules that are published are not in force, while they are not.
@@ -43,9 +44,12 @@ impl Health {
         });
     }
 
-    /// The disk refuses appends for this reason, or accepts them again.
-    pub(crate) fn set_disk(&self, failing: Option<String>) {
-        self.with(|state| state.disk = failing);
+    /// What `role` writes to takes nothing for this reason, or takes it again.
+    pub(crate) fn set_storage(&self, role: &'static str, failing: Option<String>) {
+        self.with(|state| match failing {
+            Some(why) => drop(state.storage.insert(role, why)),
+            None => drop(state.storage.remove(role)),
+        });
     }
 
     /// The rules on disk cannot be used for this reason, or are in force again.
@@ -78,8 +82,9 @@ impl Health {
     /// Why `/readyz` is not 200.
     pub(crate) fn unready(&self) -> Option<String> {
         self.with(|state| {
-            let disk = state.disk.as_ref().map(|why| format!("storage does not accept writes: {why}"));
-            state.dead.clone().or(disk).or(match state.phase {
+            let storage = state.storage.values().next();
+            let storage = storage.map(|why| format!("storage does not accept writes: {why}"));
+            state.dead.clone().or(storage).or(match state.phase {
                 Phase::Starting => Some("starting".into()),
                 Phase::Running => None,
                 Phase::Draining => Some("draining".into()),

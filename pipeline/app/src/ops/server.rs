@@ -181,10 +181,12 @@ mod tests {
         assert!(ready.contains("are not in force") && ready.contains("a.xml:3:1"), "{ready}");
         health.set_rules(None);
         assert!(!get(at, "/readyz").contains("detail"));
-        health.set_disk(Some("no space".into()));
+        health.set_storage("run", Some("no space".into()));
         assert!(get(at, "/readyz").contains("no space"));
         assert!(get(at, "/healthz").starts_with("HTTP/1.1 200 "), "a full disk is not cured by a restart");
-        health.set_disk(None);
+        health.set_storage("analyze", None);
+        assert!(get(at, "/readyz").contains("no space"), "of another");
+        health.set_storage("run", None);
         assert!(get(at, "/readyz").starts_with("HTTP/1.1 200 "));
         health.set_phase(Phase::Draining);
         assert!(get(at, "/readyz").contains("draining"));

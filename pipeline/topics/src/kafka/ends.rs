@@ -58,6 +58,21 @@ pub fn ends_at(settings: &Settings, partition: &TopicPartition, offset: i64) -> 
     Ok(ends)
 }
 
+/// Whether a committed record stands at `from` or behind it, and before `mark`.
+pub(super) fn holds_before(
+    settings: &Settings,
+    partition: &TopicPartition,
+    from: Offset,
+    mark: i64,
+) -> Result<bool, KafkaError> {
+    let mut holds = false;
+    read(settings, &partition.topic, &[(partition.partition, from)], |message| {
+        holds = message.offset() < mark;
+        false
+    })?;
+    Ok(holds)
+}
+
 /// Shows the committed records of partitions, each from an offset on, as long as they are wanted.
 pub(super) fn read(
     settings: &Settings,

@@ -15,6 +15,7 @@ mod checkpoints;
 mod client;
 mod ends;
 mod error;
+mod marks;
 mod names;
 mod outbox;
 mod raw_record;
@@ -33,6 +34,7 @@ pub use self::alert_record::{
 };
 pub use self::ends::{Tables, ends_at, latest_values};
 pub use self::error::{KafkaError, Remedy};
+pub use self::marks::Marks;
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
 pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};

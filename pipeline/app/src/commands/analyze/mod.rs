@@ -1,96 +1,97 @@
 //! `analyze`: judges records from Kafka and counts what depends on earlier ones, beside any number of other copies.
 //!
-//! Enters: flags and configuration, rules that are published or else those of the configuration. Leaves: alerts and dead letters in their topics, until a signal. Workers and the owner of
-//! counts are threads that know each other only by topics, so that it makes no difference which of them run in one process.
+//! Enters: flags and configuration, rules that are published or else those of the configuration. Leaves: alerts and dead letters
+//! in their topics, until a signal. Workers and the owner of counts are threads that know each other only by topics, so that it
+//! makes no difference which of them run in one process.
 
 mod probes;
+mod settle;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use threatlockdown_analysis::ActiveProgram;
 use threatlockdown_analysis::cluster::{Analyzer, ClusterOptions, Owner, Shared, Status};
 use threatlockdown_event::Millis;
+use threatlockdown_topics::kafka::Settings;
 
-use super::role::Role;
+use self::settle::Settling;
+use super::process::{End, Running};
+use super::role::Member;
 use super::run::stateful::{correlator_options, worker_options};
 use super::{reload, suppressions};
-use crate::cli::RoleArgs;
 use crate::config::{Config, Kafka};
 use crate::metrics::Metrics;
-use crate::ops::{Health, Phase};
-use crate::signals::Reason;
+use crate::ops::Health;
 
-/// A thread failed, or did not end in time.
-const EXIT_INCOMPLETE: u8 = 1;
-/// How often the threads are looked after.
-const LOOK_AFTER: Duration = Duration::from_millis(200);
 /// So long commits may fail before the copy is not ready any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
-    let requests = reload::Requests::default();
-    let (latest, words) = reload::Asks::new();
-    let (files, published) = (requests.clone(), latest.clone());
-    let mut role = Role::prepare(args, move || {
-        files.ask();
-        published.again();
-    })?;
-    let origin = reload::Origin::new(&role.config, None);
-    let settings = &role.kafka.settings;
-    let mut beginning = reload::begin(settings, &origin, &role.stop)?;
+/// The running threads.
+pub(super) struct Analyzing {
+    threads: Vec<JoinHandle<()>>,
+    status: Status,
+    health: Arc<Health>,
+    settings: Settings,
+    latest: reload::Asks,
+}
+
+/// Loads the rules and starts the threads.
+pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<Analyzing> {
+    let (process, config) = (&member.process, &member.process.config);
+    let origin = reload::Origin::new(config, member.options.compiled.clone());
+    let beginning = reload::begin(&member.kafka.settings, &origin, &process.stop)?;
     let active = ActiveProgram::new(Arc::clone(&beginning.program));
-    let mut metrics = Metrics::new();
-    std::fs::create_dir_all(&role.config.data_dir)
-        .with_context(|| format!("cannot make {}", role.config.data_dir.display()))?;
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot make {}", config.data_dir.display()))?;
     let shared = Shared {
-        options: Arc::new(options(&role.config, &role.kafka)),
+        options: Arc::new(options(config, &member.kafka)),
         active: Arc::clone(&active),
-        latest: Arc::new(latest.clone()),
+        latest: Arc::new(member.latest.clone()),
         metrics: threatlockdown_analysis::Metrics::new(metrics.registry()),
         status: Status::default(),
     };
-    probes::cluster(&mut metrics, &shared.status);
+    probes::cluster(metrics, &shared.status);
     let program = &beginning.program;
     suppressions::announce(program, Millis::now());
     let status = reload::Status::new(program.version(), program.rules().len());
-    status.show(&mut metrics);
-    let threads = spawn(&shared, role.config.worker_count()).context("cannot start a thread")?;
-    let server = role.serve(metrics, None)?;
+    status.show(metrics);
+    let threads = spawn(&shared, config.worker_count()).context("cannot start a thread")?;
+    // What lies there is judged by the rules of the start.
+    if !member.options.once {
+        keep_up(member, origin, active, status, beginning)?;
+    }
+    let (status, health) = (shared.status, Arc::clone(&process.health));
+    let (settings, latest) = (member.kafka.settings.clone(), member.latest.clone());
+    Ok(Analyzing { threads, status, health, settings, latest })
+}
+
+/// From now on rules come into force that are published, and while none are, those of files that change.
+fn keep_up(
+    member: &Member,
+    origin: reload::Origin,
+    active: Arc<ActiveProgram>,
+    status: Arc<reload::Status>,
+    mut beginning: reload::Beginning,
+) -> anyhow::Result<()> {
+    let (health, requests) = (&member.process.health, &member.process.requests);
     let mut follow = reload::Follow {
-        settings: role.kafka.settings.clone(),
+        settings: member.kafka.settings.clone(),
         active: Arc::clone(&active),
-        health: Arc::clone(&role.health),
+        health: Arc::clone(health),
         status: Arc::clone(&status),
         reloader: None,
     };
     if let Some(first) = beginning.configured.take() {
-        let (health, requests) = (Arc::clone(&role.health), requests.clone());
+        let (health, requests) = (Arc::clone(health), requests.clone());
         let parts = reload::Parts { origin, active, health, status, requests: requests.clone() };
         let thread = reload::start(parts, first).context("cannot start reloading rules")?;
         follow.reloader = thread.map(|thread| (requests, thread));
     }
-    reload::follow(follow, words, beginning).context("cannot start following rules")?;
-
-    let reason = look_after(&role, &shared.status, &threads);
-    requests.stop();
-    latest.stop();
-    role.health.set_phase(Phase::Draining);
-    if let Reason::Failed(why) = &reason {
-        tracing::error!(why, "stopping, since a thread died");
-        role.health.stage_died(why);
-    }
-    shared.status.stop();
-    let deadline = Instant::now() + role.config.shutdown_deadline;
-    let is_complete = finish(threads, deadline) && !matches!(reason, Reason::Failed(_));
-    tracing::info!(complete = is_complete, "stopped");
-    if let Some(server) = server {
-        server.stop();
-    }
-    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::from(EXIT_INCOMPLETE) })
+    let Some(asked) = member.asked.take() else { return Ok(()) };
+    reload::follow(follow, asked, beginning).context("cannot start following rules")
 }
 
 fn options(config: &Config, kafka: &Kafka) -> ClusterOptions {
@@ -116,24 +117,40 @@ fn spawn(shared: &Shared, workers: usize) -> std::io::Result<Vec<JoinHandle<()>>
     Ok(threads)
 }
 
-fn look_after(role: &Role, status: &Status, threads: &[JoinHandle<()>]) -> Reason {
-    loop {
-        if let Some(reason) = role.stop.wait(LOOK_AFTER) {
-            return reason;
+impl Running for Analyzing {
+    fn name(&self) -> &'static str {
+        "analyze"
+    }
+
+    fn check(&mut self) -> anyhow::Result<bool> {
+        show_faults(&self.health, &self.status);
+        if let Some(why) = self.status.why_ended() {
+            bail!(why);
         }
-        show_faults(&role.health, status);
-        if let Some(why) = status.why_ended() {
-            return Reason::Failed(why);
+        if self.threads.iter().any(JoinHandle::is_finished) {
+            bail!("a thread ended unexpectedly");
         }
-        if threads.iter().any(JoinHandle::is_finished) {
-            return Reason::Failed("a thread ended unexpectedly".to_owned());
-        }
+        Ok(false)
+    }
+
+    /// What was collected is judged; where the inputs have ended what waits for older events is counted too.
+    fn catch_up(&mut self, end: &End) -> bool {
+        let mut settling = Settling::begin(&self.settings, &self.status, end.is_of_inputs());
+        self.until_done(end.half(), &mut || settling.is_done())
+    }
+
+    /// What was read is committed; whether all threads ended by the deadline.
+    fn finish(self: Box<Self>, end: &End) -> bool {
+        self.status.stop();
+        let is_done = finish(self.threads, end.deadline);
+        self.latest.stop();
+        is_done
     }
 }
 
 fn show_faults(health: &Health, status: &Status) {
     let failing = status.failing().filter(|(since, _)| *since >= PATIENCE);
-    health.set_disk(failing.map(|(_, why)| format!("Kafka takes no commits: {why}")));
+    health.set_storage("analyze", failing.map(|(_, why)| format!("Kafka takes no commits: {why}")));
 }
 
 /// Whether all threads ended by the deadline.

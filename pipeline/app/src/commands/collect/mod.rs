@@ -13,80 +13,42 @@
 mod progress;
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use axum::Router;
 use threatlockdown_connectors::http;
-use threatlockdown_topics::kafka::{KafkaError, Relay, Remedy};
+use threatlockdown_topics::kafka::{KafkaError, Relay};
 use threatlockdown_topics::{Kept, Publisher, Store, raw_topic};
 
 use self::progress::Upkeep;
-use super::role::Role;
+use super::process::{End, Left, Running};
+use super::role::{Member, when_brokers_answer};
 use super::sources::{self, Sources, open_journal};
 use super::{counted, in_words, report, topics};
-use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::ops::Phase;
-use crate::signals::{Reason, StopRequest};
-
-/// A stage failed, or the drain was not complete.
-const EXIT_INCOMPLETE: u8 = 1;
-/// How often the stages are looked after.
-const LOOK_AFTER: Duration = Duration::from_millis(200);
-/// Between two attempts to reach the brokers.
-const AGAIN: Duration = Duration::from_secs(2);
-/// What a drain that keeps to the deadline may take beyond it to say what is left.
-const GRACE: Duration = Duration::from_millis(500);
-
-pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
-    let mut role = Role::prepare(args, || {})?;
-    let mut metrics = Metrics::new();
-    let mut stages = start(&role, &mut metrics)?;
-    let own = stages.sources.ingest.clone().map(http::router);
-    let server = role.serve(metrics, own)?;
-    let settings = &role.kafka.settings;
-    report(&format!(
-        "{} to Kafka at {}, as {}",
-        counted(role.config.sources.len(), "source"),
-        settings.brokers.join(", "),
-        settings.instance
-    ));
-    let reason = look_after(&mut stages, &role.stop);
-    role.health.set_phase(Phase::Draining);
-    if let Reason::Failed(why) = &reason {
-        tracing::error!(why, "stopping, since a stage died");
-        role.health.stage_died(why);
-    }
-    let code = drain(stages, &reason, role.config.shutdown_deadline);
-    if let Some(server) = server {
-        server.stop();
-    }
-    Ok(code)
-}
 
 /// Everything that runs, in the order of the data.
-struct Stages {
+pub(super) struct Collecting {
     sources: Sources,
     publisher: Publisher,
     relay: Option<JoinHandle<Result<(), KafkaError>>>,
 }
 
 /// Takes the instance over and starts the stages, the last one first.
-fn start(role: &Role, metrics: &mut Metrics) -> anyhow::Result<Stages> {
-    let config = &role.config;
-    let known: Vec<String> = topics::sources(config, &role.kafka).into_iter().collect();
-    if config.sources.is_empty() {
-        bail!("nothing to read: the configuration has no `sources`");
-    }
+pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<Collecting> {
+    let (config, settings) = (&member.process.config, &member.kafka.settings);
+    let known: Vec<String> = topics::sources(config, &member.kafka).into_iter().collect();
     if known.is_empty() {
         bail!("there is no topic for what the http source is sent: name its log sources in `sources`");
     }
     let store = Store::open(&config.data_dir)?;
-    let relay = take_over(role, &store, journal_name(config)?.as_deref())?;
+    let journal_name = journal_name(config)?;
+    let relay = when_brokers_answer(&member.process.stop, || {
+        Relay::open(settings, Arc::clone(&store), journal_name.clone())
+    })?;
     let journal = open_journal(config, &store)?;
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(1, budget);
@@ -95,33 +57,22 @@ fn start(role: &Role, metrics: &mut Metrics) -> anyhow::Result<Stages> {
         sources::probes::journal(metrics, journal);
     }
     let journal_of_relay = journal.as_ref().map(|(journal, _)| Arc::clone(journal));
-    let mut upkeep = Upkeep::new(metrics, Arc::clone(&role.health), Arc::clone(&store), journal_of_relay);
+    let health = Arc::clone(&member.process.health);
+    let mut upkeep = Upkeep::new(metrics, health, Arc::clone(&store), journal_of_relay);
     let run = move || consumers.first().map_or(Ok(()), |consumer| relay.run(consumer, &mut upkeep));
     let relay =
         std::thread::Builder::new().name("relay".into()).spawn(run).context("cannot start the relay")?;
-    let start = sources::Start { config, store: &store, publisher: &publisher, once: false, known };
+    let once = member.options.once;
+    let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
     let sources = Sources::start(&start, journal)?;
     sources::probes::sources(metrics, &sources.counted);
-    Ok(Stages { sources, publisher, relay: Some(relay) })
-}
-
-/// Takes the instance's place in the cluster over, as soon as the brokers answer.
-fn take_over(role: &Role, store: &Arc<Store>, journal: Option<&str>) -> anyhow::Result<Relay> {
-    let mut is_told = false;
-    loop {
-        match Relay::open(&role.kafka.settings, Arc::clone(store), journal.map(str::to_owned)) {
-            Ok(relay) => return Ok(relay),
-            Err(error) if error.remedy() == Remedy::Stop => return Err(error.into()),
-            Err(error) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%error, "waiting for the brokers");
-                }
-                if role.stop.wait(AGAIN).is_some() {
-                    bail!("stopped before the brokers answered: {error}");
-                }
-            }
-        }
-    }
+    report(&format!(
+        "{} to Kafka at {}, as {}",
+        counted(config.sources.len(), "source"),
+        settings.brokers.join(", "),
+        settings.instance
+    ));
+    Ok(Collecting { sources, publisher, relay: Some(relay) })
 }
 
 /// The name of the journal on this machine, by which its position is known in the cluster; made where there is none yet.
@@ -145,28 +96,10 @@ fn random_name() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// Waits until there is a reason to stop.
-fn look_after(stages: &mut Stages, stop: &StopRequest) -> Reason {
-    loop {
-        if let Some(reason) = stop.wait(LOOK_AFTER) {
-            return reason;
-        }
-        match stages.check() {
-            Ok(true) => stop.set(Reason::Finished),
-            Ok(false) => {}
-            Err(error) => stop.set(Reason::Failed(in_words(&error))),
-        }
-    }
-}
-
-impl Stages {
-    /// Whether all sources have ended by themselves; an error when a stage has ended that should run.
-    fn check(&mut self) -> anyhow::Result<bool> {
-        if self.relay.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.end_relay()?;
-            bail!("the relay ended");
-        }
-        self.sources.all_ended()
+impl Collecting {
+    /// Where requests come in, if there is an http source.
+    pub(super) fn routes(&self) -> Option<Router> {
+        self.sources.ingest.clone().map(http::router)
     }
 
     fn end_relay(&mut self) -> anyhow::Result<()> {
@@ -178,38 +111,32 @@ impl Stages {
     }
 }
 
-/// Ends the stages in order: what is read is committed. What is not by the deadline is read again by the next start.
-fn drain(mut stages: Stages, reason: &Reason, deadline: Duration) -> ExitCode {
-    let begin = Instant::now();
-    if *reason != Reason::Finished {
-        watchdog(deadline, stages.publisher.clone());
+impl Running for Collecting {
+    fn name(&self) -> &'static str {
+        "collect"
     }
-    let failed_before = matches!(reason, Reason::Failed(_));
-    let Stages { sources, publisher, .. } = &mut stages;
-    sources.stop();
-    publisher.close();
-    let ended = stages.end_relay();
-    if let Err(error) = &ended {
-        tracing::error!(error = in_words(error), "not everything is committed; the next start goes on");
-    }
-    let failed = failed_before || ended.is_err();
-    tracing::info!(seconds = begin.elapsed().as_secs_f64(), complete = !failed, "stopped");
-    if failed { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::SUCCESS }
-}
 
-/// Ends the process at the deadline: brokers that are away would hold it for ever.
-fn watchdog(deadline: Duration, publisher: Publisher) {
-    let watch = move || {
-        std::thread::sleep(deadline + GRACE);
-        tracing::error!(
-            units = publisher.depth(),
-            bytes = publisher.bytes_in_flight(),
-            "the drain took longer than shutdown.deadline; what is left is read again by the next start"
-        );
-        std::process::exit(i32::from(EXIT_INCOMPLETE));
-    };
-    if let Err(error) = std::thread::Builder::new().name("watchdog".into()).spawn(watch) {
-        tracing::warn!(%error, "no watchdog: the drain may take longer than shutdown.deadline");
+    fn check(&mut self) -> anyhow::Result<bool> {
+        if self.relay.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.end_relay()?;
+            bail!("the relay ended");
+        }
+        self.sources.all_ended()
+    }
+
+    /// What is read is committed. Brokers that are away would hold it for ever; then the watchdog ends it.
+    fn finish(mut self: Box<Self>, _: &End) -> bool {
+        self.sources.stop();
+        self.publisher.close();
+        let ended = self.end_relay();
+        if let Err(error) = &ended {
+            tracing::error!(error = in_words(error), "not everything is committed; the next start goes on");
+        }
+        ended.is_ok()
+    }
+
+    fn left(&self) -> Left {
+        sources::left(&self.publisher)
     }
 }
 

@@ -135,7 +135,7 @@ impl Watch for Upkeep {
         }
         if self.told.take().is_some() {
             tracing::info!("Kafka takes records again");
-            self.health.set_disk(None);
+            self.health.set_storage("collect", None);
         }
         self.cut_journal();
     }
@@ -147,7 +147,7 @@ impl Watch for Upkeep {
             self.told = Some(Instant::now());
         }
         if lasts >= LONG {
-            self.health.set_disk(Some(format!("Kafka takes nothing: {error}")));
+            self.health.set_storage("collect", Some(format!("Kafka takes nothing: {error}")));
         }
     }
 }

@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use threatlockdown_analysis::{ActiveProgram, Committer, CommitterHandle, StageHandle, spawn_workers};
@@ -34,68 +33,48 @@ use threatlockdown_topics::{CommitLog, CommitLogOptions, Publisher, Store, raw_t
 use self::sinks::Deliveries;
 use self::stateful::Control;
 use self::target::LogTarget;
+use super::process::{End, Left, Process, Running};
+use super::role::{Member, Options, Role};
 use super::sources::{self, Sources, open_journal};
 use super::{reload, report};
 use crate::cli::RunArgs;
-use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::ops::{self, Health, Phase};
-use crate::signals::{self, Reason, StopRequest};
+use crate::ops::Health;
 use crate::telemetry;
 
-/// A stage failed, or the drain was not complete.
-const EXIT_INCOMPLETE: u8 = 1;
 /// Outcomes that may wait for the committer, for each worker; their bytes are bounded by the raw topic's budget.
 const OUTCOMES_PER_WORKER: usize = 4;
-/// How often the stages are looked after.
-const LOOK_AFTER: Duration = Duration::from_millis(200);
 /// So many looks in a row without work, and what was there at the start is read.
 const IDLE_LOOKS: u32 = 3;
 
 pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = settings::settle(args)?;
+    if config.kafka.is_some() {
+        let options = Options { once: args.once, compiled: args.rules.compiled.clone() };
+        return Member::join(config, options)?.work(&Role::ALL);
+    }
     telemetry::start(&config.log);
     let origin = reload::Origin::new(&config, args.rules.compiled.clone());
     let rules = origin.load()?;
     let program = Arc::clone(&rules.program);
-    let listener = ops::server::bind(&config)?;
-    let health = Arc::new(Health::default());
-    let stop = StopRequest::default();
+    let mut process = Process::new(config)?;
     let active = ActiveProgram::new(Arc::clone(&program));
-    let (mut stages, mut metrics) = start(&config, &active, args.once)?;
+    let (mut stages, mut metrics) = start(&process, &active, args.once)?;
     super::suppressions::announce(&program, Millis::now());
     let status = reload::Status::new(program.version(), program.rules().len());
     status.show(&mut metrics);
-    let (publisher, deliveries) = (stages.publisher.clone(), stages.deliveries.clone());
-    let deadline = config.shutdown_deadline;
-    let requests = reload::Requests::default();
-    let asked = requests.clone();
-    let first = move || shutdown::watchdog(deadline, publisher, deliveries);
-    signals::watch(stop.clone(), move || asked.ask(), first).context("cannot watch for signals")?;
+    process.watch_signals(|| {})?;
     let own = stages.sources.ingest.clone().map(http::router);
-    let server = listener.map(|listener| ops::server::serve(listener, own, &health, metrics)).transpose()?;
-    health.set_phase(Phase::Running);
-    let address = server.as_ref().map(|server| server.address);
-    banner::show(&config, &program, address);
+    let address = process.serve(metrics, own)?;
+    banner::show(&process.config, &program, address);
     // What lies there is judged by the rules of the start.
     if !args.once {
-        let health = Arc::clone(&health);
-        let parts = reload::Parts { origin, active, health, status, requests: requests.clone() };
+        let (health, requests) = (Arc::clone(&process.health), process.requests.clone());
+        let parts = reload::Parts { origin, active, health, status, requests };
         reload::start(parts, rules).context("cannot start reloading rules")?;
     }
-
-    let reason = look_after(&mut stages, &health, &stop, banner::hint(&config, address));
-    requests.stop();
-    health.set_phase(Phase::Draining);
-    if let Reason::Failed(why) = &reason {
-        tracing::error!(why, "stopping, since a stage died");
-        health.stage_died(why);
-    }
-    let code = shutdown::drain(stages, &reason, deadline);
-    if let Some(server) = server {
-        server.stop();
-    }
-    Ok(code)
+    stages.hint = banner::hint(&process.config, address);
+    Ok(process.work(vec![Box::new(stages)]))
 }
 
 /// Everything that runs, in the order of the data.
@@ -107,6 +86,11 @@ struct Stages {
     committer_handle: CommitterHandle,
     stateful: Stateful,
     deliveries: Deliveries,
+    health: Arc<Health>,
+    /// Told once the stages have nothing to do.
+    hint: Option<String>,
+    /// Looks in a row without work.
+    idle: u32,
 }
 
 /// The stateful stage.
@@ -117,7 +101,8 @@ struct Stateful {
 }
 
 /// Opens the state and starts the stages, the last one first.
-fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Result<(Stages, Metrics)> {
+fn start(process: &Process, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Result<(Stages, Metrics)> {
+    let config = &process.config;
     let mut metrics = Metrics::new();
     let store = Store::open(&config.data_dir)?;
     let log = CommitLog::open(&config.data_dir, Arc::clone(&store), CommitLogOptions::default())?;
@@ -168,31 +153,19 @@ fn start(config: &Config, active: &Arc<ActiveProgram>, once: bool) -> anyhow::Re
     sources::probes::sources(&mut metrics, &sources.counted);
     catching_up.set(sources.files.clone()).ok();
     let stateful = Stateful { thread, handle, control };
-    Ok((Stages { sources, publisher, workers, committer, committer_handle, stateful, deliveries }, metrics))
-}
-
-/// Waits until there is a reason to stop, and keeps the health up to date meanwhile. `hint` is told once the stages have
-/// nothing to do.
-fn look_after(stages: &mut Stages, health: &Health, stop: &StopRequest, mut hint: Option<String>) -> Reason {
-    let mut idle = 0;
-    loop {
-        if let Some(reason) = stop.wait(LOOK_AFTER) {
-            return reason;
-        }
-        idle = if stages.are_idle() { idle + 1 } else { 0 };
-        if idle >= IDLE_LOOKS
-            && let Some(hint) = hint.take()
-        {
-            report(&hint);
-        }
-        let failing = stages.committer_handle.is_failing();
-        health.set_disk(failing.then(|| String::from("the commit log refuses commits, see the log")));
-        match stages.check() {
-            Ok(true) => stop.set(Reason::Finished),
-            Ok(false) => {}
-            Err(error) => stop.set(Reason::Failed(format!("{error:#}"))),
-        }
-    }
+    let stages = Stages {
+        sources,
+        publisher,
+        workers,
+        committer,
+        committer_handle,
+        stateful,
+        deliveries,
+        health: Arc::clone(&process.health),
+        hint: None,
+        idle: 0,
+    };
+    Ok((stages, metrics))
 }
 
 impl Stages {
@@ -202,8 +175,26 @@ impl Stages {
             && self.deliveries.states().iter().all(|state| state.lag_bytes == 0)
     }
 
-    /// Whether all sources have ended by themselves; an error when a stage has ended that should run.
+    fn show_hint(&mut self) {
+        self.idle = if self.are_idle() { self.idle + 1 } else { 0 };
+        if self.idle >= IDLE_LOOKS
+            && let Some(hint) = self.hint.take()
+        {
+            report(&hint);
+        }
+    }
+}
+
+impl Running for Stages {
+    fn name(&self) -> &'static str {
+        "run"
+    }
+
     fn check(&mut self) -> anyhow::Result<bool> {
+        self.show_hint();
+        let failing = self.committer_handle.is_failing();
+        let why = failing.then(|| String::from("the commit log refuses commits, see the log"));
+        self.health.set_storage("run", why);
         if self.workers.iter().any(JoinHandle::is_finished) {
             bail!("a worker died");
         }
@@ -214,5 +205,23 @@ impl Stages {
             bail!("the stateful stage died");
         }
         self.sources.all_ended()
+    }
+
+    fn finish(self: Box<Self>, end: &End) -> bool {
+        shutdown::drain(*self, end)
+    }
+
+    fn left(&self) -> Left {
+        let (read, deliveries) = (sources::left(&self.publisher), self.deliveries.clone());
+        Box::new(move || {
+            for state in deliveries.states() {
+                tracing::error!(
+                    sink = state.name,
+                    lag_bytes = state.lag_bytes,
+                    "not everything is delivered"
+                );
+            }
+            read();
+        })
     }
 }

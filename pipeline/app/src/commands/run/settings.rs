@@ -26,12 +26,6 @@ pub(super) fn settle(args: &RunArgs) -> anyhow::Result<Config> {
         report_faults(&mut faults);
         bail!("the configuration has {}", counted(faults.len(), "fault"));
     }
-    if config.kafka.is_some() {
-        bail!(
-            "`run` does all in this process and without Kafka: with a `kafka` section start `collect`, `analyze` and \
-             `deliver`, or leave the section out"
-        );
-    }
     if config.sources.is_empty() {
         bail!("nothing to read: give --input SOURCE=PATH, or a configuration with sources");
     }
@@ -66,6 +60,12 @@ fn apply(args: &RunArgs, config: &mut Config) -> anyhow::Result<()> {
         Some(ListenArg::At(address)) => config.listen = Some(Listen { address, place: None }),
         Some(ListenArg::Off) => config.listen = None,
         None => {}
+    }
+    if let Some(instance) = &args.instance {
+        let Some(kafka) = &mut config.kafka else {
+            bail!("--instance names a member of a cluster: the configuration has no `kafka` section");
+        };
+        kafka.settings.instance.clone_from(instance);
     }
     if let Some(workers) = args.workers {
         config.workers = workers.into();
@@ -216,12 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn topics_in_kafka_are_not_passed_over() {
+    fn the_name_of_a_member_needs_a_cluster() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yaml");
-        std::fs::write(&path, "kafka: {brokers: ['127.0.0.1:9092']}\n").unwrap();
-        let error = settle(&args(&format!("run -c {} --input json=a", path.display()))).unwrap_err();
-        assert!(error.to_string().contains("start `collect`, `analyze` and `deliver`"), "{error}");
+        std::fs::write(&path, "kafka: {brokers: ['127.0.0.1:9092'], instance: a}\n").unwrap();
+        let line = format!("run -c {} --input json=a", path.display());
+        let instance = |line: &str| settle(&args(line)).unwrap().kafka.unwrap().settings.instance;
+        assert_eq!(instance(&line), "a");
+        assert_eq!(instance(&format!("{line} --instance b")), "b");
+        let error = settle(&args("run --input json=a --instance b")).unwrap_err();
+        assert!(error.to_string().contains("`kafka` section"), "{error}");
+        let error = settle(&args(&format!("run -c {}", path.display()))).unwrap_err();
+        assert!(error.to_string().contains("nothing to read"), "{error}");
     }
 
     #[test]

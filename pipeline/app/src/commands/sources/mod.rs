@@ -20,6 +20,7 @@ use threatlockdown_connectors::{
 };
 use threatlockdown_topics::{Journal, JournalOptions, JournalReader, Publisher, Store};
 
+use super::process::Left;
 use crate::config::{self, Config, HttpSource, SinkKind, Source, SourceKind};
 
 /// The running sources.
@@ -180,6 +181,15 @@ impl Sources {
     }
 }
 
+/// Tells the log what was read and is not committed.
+pub(super) fn left(publisher: &Publisher) -> Left {
+    let publisher = publisher.clone();
+    Box::new(move || {
+        let (units, bytes) = (publisher.depth(), publisher.bytes_in_flight());
+        tracing::error!(units, bytes, "not everything that was read is committed");
+    })
+}
+
 /// The journal, where there is an HTTP source or something was left by one. The store has to know where it goes on already.
 pub(super) fn open_journal(
     config: &Config,
@@ -217,7 +227,7 @@ fn own_files(config: &Config) -> OwnFiles {
         .map(|name| config.data_dir.join(name));
     OwnFiles {
         files: sinks.chain(state).collect(),
-        folders: ["commit", "journal"].map(|name| config.data_dir.join(name)).to_vec(),
+        folders: ["commit", "journal", "deliver"].map(|name| config.data_dir.join(name)).to_vec(),
     }
 }
 
