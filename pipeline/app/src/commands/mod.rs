@@ -10,6 +10,7 @@ mod home;
 mod logtest;
 mod outlets;
 mod reload;
+mod renewal;
 mod role;
 mod rule_files;
 mod rule_set;

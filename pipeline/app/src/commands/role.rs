@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use axum::Router;
 use threatlockdown_topics::kafka::{Admin, KafkaError, Remedy, TopicFault, TopicPlan};
 
-use super::{counted, report_faults, topics};
+use super::{counted, renewal, report_faults, topics};
 use crate::cli::{ListenArg, RoleArgs};
 use crate::config::{self, Config, Kafka, Listen};
 use crate::metrics::Metrics;
@@ -50,6 +50,7 @@ impl Role {
         let listener = ops::server::bind(&config)?;
         let stop = StopRequest::default();
         signals::watch(stop.clone(), reload, || {}).context("cannot watch for signals")?;
+        renewal::watch(&args.config, &config).context("cannot watch the configuration")?;
         check_topics(&topics::plans(&config, &kafka)?, &kafka, &stop)?;
         Ok(Self { config, kafka, health: Arc::new(Health::default()), stop, listener })
     }

@@ -35,7 +35,7 @@ use self::sinks::Deliveries;
 use self::stateful::Control;
 use self::target::LogTarget;
 use super::sources::{self, Sources, open_journal};
-use super::{reload, report};
+use super::{reload, renewal, report};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -55,6 +55,9 @@ const IDLE_LOOKS: u32 = 3;
 pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = settings::settle(args)?;
     telemetry::start(&config.log);
+    if let Some(path) = &args.config {
+        renewal::watch(path, &config).context("cannot watch the configuration")?;
+    }
     let origin = reload::Origin::new(&config, args.rules.compiled.clone());
     let rules = origin.load()?;
     let program = Arc::clone(&rules.program);
