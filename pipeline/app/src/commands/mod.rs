@@ -11,6 +11,7 @@ mod logtest;
 mod outlets;
 mod process;
 mod reload;
+mod renewal;
 mod role;
 mod rule_files;
 mod rule_set;

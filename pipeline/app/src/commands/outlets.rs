@@ -112,10 +112,9 @@ pub(super) fn rejected(data_dir: &Path, sink: &str) -> PathBuf {
 
 fn webhook(name: String, webhook: &Webhook, place: &Place<'_>) -> Outlet {
     let (rejections, outbox) = rejections(&name, place);
-    let headers = webhook.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     let options = WebhookOptions {
         url: webhook.url.expose().to_owned(),
-        headers: headers.collect(),
+        headers: webhook.headers.clone(),
         batch: webhook.batch,
         timeout: webhook.timeout,
         filter: webhook.filter.clone(),

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use axum::Router;
 use threatlockdown_topics::kafka::{KafkaError, Remedy};
 
-use super::{in_words, reload};
+use super::{in_words, reload, renewal};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ops::server::Server;
@@ -113,6 +113,7 @@ pub(super) struct Process {
 impl Process {
     /// Takes the port of the endpoint.
     pub(super) fn new(config: Config) -> anyhow::Result<Self> {
+        renewal::watch(&config).context("cannot watch the configuration")?;
         let listener = ops::server::bind(&config)?;
         Ok(Self {
             health: Arc::new(Health::default()),

@@ -4,6 +4,7 @@
 //! reference that cannot be resolved. Only values are replaced, never keys, and the replacement is not looked at
 //! again: a secret that happens to hold `${` stays as it is. Messages show what was written, never what came of it.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -35,6 +36,8 @@ pub(crate) struct Lookup<'a> {
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     /// The folder that relative `${file:…}` paths start from: that of the configuration file.
     pub(crate) base: PathBuf,
+    /// The files that values came from.
+    pub(crate) files: RefCell<Vec<PathBuf>>,
 }
 
 impl Lookup<'_> {
@@ -104,7 +107,12 @@ impl Lookup<'_> {
         match form {
             _ if argument.is_empty() => Err(("a reference to nothing".into(), FORMS.into())),
             "env" => self.env(argument),
-            "file" => read_file(&self.base.join(argument)),
+            "file" => {
+                let path = self.base.join(argument);
+                let value = read_file(&path);
+                self.files.borrow_mut().push(path);
+                value
+            }
             "exec" => execute(argument),
             _ => Err(("no such kind of reference".into(), FORMS.into())),
         }

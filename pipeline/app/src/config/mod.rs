@@ -7,6 +7,7 @@
 //! Every step adds its faults to one list and goes on, so that one run of `config check` shows all of them. Read by hand
 //! and not through serde, because only so can each fault carry its line, its column and what to do about it.
 
+mod changes;
 mod fields;
 mod interpolate;
 mod kafka;
@@ -21,6 +22,7 @@ mod tests;
 mod tree;
 mod validate;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,9 +31,10 @@ use std::time::Duration;
 use threatlockdown_ruleset::correlate::Zone;
 use threatlockdown_ruleset::diagnostic::Diagnostic;
 use threatlockdown_ruleset::ir::Place;
-use threatlockdown_sinks::AlertFilter;
 use threatlockdown_sinks::opensearch::Options as OpenSearch;
+use threatlockdown_sinks::{AlertFilter, Renewable};
 
+pub(crate) use self::changes::Changes;
 use self::interpolate::Lookup;
 pub(crate) use self::kafka::Kafka;
 pub(crate) use self::quantity::{parse_duration, show_size};
@@ -65,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) kafka: Option<Kafka>,
     /// How long a graceful shutdown may take.
     pub(crate) shutdown_deadline: Duration,
+    /// Where it was read, and the files that `${file:…}` names; none where no file was given.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// The endpoint, with the place that faults about it point to.
@@ -181,7 +186,7 @@ pub(crate) enum SinkKind {
 pub(crate) struct Webhook {
     /// Many have their key in it.
     pub(crate) url: Secret,
-    pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) headers: Renewable<Vec<(String, String)>>,
     /// Alerts in a request.
     pub(crate) batch: usize,
     /// How long an answer may take.
@@ -235,6 +240,7 @@ impl Default for Config {
             state: State::default(),
             kafka: None,
             shutdown_deadline: Duration::from_secs(30),
+            files: Vec::new(),
         }
     }
 }
@@ -279,7 +285,10 @@ pub(crate) fn load(path: &Path) -> (Config, Vec<Diagnostic>) {
     match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => {
             let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
-            parse(&file, &text, &Lookup { env: &|name| std::env::var(name).ok(), base })
+            let lookup = Lookup { env: &|name| std::env::var(name).ok(), base, files: RefCell::default() };
+            let (mut config, faults) = parse(&file, &text, &lookup);
+            config.files.insert(0, path.to_owned());
+            (config, faults)
         }
         Ok(Err(error)) => {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -303,6 +312,7 @@ fn parse(file: &Arc<str>, text: &str, lookup: &Lookup<'_>) -> (Config, Vec<Diagn
         Err(fault) => return (Config::default(), vec![*fault]),
     };
     lookup.resolve(&mut root, &mut faults);
-    let config = read::config(&root, &mut faults);
+    let mut config = read::config(&root, &mut faults);
+    config.files = lookup.files.take();
     (config, faults)
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use threatlockdown_ruleset::diagnostic::Diagnostic;
-use threatlockdown_sinks::AlertFilter;
+use threatlockdown_sinks::{AlertFilter, Renewable};
 
 use super::fields::{Faults, Fields, duration, number, pairs, text, texts};
 use super::tree::Node;
@@ -31,6 +31,7 @@ pub(super) fn webhook(fields: &Fields<'_>, node: &Node, faults: &mut Faults) -> 
     let help = "say where alerts are sent: url: https://hooks.example.com/alerts";
     let url = fields.require("url", node, help, faults).and_then(|node| url(node, faults));
     let headers = fields.get("headers").map(|node| headers(node, faults)).unwrap_or_default();
+    let headers = Renewable::new(headers);
     let batch = fields.get("batch").and_then(|node| number(node, 1..=MAX_BATCH, faults)).unwrap_or(1);
     let timeout = fields.get("timeout").and_then(|node| timeout(node, faults)).unwrap_or(TIMEOUT);
     let filter = filter(fields, faults);
@@ -62,7 +63,7 @@ fn url(node: &Node, faults: &mut Faults) -> Option<String> {
 }
 
 /// Values may be secret, so they are never quoted.
-fn headers(node: &Node, faults: &mut Faults) -> Vec<(String, Secret)> {
+fn headers(node: &Node, faults: &mut Faults) -> Vec<(String, String)> {
     let first = faults.len();
     let found = pairs(node, "headers", faults);
     faults[first..].iter_mut().for_each(|fault| fault.text.clear());
@@ -80,7 +81,7 @@ fn headers(node: &Node, faults: &mut Faults) -> Vec<(String, Secret)> {
             faults.push(Diagnostic::error(node.place.clone(), "", message, help));
         }
     }
-    found.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
+    found
 }
 
 fn timeout(node: &Node, faults: &mut Faults) -> Option<Duration> {

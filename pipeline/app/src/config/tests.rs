@@ -1,5 +1,6 @@
 //! The faults of configurations, each with its place; interpolation; and that secrets stay secret.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ fn read_in(text: &str, base: PathBuf) -> (Config, Vec<String>) {
         "PORT" => Some("9000".to_owned()),
         _ => None,
     };
-    let (config, mut faults) = parse(&Arc::from("c.yaml"), text, &Lookup { env: &env, base });
+    let (config, mut faults) =
+        parse(&Arc::from("c.yaml"), text, &Lookup { env: &env, base, files: RefCell::default() });
     faults.extend(validate(&config));
     (config, faults.iter().map(ToString::to_string).collect())
 }

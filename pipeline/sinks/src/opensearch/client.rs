@@ -3,9 +3,8 @@
 //! Enters: method, path and body. Leaves: status and answer of the first host that gives one; a host that cannot be
 //! reached, or says that it cannot serve, is passed over for the next one, which is then asked first from then on.
 //! Connections are kept. Certificates are read when the client is made, which is again after each failure: so those that were
-//! replaced are found without a restart.
+//! replaced are found without a restart. Passwords and tokens are the newest with each request.
 
-use std::fmt;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ureq::Agent;
 
+use crate::renewable::Renewable;
 use crate::sink::SinkError;
 use crate::tls;
 
@@ -28,32 +28,31 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 const SHOWN: usize = 500;
 
 /// How the client shows who it is; never shown itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Authorization(String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorization(Renewable<String>);
 
 impl Authorization {
     /// A user of the server.
     #[must_use]
     pub fn basic(username: &str, password: &str) -> Self {
-        Self(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
+        Self(Renewable::new(format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))))
     }
 
     /// A bearer token, for example a JSON web token.
     #[must_use]
     pub fn bearer(token: &str) -> Self {
-        Self(format!("Bearer {token}"))
+        Self(Renewable::new(format!("Bearer {token}")))
     }
 
     /// An API key.
     #[must_use]
     pub fn api_key(key: &str) -> Self {
-        Self(format!("ApiKey {key}"))
+        Self(Renewable::new(format!("ApiKey {key}")))
     }
-}
 
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+    /// From now on the client shows who it is as the other one does.
+    pub fn renew(&self, other: &Self) {
+        self.0.renew(&other.0);
     }
 }
 
@@ -161,7 +160,7 @@ impl Client {
     ) -> Result<Reply, ureq::Error> {
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         if let Some(Authorization(value)) = &self.authorization {
-            request = request.header("authorization", value);
+            request = request.header("authorization", value.get());
         }
         let mut response = match content {
             Content::None => self.agent.run(request.body(())?)?,

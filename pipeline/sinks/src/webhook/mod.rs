@@ -20,6 +20,7 @@ use ureq::Agent;
 
 use crate::filter::AlertFilter;
 use crate::rejections::Rejections;
+use crate::renewable::Renewable;
 use crate::sink::{Sink, SinkError};
 
 /// So many are taken at most before that is stored.
@@ -33,7 +34,7 @@ pub struct WebhookOptions {
     /// Where to.
     pub url: String,
     /// Headers, secret ones too.
-    pub headers: Vec<(String, String)>,
+    pub headers: Renewable<Vec<(String, String)>>,
     /// Alerts in a request: 1 sends objects, more send arrays.
     pub batch: usize,
     /// How long an answer may take.
@@ -96,7 +97,7 @@ impl WebhookSink {
     fn post(&self, alerts: &[&Alert]) -> Result<Answer, SinkError> {
         let refused = |reason: String| SinkError::Refused { target: self.target(), reason };
         let mut request = self.agent.post(&self.options.url).content_type("application/json");
-        for (name, value) in &self.options.headers {
+        for (name, value) in self.options.headers.get() {
             request = request.header(name, value);
         }
         let sent = match alerts {

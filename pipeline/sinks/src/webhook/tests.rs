@@ -61,7 +61,7 @@ fn sink(url: String, batch: usize) -> (WebhookSink, Kept) {
     let kept = Kept::default();
     let options = WebhookOptions {
         url,
-        headers: vec![("Authorization".to_owned(), "Bearer t".to_owned())],
+        headers: Renewable::new(vec![("Authorization".to_owned(), "Bearer t".to_owned())]),
         batch,
         timeout: Duration::from_secs(20),
         filter: AlertFilter { min_level: 5, groups: Vec::new() },

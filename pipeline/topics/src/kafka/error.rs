@@ -52,6 +52,9 @@ pub enum KafkaError {
         /// What the client said.
         source: Library,
     },
+    /// Certificates or credentials were renewed since the client was opened.
+    #[error("certificates or credentials are new")]
+    Renewed,
     /// A record that is larger than may be written. It is not part of the transaction, which goes on.
     #[error("a record of {bytes} bytes for {topic} is larger than {limit} bytes")]
     TooLarge {
@@ -125,7 +128,9 @@ impl KafkaError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Failed { .. } => Remedy::Rewind,
-            Self::Passing { .. } | Self::Unreachable { .. } | Self::Refused { .. } => Remedy::Reopen,
+            Self::Passing { .. } | Self::Unreachable { .. } | Self::Refused { .. } | Self::Renewed => {
+                Remedy::Reopen
+            }
             Self::TooLarge { .. } => Remedy::SetAside,
             Self::Fenced { .. } | Self::Setting { .. } => Remedy::Stop,
         }

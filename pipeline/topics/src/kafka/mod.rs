@@ -9,6 +9,7 @@
 //! records, checkpoints and offsets become visible together or not at all. What is here is the only code that knows
 //! librdkafka; faults leave as [`KafkaError`]s, which say what is to be done ([`Remedy`]).
 
+mod access;
 mod admin;
 mod alert_record;
 mod checkpoints;
@@ -27,6 +28,7 @@ mod settings;
 mod table;
 mod writer;
 
+pub use self::access::Renewal;
 pub use self::admin::{Admin, TopicFault, TopicPlan};
 pub use self::alert_record::{
     AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,

@@ -14,6 +14,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use threatlockdown_event::Millis;
 
+use super::access::Watched;
 use super::client::{Change, Context};
 use super::error::{KafkaError, code, is_refusal};
 use super::raw_record::{RawHead, decode_head};
@@ -127,6 +128,9 @@ pub struct RawReader {
     /// The one of the last record.
     current: usize,
     turn: Turn,
+    access: Watched,
+    /// All that was read is committed, so it is time to see whether the client still stands.
+    is_done: bool,
 }
 
 /// What is to be done with partitions.
@@ -222,6 +226,7 @@ impl RawReader {
     /// # Errors
     /// When the settings do not fit. Brokers that are away are told by [`RawReader::poll`].
     pub fn open(settings: &Settings, options: &ReaderOptions) -> Result<Self, KafkaError> {
+        let access = settings.renewal.watch(settings);
         let mut config = settings.client();
         config
             .set("group.id", &options.group)
@@ -241,7 +246,8 @@ impl RawReader {
             .map_err(|error| KafkaError::of("cannot make a reader", error))?;
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| KafkaError::of("cannot subscribe", error))?;
-        Ok(Self { consumer, read: Vec::new(), current: 0, turn: Turn::default() })
+        let (read, turn) = (Vec::new(), Turn::default());
+        Ok(Self { consumer, read, current: 0, turn, access, is_done: true })
     }
 
     /// The same, but where partitions begin is told with [`RawReader::begin`], and not by what the group has committed.
@@ -258,6 +264,9 @@ impl RawReader {
     /// # Errors
     /// When the brokers refuse, or this client has ended.
     pub fn poll(&mut self, wait: Duration) -> Result<Polled<'_>, KafkaError> {
+        if std::mem::take(&mut self.is_done) {
+            self.access.check()?;
+        }
         if let Some(change) = self.consumer.context().next_change() {
             return self.turn.change(&self.consumer, change);
         }
@@ -272,6 +281,7 @@ impl RawReader {
                 return Ok(Polled::Nothing);
             }
             None => {
+                self.is_done = !self.has_news();
                 return match self.consumer.context().next_change() {
                     Some(change) => self.turn.change(&self.consumer, change),
                     None => Ok(Polled::Nothing),
@@ -422,6 +432,7 @@ impl RawReader {
 
     pub(super) fn committed(&mut self) {
         self.read.iter_mut().for_each(|read| read.new_from = None);
+        self.is_done = true;
     }
 
     /// Commits how far it has read, outside of any transaction.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use super::access::Renewal;
 use super::names::Names;
 
 /// Settings that are the pipeline's own, with the reason.
@@ -62,6 +63,8 @@ pub struct Settings {
     pub largest: u64,
     /// Further settings, as librdkafka names them.
     pub librdkafka: BTreeMap<String, String>,
+    /// Certificates and credentials while they change; the same for all clients of a process.
+    pub renewal: Renewal,
 }
 
 impl Default for Settings {
@@ -74,6 +77,7 @@ impl Default for Settings {
             sasl: None,
             largest: 4 << 20,
             librdkafka: BTreeMap::new(),
+            renewal: Renewal::default(),
         }
     }
 }
@@ -138,7 +142,7 @@ impl Mechanism {
 /// Values of further settings may be passwords.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { brokers, names, instance, tls, sasl, largest, librdkafka } = self;
+        let Self { brokers, names, instance, tls, sasl, largest, librdkafka, renewal: _ } = self;
         let given: Vec<&String> = librdkafka.keys().collect();
         f.debug_struct("Settings")
             .field("brokers", brokers)
@@ -148,11 +152,11 @@ impl fmt::Debug for Settings {
             .field("sasl", sasl)
             .field("largest", largest)
             .field("librdkafka", &given)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
-fn credentials(sasl: &Sasl, config: &mut ClientConfig) {
+pub(super) fn credentials(sasl: &Sasl, config: &mut ClientConfig) {
     if sasl.mechanism != Mechanism::OauthBearer {
         config.set("sasl.username", &sasl.username).set("sasl.password", &sasl.password);
         return;
@@ -200,6 +204,13 @@ impl Settings {
 
     /// What every client has.
     pub(super) fn client(&self) -> ClientConfig {
+        let mut config = self.bare();
+        self.renewal.apply(self, &mut config);
+        config
+    }
+
+    /// The same without what lets it in.
+    pub(super) fn bare(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", self.brokers.join(","))
@@ -212,32 +223,6 @@ impl Settings {
                 self.largest.saturating_mul(2).clamp(100_000_000, 2_000_000_000).to_string(),
             )
             .set_log_level(RDKafkaLogLevel::Warning);
-        let protocol = match (&self.tls, &self.sasl) {
-            (None, None) => "plaintext",
-            (Some(_), None) => "ssl",
-            (None, Some(_)) => "sasl_plaintext",
-            (Some(_), Some(_)) => "sasl_ssl",
-        };
-        config.set("security.protocol", protocol);
-        if let Some(Tls { ca, certificate, key, key_password }) = &self.tls {
-            let files = [
-                ("ssl.ca.location", ca),
-                ("ssl.certificate.location", certificate),
-                ("ssl.key.location", key),
-            ];
-            for (name, file) in files {
-                if let Some(file) = file {
-                    config.set(name, file.to_string_lossy());
-                }
-            }
-            if let Some(password) = key_password {
-                config.set("ssl.key.password", password);
-            }
-        }
-        if let Some(sasl) = &self.sasl {
-            config.set("sasl.mechanism", sasl.mechanism.name());
-            credentials(sasl, &mut config);
-        }
         for (name, value) in &self.librdkafka {
             if Self::is_own(name).is_none() {
                 config.set(name, value);

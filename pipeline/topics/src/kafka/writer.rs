@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
 
+use super::access::Watched;
 use super::client::Context;
 use super::error::{self, KafkaError};
 use super::reader::RawReader;
@@ -52,6 +53,7 @@ pub struct Writer {
     producer: ThreadedProducer<Context>,
     largest: u64,
     began: Option<Instant>,
+    access: Watched,
 }
 
 impl Writer {
@@ -60,6 +62,7 @@ impl Writer {
     /// # Errors
     /// When the settings do not fit, or the brokers do not answer.
     pub fn open(settings: &Settings, transactional_id: &str) -> Result<Self, KafkaError> {
+        let access = settings.renewal.watch(settings);
         let mut config = settings.client();
         let longest = LONGEST_TRANSACTION.as_millis().to_string();
         config
@@ -76,7 +79,7 @@ impl Writer {
         let producer: ThreadedProducer<Context> = config
             .create_with_context(Context::default())
             .map_err(|error| KafkaError::of("cannot make a writer", error))?;
-        let writer = Self { producer, largest: settings.largest, began: None };
+        let writer = Self { producer, largest: settings.largest, began: None, access };
         let began = Instant::now();
         writer
             .step("cannot take over transactions", began, || writer.producer.init_transactions(OPEN_STEP))?;
@@ -169,6 +172,7 @@ impl Writer {
         if let Some(began) = self.began {
             return Ok(began);
         }
+        self.access.check()?;
         self.producer.begin_transaction().map_err(|error| self.fault("cannot begin a transaction", error))?;
         let now = Instant::now();
         self.began = Some(now);
