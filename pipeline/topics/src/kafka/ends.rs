@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
-use super::error::KafkaError;
+use super::error::{KafkaError, code, is_refusal};
 use super::reader::TopicPartition;
 use super::settings::Settings;
 
@@ -78,7 +78,7 @@ pub(super) fn read(
     settings: &Settings,
     topic: &str,
     from: &[(i32, Offset)],
-    mut see: impl FnMut(&BorrowedMessage<'_>) -> bool,
+    mut see: impl FnMut(BorrowedMessage<'_>) -> bool,
 ) -> Result<(), KafkaError> {
     let fault = |error| KafkaError::of("cannot read a partition to its end", error);
     let mut config = settings.client();
@@ -101,7 +101,7 @@ pub(super) fn read(
         match consumer.poll(WAIT) {
             Some(Ok(message)) => {
                 heard = Instant::now();
-                if !see(&message) {
+                if !see(message) {
                     return Ok(());
                 }
             }
@@ -109,7 +109,9 @@ pub(super) fn read(
                 left.remove(&partition);
                 heard = Instant::now();
             }
-            Some(Err(error)) if heard.elapsed() > PATIENCE => return Err(fault(error)),
+            Some(Err(error)) if heard.elapsed() > PATIENCE || code(&error).is_some_and(is_refusal) => {
+                return Err(fault(error));
+            }
             None if heard.elapsed() > PATIENCE => {
                 let late = rdkafka::types::RDKafkaErrorCode::OperationTimedOut;
                 return Err(fault(Library::MessageConsumption(late)));

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as Library;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
+use super::ends;
 use super::error::{KafkaError, code, is_refusal};
 use super::reader::Received;
 use super::settings::Settings;
@@ -18,44 +19,40 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Transactions are ended by the brokers long before.
 const OPEN_TRANSACTIONS: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(100);
-const WAIT: Duration = Duration::from_millis(200);
 
 /// See the module.
 ///
 /// # Errors
 /// When the brokers refuse or do not answer.
 pub fn scan(settings: &Settings, topic: &str, mut each: impl FnMut(&Received<'_>)) -> Result<(), KafkaError> {
-    let ask = |error| KafkaError::of("cannot ask for a topic's end", error);
     let written = consumer(settings, "read_uncommitted")?;
     let reader = consumer(settings, "read_committed")?;
-    let mut list = TopicPartitionList::new();
+    let mut from = Vec::new();
     for partition in partitions(&reader, topic)? {
-        let (low, end) = watermarks(&written, topic, partition)?;
+        let end = watermarks(&written, topic, partition)?;
         let began = Instant::now();
-        while watermarks(&reader, topic, partition)?.1 < end {
+        while watermarks(&reader, topic, partition)? < end {
             if began.elapsed() > OPEN_TRANSACTIONS {
                 let open = Library::Global(rdkafka::types::RDKafkaErrorCode::OperationTimedOut);
                 return Err(KafkaError::of("a transaction of another process stays open", open));
             }
             std::thread::sleep(AGAIN);
         }
-        if low < end {
-            list.add_partition_offset(topic, partition, Offset::Beginning).map_err(ask)?;
-        }
+        from.push((partition, Offset::Beginning));
     }
-    read(&reader, &list, &mut each)
+    // Of empty ones too: who may not read is told so.
+    ends::read(settings, topic, &from, |message| {
+        each(&Received::of(message));
+        true
+    })
 }
 
-/// The first offset and the one behind the last. A partition that changes its leader at the moment is asked again.
-fn watermarks(
-    consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: i32,
-) -> Result<(i64, i64), KafkaError> {
+/// The offset behind the last record. A partition that changes its leader at the moment is asked again.
+fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> Result<i64, KafkaError> {
     let began = Instant::now();
     loop {
         match consumer.fetch_watermarks(topic, partition, ANSWER) {
-            Ok(watermarks) => return Ok(watermarks),
+            Ok((_, end)) => return Ok(end),
             Err(error) if began.elapsed() > ANSWER || code(&error).is_some_and(is_refusal) => {
                 return Err(KafkaError::of("cannot ask for a topic's end", error));
             }
@@ -64,46 +61,13 @@ fn watermarks(
     }
 }
 
-fn read(
-    reader: &BaseConsumer<Context>,
-    list: &TopicPartitionList,
-    each: &mut impl FnMut(&Received<'_>),
-) -> Result<(), KafkaError> {
-    let failed = |error| KafkaError::of("cannot read", error);
-    reader.assign(list).map_err(failed)?;
-    let mut left: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
-    let mut heard = Instant::now();
-    while !left.is_empty() {
-        match reader.poll(WAIT) {
-            Some(Ok(message)) => each(&Received::of(message)),
-            Some(Err(Library::PartitionEOF(partition))) => left.retain(|one| *one != partition),
-            Some(Err(error)) if heard.elapsed() > ANSWER => return Err(failed(error)),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "kafka client: cannot read for now");
-                continue;
-            }
-            None if heard.elapsed() > ANSWER => {
-                let silent = Library::Global(rdkafka::types::RDKafkaErrorCode::OperationTimedOut);
-                return Err(failed(silent));
-            }
-            None => continue,
-        }
-        heard = Instant::now();
-    }
-    Ok(())
-}
-
 fn consumer(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Context>, KafkaError> {
     let mut config = settings.client();
     config
         // The library wants one; without a subscription nobody else hears of it.
         .set("group.id", settings.names.group("tools"))
         .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
         .set("isolation.level", isolation);
-    settings.prefer(&mut config, "fetch.wait.max.ms", "100");
     let consumer = config.create_with_context(Context::default());
     consumer.map_err(|error| KafkaError::of("cannot make a reader", error))
 }
