@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, opensearch, spawn_from};
+use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, Outbox, opensearch, spawn_from};
 use threatlockdown_topics::{LogPosition, Store};
 
 use super::outlets::{self, Outlet, Place};
@@ -67,6 +67,8 @@ pub(crate) fn execute(args: &RoleArgs) -> anyhow::Result<ExitCode> {
 pub(super) struct Deliveries {
     /// Empty once they are being finished. Locked for a few loads at a time.
     running: Arc<Mutex<Vec<Delivery>>>,
+    /// Of those that write to topics, by the sink's name.
+    outboxes: Arc<Vec<(String, Outbox)>>,
 }
 
 /// What is known of one.
@@ -94,9 +96,10 @@ impl Deliveries {
             true => Some(Store::open(&config.data_dir.join("deliver"))?),
             false => None,
         };
-        let mut running = Vec::new();
+        let (mut running, mut outboxes) = (Vec::new(), Vec::new());
         for Outlet { sink, wanted, outbox, has_state, most, options } in outlets {
             let name = sink.name().to_owned();
+            outboxes.extend(outbox.clone().map(|outbox| (name.clone(), outbox)));
             let source = KafkaSource::new(KafkaSourceOptions {
                 settings: kafka.settings.clone(),
                 sink: name.clone(),
@@ -108,7 +111,7 @@ impl Deliveries {
             let delivery = spawn_from(Box::new(source), sink, options);
             running.push(delivery.with_context(|| format!("cannot start the sink {name}"))?);
         }
-        Ok(Self { running: Arc::new(Mutex::new(running)) })
+        Ok(Self { running: Arc::new(Mutex::new(running)), outboxes: Arc::new(outboxes) })
     }
 
     /// A sink that ended for good, and why.
@@ -162,6 +165,20 @@ impl Deliveries {
             };
             metrics.probe(Probe { name, help, kind, read: Box::new(read) });
         }
+        let outboxes = Arc::clone(&self.outboxes);
+        let read = move || {
+            let reading = |(sink, outbox): &(String, Outbox)| Reading {
+                labels: vec![("sink", sink.clone())],
+                value: as_value(outbox.refused()),
+            };
+            outboxes.iter().map(reading).collect()
+        };
+        metrics.probe(Probe {
+            name: "sink_dead_letters",
+            help: "Alerts that the target refused, kept as dead letters",
+            kind: ProbeKind::Counter,
+            read: Box::new(read),
+        });
     }
 
     fn figures(&self) -> Vec<Figures> {
