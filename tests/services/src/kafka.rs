@@ -223,10 +223,9 @@ fn properties(
     // Between brokers and controllers no secrets are needed: all of them are on this machine.
     let client = options.protocol.as_deref().unwrap_or("PLAINTEXT");
     let (also_listens, also_is) = match proxy {
-        Some(proxy) => (
-            format!(",PROXIED://127.0.0.1:{behind}"),
-            format!(",PROXIED://127.0.0.1:{}", proxy.port()),
-        ),
+        Some(proxy) => {
+            (format!(",PROXIED://127.0.0.1:{behind}"), format!(",PROXIED://127.0.0.1:{}", proxy.port()))
+        }
         None => (String::new(), String::new()),
     };
     let mut lines = vec![
