@@ -36,7 +36,7 @@ pub struct TopicRejections {
 impl Rejections for TopicRejections {
     fn keep(&mut self, rejected: &RejectedAlert<'_>) -> Result<(), SinkError> {
         let json = rejected.to_json();
-        self.outbox.send(dead_letter_record(&self.topic, RejectedAlert::REASON, &json))
+        self.outbox.refuse(dead_letter_record(&self.topic, RejectedAlert::REASON, &json))
     }
 }
 

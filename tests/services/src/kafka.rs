@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::maven::{self, Artefact};
 use crate::process::Server;
-use crate::{free_ports, java};
+use crate::{Proxy, free_ports, java};
 
 const LIBRARIES: &[Artefact] = &[
     ("org.apache.kafka", "kafka_2.13", "4.3.1"),
@@ -42,6 +42,8 @@ pub struct Options {
     pub protocol: Option<String>,
     /// Further arguments of formatting: `--add-scram` and a user.
     pub format: Vec<String>,
+    /// Each broker has a second listener, behind a proxy: see [`Cluster::proxied`].
+    pub is_proxied: bool,
 }
 
 /// A running cluster. Dropping it kills it.
@@ -55,6 +57,7 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Broker {
     port: u16,
+    proxy: Option<Proxy>,
     folder: PathBuf,
     server: Option<Server>,
 }
@@ -72,14 +75,15 @@ impl Cluster {
         let count = options.brokers.max(1);
         let libraries = maven::libraries("kafka", LIBRARIES);
         let folder = tempfile::Builder::new().prefix("kafka-").tempdir().expect("a temporary folder");
-        let ports: Vec<[u16; 2]> = (0..count).map(|_| free_ports()).collect();
-        let brokers = ports.iter().enumerate().map(|(index, [port, _])| {
+        let ports: Vec<[u16; 3]> = (0..count).map(|_| free_ports()).collect();
+        let brokers = ports.iter().enumerate().map(|(index, [port, _, behind])| {
             let place = folder.path().join(format!("broker-{}", index + 1));
             fs::create_dir_all(&place).expect("a folder for a broker");
-            let properties = properties(index, &ports, &place, options);
+            let proxy = options.is_proxied.then(|| Proxy::to(*behind));
+            let properties = properties(index, &ports, proxy.as_ref(), &place, options);
             fs::write(place.join("server.properties"), properties).expect("a broker's properties");
             fs::write(place.join("log4j2.xml"), LOGGING).expect("a broker's logging");
-            Broker { port: *port, folder: place, server: None }
+            Broker { port: *port, proxy, folder: place, server: None }
         });
         let mut cluster = Self { brokers: brokers.collect(), libraries, folder };
         cluster.format(&options.format);
@@ -95,6 +99,19 @@ impl Cluster {
     pub fn bootstrap(&self) -> String {
         let addresses = self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.port));
         addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// For `bootstrap.servers` of clients that reach each broker through its proxy, and never otherwise. Brokers talk to each
+    /// other directly.
+    #[must_use]
+    pub fn proxied(&self) -> String {
+        let addresses = self.proxies().map(|proxy| format!("127.0.0.1:{}", proxy.port()));
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// The proxies, one for each broker.
+    pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.brokers.iter().filter_map(|broker| broker.proxy.as_ref())
     }
 
     /// The port of a broker, from 0.
@@ -191,21 +208,33 @@ impl Cluster {
     }
 }
 
-fn properties(index: usize, ports: &[[u16; 2]], folder: &Path, options: &Options) -> String {
-    let [port, controller] = ports[index];
+fn properties(
+    index: usize,
+    ports: &[[u16; 3]],
+    proxy: Option<&Proxy>,
+    folder: &Path,
+    options: &Options,
+) -> String {
+    let [port, controller, behind] = ports[index];
     let (node, folder) = (index + 1, folder.display());
-    let voters = ports.iter().enumerate().map(|(at, [_, port])| format!("{}@127.0.0.1:{port}", at + 1));
+    let voters = ports.iter().enumerate().map(|(at, [_, port, _])| format!("{}@127.0.0.1:{port}", at + 1));
     let voters = voters.collect::<Vec<_>>().join(",");
     let (replicas, in_sync) = (ports.len().min(3), ports.len().min(2));
     // Between brokers and controllers no secrets are needed: all of them are on this machine.
     let client = options.protocol.as_deref().unwrap_or("PLAINTEXT");
+    let (also_listens, also_is) = match proxy {
+        Some(proxy) => {
+            (format!(",PROXIED://127.0.0.1:{behind}"), format!(",PROXIED://127.0.0.1:{}", proxy.port()))
+        }
+        None => (String::new(), String::new()),
+    };
     let mut lines = vec![
         "process.roles=broker,controller".to_owned(),
         format!("node.id={node}"),
         format!("controller.quorum.voters={voters}"),
-        format!("listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
-        format!("advertised.listeners=CLIENT://127.0.0.1:{port}"),
-        format!("listener.security.protocol.map=CLIENT:{client},CONTROLLER:PLAINTEXT"),
+        format!("listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{also_listens}"),
+        format!("advertised.listeners=CLIENT://127.0.0.1:{port}{also_is}"),
+        format!("listener.security.protocol.map=CLIENT:{client},CONTROLLER:PLAINTEXT,PROXIED:{client}"),
         "controller.listener.names=CONTROLLER".to_owned(),
         "inter.broker.listener.name=CLIENT".to_owned(),
         format!("log.dirs={folder}/data"),

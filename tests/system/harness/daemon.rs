@@ -58,6 +58,14 @@ impl Daemon {
         }
     }
 
+    /// Fails if it has ended.
+    #[track_caller]
+    pub(crate) fn runs(&mut self, what: &str) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!("{what}: the process ended: {status}\n{}", self.log());
+        }
+    }
+
     /// The end of what it wrote to stderr.
     pub(crate) fn log(&self) -> String {
         let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();

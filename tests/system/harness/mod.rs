@@ -4,6 +4,7 @@ mod binary;
 mod client;
 mod command;
 mod daemon;
+mod disk;
 mod lines;
 mod site;
 
@@ -14,8 +15,9 @@ pub(crate) use binary::{binary, repository};
 pub(crate) use client::{Client, metric};
 pub(crate) use command::{Finished, Task};
 pub(crate) use daemon::Daemon;
+pub(crate) use disk::Disk;
 pub(crate) use lines::{complete_lines, count_lines, ids, json_lines, rotated, rule_ids};
-pub(crate) use site::Site;
+pub(crate) use site::{Site, append};
 
 /// Longest wait for anything. Only a broken build meets it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);

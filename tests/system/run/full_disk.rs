@@ -1,46 +1,8 @@
 //! A full disk: nothing is answered for or counted as read that is not stored, and when there is room again all of it
 //! arrives, once. Needs the right to mount a small file system; elsewhere the tests say that they were skipped.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
 use super::{blocked, numbers};
-use crate::harness::{Site, complete_lines, skip};
-
-/// A small file system of its own, gone with the value.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: PathBuf) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&at).output();
-        mount.is_ok_and(|output| output.status.success()).then(|| Self(at))
-    }
-
-    /// Takes all room that is left.
-    fn fill(&self) {
-        use std::io::Write as _;
-        let mut ballast = fs::OpenOptions::new().create(true).append(true).open(self.ballast()).unwrap();
-        for size in [1 << 20, 4096, 1] {
-            while ballast.write_all(&vec![0; size]).is_ok() {}
-        }
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.0).status().ok();
-    }
-}
+use crate::harness::{Disk, Site, complete_lines, skip};
 
 fn site() -> Site {
     let site = Site::new();
@@ -68,7 +30,7 @@ fn wait_for(site: &Site, daemon: &mut crate::harness::Daemon, count: usize) {
 #[test]
 fn a_full_data_folder_refuses_and_recovers() {
     let site = site();
-    let Some(disk) = Disk::mount(site.path("data")) else {
+    let Some(disk) = Disk::mount(site.path("data"), 24) else {
         return skip("a_full_data_folder_refuses_and_recovers", "this user may not mount");
     };
     let mut daemon = site.start().ready();
@@ -100,7 +62,7 @@ fn a_full_data_folder_refuses_and_recovers() {
 #[test]
 fn a_full_disk_of_alerts_holds_them_back_and_loses_none() {
     let site = site();
-    let Some(disk) = Disk::mount(site.path("out")) else {
+    let Some(disk) = Disk::mount(site.path("out"), 24) else {
         return skip("a_full_disk_of_alerts_holds_them_back_and_loses_none", "this user may not mount");
     };
     let mut daemon = site.start().ready();
@@ -124,7 +86,7 @@ fn a_full_disk_of_alerts_holds_them_back_and_loses_none() {
 #[test]
 fn a_kill_on_a_full_disk_loses_nothing() {
     let site = site();
-    let Some(disk) = Disk::mount(site.path("data")) else {
+    let Some(disk) = Disk::mount(site.path("data"), 24) else {
         return skip("a_kill_on_a_full_disk_loses_nothing", "this user may not mount");
     };
     let mut daemon = site.start().ready();

@@ -177,6 +177,7 @@ impl Analyzer {
         if let Some(unit) = gather.take() {
             self.judge(unit, turn, outbox)?;
         }
+        self.shared.status.set_behind(ROLE, self.number, reader.waiting());
         self.send(turn, std::mem::take(outbox))?;
         turn.commit(reader)
     }

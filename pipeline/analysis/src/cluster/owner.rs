@@ -148,6 +148,7 @@ impl Owner {
             };
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
+                self.shared.status.set_behind(ROLE, self.number, reader.waiting());
                 for (partition, part) in &mut parts {
                     self.tick(*partition, part, &mut turn)?;
                 }

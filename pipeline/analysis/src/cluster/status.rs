@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
 use crate::correlator::Remembered;
 
 /// See the module.
@@ -15,17 +17,34 @@ pub struct Status {
     shared: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     stops: AtomicBool,
-    transactions: AtomicU64,
-    transaction_nanos: AtomicU64,
+    transactions: Histogram,
     aborted: AtomicU64,
     partitions: AtomicU64,
     looks: AtomicU64,
     failing: Mutex<Option<(Instant, String)>>,
     ended: Mutex<Option<String>>,
     partitions_shown: Mutex<BTreeMap<i32, Figures>>,
+    /// By the name of the thread that reads them.
+    behind: Mutex<BTreeMap<(&'static str, usize), u64>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            stops: AtomicBool::default(),
+            transactions: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            aborted: AtomicU64::default(),
+            partitions: AtomicU64::default(),
+            looks: AtomicU64::default(),
+            failing: Mutex::default(),
+            ended: Mutex::default(),
+            partitions_shown: Mutex::default(),
+            behind: Mutex::default(),
+        }
+    }
 }
 
 /// What is seen of a partition that is counted here.
@@ -49,9 +68,7 @@ impl Status {
     }
 
     pub(super) fn committed(&self, took: Duration) {
-        self.shared.transactions.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.shared.transaction_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.shared.transactions.observe(took.as_secs_f64());
         *self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -93,11 +110,27 @@ impl Status {
         self.shared.partitions_shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Transactions that were committed, and how long that took in all.
+    /// How long committing took, of each transaction.
     #[must_use]
-    pub fn transactions(&self) -> (u64, Duration) {
-        let nanos = self.shared.transaction_nanos.load(Ordering::Relaxed);
-        (self.shared.transactions.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    pub fn transactions(&self) -> Histogram {
+        self.shared.transactions.clone()
+    }
+
+    /// So many records wait before a thread of this role.
+    pub(super) fn set_behind(&self, role: &'static str, number: usize, records: u64) {
+        let mut behind = self.shared.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        behind.insert((role, number), records);
+    }
+
+    /// Records that wait before the threads of each role, of the partitions that are read here.
+    #[must_use]
+    pub fn behind(&self) -> BTreeMap<&'static str, u64> {
+        let behind = self.shared.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = BTreeMap::new();
+        for ((role, _), records) in &*behind {
+            *sums.entry(*role).or_insert(0) += records;
+        }
+        sums
     }
 
     /// How often work had to be begun anew.

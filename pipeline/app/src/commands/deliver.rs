@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use threatlockdown_sinks::{Delivery, KafkaSource, KafkaSourceOptions, Wanted, opensearch, spawn_from};
+use threatlockdown_sinks::{
+    Delivery, KafkaSource, KafkaSourceOptions, Outbox, Wanted, opensearch, spawn_from,
+};
 use threatlockdown_topics::kafka::{KafkaError, Marks, Settings};
 use threatlockdown_topics::{LogPosition, Store};
 
@@ -84,6 +86,8 @@ impl Running for Delivering {
 struct Deliveries {
     /// Empty once they are being finished. Locked for a few loads at a time.
     running: Arc<Mutex<Vec<(Delivery, Wanted)>>>,
+    /// Of those that write to topics, by the sink's name.
+    outboxes: Arc<Vec<(String, Outbox)>>,
 }
 
 /// What is known of one.
@@ -106,9 +110,10 @@ impl Deliveries {
             true => Some(Store::open(&config.data_dir.join("deliver"))?),
             false => None,
         };
-        let mut running = Vec::new();
+        let (mut running, mut outboxes) = (Vec::new(), Vec::new());
         for Outlet { sink, wanted, outbox, has_state, most, options } in outlets {
             let name = sink.name().to_owned();
+            outboxes.extend(outbox.clone().map(|outbox| (name.clone(), outbox)));
             let source = KafkaSource::new(KafkaSourceOptions {
                 settings: kafka.settings.clone(),
                 sink: name.clone(),
@@ -121,7 +126,7 @@ impl Deliveries {
             let delivery = delivery.with_context(|| format!("cannot start the sink {name}"))?;
             running.push((delivery, wanted));
         }
-        Ok(Self { running: Arc::new(Mutex::new(running)) })
+        Ok(Self { running: Arc::new(Mutex::new(running)), outboxes: Arc::new(outboxes) })
     }
 
     /// A sink that ended for good, and why.
@@ -197,6 +202,20 @@ impl Deliveries {
             };
             metrics.probe(Probe { name, help, kind, read: Box::new(read) });
         }
+        let outboxes = Arc::clone(&self.outboxes);
+        let read = move || {
+            let reading = |(sink, outbox): &(String, Outbox)| Reading {
+                labels: vec![("sink", sink.clone())],
+                value: as_value(outbox.refused()),
+            };
+            outboxes.iter().map(reading).collect()
+        };
+        metrics.probe(Probe {
+            name: "sink_dead_letters",
+            help: "Alerts that the target refused, kept as dead letters",
+            kind: ProbeKind::Counter,
+            read: Box::new(read),
+        });
     }
 
     fn figures(&self) -> Vec<Figures> {

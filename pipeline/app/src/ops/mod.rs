@@ -3,6 +3,7 @@
 //! Enters: the [`Health`] that the topology keeps and the registry. Leaves: an axum router, and [`server`], which
 //! serves it. Healthy = restarting would not help; ready = it makes sense to send events here.
 
+mod exposition;
 mod health;
 pub(crate) mod server;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -32,9 +33,15 @@ pub(crate) fn router(health: Arc<Health>, metrics: Arc<Metrics>) -> Router {
         .with_state(Shared { health, metrics })
 }
 
-async fn show_metrics(State(shared): State<Shared>) -> Response {
+async fn show_metrics(State(shared): State<Shared>, asked: HeaderMap) -> Response {
     match shared.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Ok(text) if exposition::wants_open(&asked) => {
+            ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+        }
+        Ok(text) => {
+            let text = exposition::classic(&text);
+            ([(header::CONTENT_TYPE, exposition::CLASSIC_TYPE)], text).into_response()
+        }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

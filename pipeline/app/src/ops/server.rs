@@ -197,11 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_open_metrics() {
+    fn metrics_come_in_the_format_that_is_asked_for() {
         let server = serve(&Arc::new(Health::default()));
+        let open = get(server.address, "/metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\nX: ");
+        assert!(open.contains("content-type: application/openmetrics-text"), "{open}");
+        assert!(open.contains("threatlockdown_build_info") && open.contains("# EOF"), "{open}");
         let answer = get(server.address, "/metrics");
-        assert!(answer.contains("content-type: application/openmetrics-text"), "{answer}");
-        assert!(answer.contains("threatlockdown_build_info"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.contains("# TYPE threatlockdown_build_info gauge\n"), "{answer}");
         assert!(get(server.address, "/none").starts_with("HTTP/1.1 404 "));
         server.stop();
     }

@@ -3,6 +3,7 @@
 //! Enters: records from a sink. Leaves: they and the offsets of what they were made from, together or not at all. The sink
 //! and the source of one delivery share it; both are used by one thread.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threatlockdown_topics::kafka::{KafkaError, Outgoing, RawReader, Remedy, Settings, Writer};
@@ -14,6 +15,15 @@ use crate::sink::SinkError;
 #[derive(Clone, Default)]
 pub struct Outbox {
     writer: Arc<Mutex<Option<Writer>>>,
+    refused: Arc<Refused>,
+}
+
+/// Alerts that became dead letters.
+#[derive(Default)]
+struct Refused {
+    /// In the transaction.
+    sent: AtomicU64,
+    committed: AtomicU64,
 }
 
 impl Outbox {
@@ -29,8 +39,25 @@ impl Outbox {
         }
     }
 
+    /// Adds the dead letter of an alert.
+    ///
+    /// # Errors
+    /// As for [`Outbox::send`].
+    pub fn refuse(&self, record: Outgoing<'_>) -> Result<(), SinkError> {
+        self.send(record)?;
+        self.refused.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many alerts became dead letters, since the start.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.committed.load(Ordering::Relaxed)
+    }
+
     /// Takes back what was sent and is not committed. Returns whether readers of the same transactions can go on.
     pub(super) fn take_back(&self) -> bool {
+        self.refused.sent.store(0, Ordering::Relaxed);
         let mut writer = self.lock();
         let is_back = writer.as_mut().is_some_and(|writer| writer.abort().is_ok());
         if !is_back {
@@ -51,9 +78,12 @@ impl Outbox {
     /// Makes what was sent visible, and that the reader came as far as it did.
     pub(super) fn commit(&self, reader: &mut RawReader) -> Result<(), SourceError> {
         match self.lock().as_mut() {
-            Some(writer) => writer.commit(Some(reader)).map_err(fault),
-            None => Err(SourceError::Back("there is no connection".to_owned())),
+            Some(writer) => writer.commit(Some(reader)).map_err(fault)?,
+            None => return Err(SourceError::Back("there is no connection".to_owned())),
         }
+        let committed = self.refused.sent.swap(0, Ordering::Relaxed);
+        self.refused.committed.fetch_add(committed, Ordering::Relaxed);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Writer>> {

@@ -1,7 +1,7 @@
 //! What all clients have in common: their log lines, and what they are told.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) refused: Mutex<Option<Library>>,
     /// What went wrong last, in the library's words; they name the broker.
     complaint: Mutex<String>,
+    /// Records of a reader's partitions that it has not taken yet, by the library's last word.
+    waiting: AtomicU64,
 }
 
 impl Context {
@@ -44,6 +46,10 @@ impl Context {
     pub(super) fn complaint(&self) -> String {
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         if complaint.is_empty() { String::new() } else { format!(": {complaint}") }
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     fn refuse(&self, error: &Library) {
@@ -74,7 +80,17 @@ impl ClientContext for Context {
         }
     }
 
-    fn stats(&self, _: Statistics) {}
+    /// Only readers that were told to are asked for it.
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        let waiting = partitions.filter(|partition| partition.fetch_state == "active").map(|partition| {
+            // Behind the last one taken, or where reading began; the end is that of what is committed.
+            let next = if partition.app_offset >= 0 { partition.app_offset } else { partition.next_offset };
+            let end = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
+            if next >= 0 { u64::try_from(end.saturating_sub(next)).unwrap_or_default() } else { 0 }
+        });
+        self.waiting.store(waiting.sum(), Ordering::Relaxed);
+    }
 
     fn error(&self, error: Library, reason: &str) {
         // Told where it was asked for, and no fault.

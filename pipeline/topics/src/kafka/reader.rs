@@ -241,6 +241,7 @@ impl RawReader {
         settings.prefer(&mut config, "queued.min.messages", "10000");
         settings.prefer(&mut config, "fetch.wait.max.ms", "100");
         settings.prefer(&mut config, "session.timeout.ms", "10000");
+        settings.prefer(&mut config, "statistics.interval.ms", "2000");
         let consumer: BaseConsumer<Context> = config
             .create_with_context(Context::default())
             .map_err(|error| KafkaError::of("cannot make a reader", error))?;
@@ -455,6 +456,12 @@ impl RawReader {
         done.map_err(|error| KafkaError::of("cannot commit offsets", error))?;
         self.committed();
         Ok(())
+    }
+
+    /// Records of its partitions that it has not taken yet, as far as the client knows: nobody is asked.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.consumer.context().waiting()
     }
 
     /// What is not read yet of the partitions that this member has, by the brokers' last word.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::maven::{self, Artefact};
 use crate::process::Server;
-use crate::{cache, free_ports, java};
+use crate::{cache, free_ports, java, request};
 
 /// The server's version with the least Java that runs it, the newest first.
 const VERSIONS: [(u32, &str); 2] = [(21, "3.8.0.0"), (17, "2.19.1.0")];
@@ -73,6 +73,12 @@ impl OpenSearch {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The port of its HTTP interface.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Kills it at once.
     pub fn kill(&mut self) {
         self.server.take().expect("a running node").kill();
@@ -114,17 +120,6 @@ impl OpenSearch {
         let answer = request(self.port, "GET", path).unwrap_or_default();
         answer.contains("\"status\":\"green\"") || answer.contains("\"status\":\"yellow\"")
     }
-}
-
-/// One request over a connection of its own.
-fn request(port: u16, method: &str, path: &str) -> std::io::Result<String> {
-    use std::io::{Read as _, Write as _};
-    let mut connection = std::net::TcpStream::connect(("127.0.0.1", port))?;
-    connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(connection, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    Ok(answer)
 }
 
 fn compile(place: &Path, java: &Path, libraries: &Path) {

@@ -1,5 +1,6 @@
 //! What is read from the threads of a cluster when scraped.
 
+use prometheus_client::registry::Unit;
 use threatlockdown_analysis::cluster::Status;
 use threatlockdown_analysis::correlator::Remembered;
 
@@ -8,13 +9,19 @@ use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
 /// Transactions, and what is counted here.
 pub(super) fn cluster(metrics: &mut Metrics, status: &Status) {
     type Read = fn(&Status) -> f64;
-    let figures: [(&str, &str, ProbeKind, Read); 6] = [
-        ("transactions", "Transactions committed", ProbeKind::Counter, |status| {
-            as_value(status.transactions().0)
-        }),
-        ("transaction_seconds", "Time that committing took", ProbeKind::Counter, |status| {
-            status.transactions().1.as_secs_f64()
-        }),
+    let took = "Time that committing took, of each transaction";
+    metrics.registry().register_with_unit("transaction", took, Unit::Seconds, status.transactions());
+    let behind = status.clone();
+    let read = move || {
+        let reading = |(stage, records)| Reading {
+            labels: vec![("stage", str::to_owned(stage))],
+            value: as_value(records),
+        };
+        behind.behind().into_iter().map(reading).collect()
+    };
+    let help = "Records not yet read, of the partitions of this copy";
+    metrics.probe(Probe { name: "lag_records", help, kind: ProbeKind::Gauge, read: Box::new(read) });
+    let figures: [(&str, &str, ProbeKind, Read); 4] = [
         ("restarts", "How often a thread began anew from its last commit", ProbeKind::Counter, |status| {
             as_value(status.aborted())
         }),

@@ -3,31 +3,35 @@
 //! The expectation is `scan`'s, which sorts everything. The same events come through files to `collect`, are judged and counted by
 //! three copies of `analyze`, and are written by `deliver`; at each step one of these is killed and started again.
 
+mod brokers;
+mod copies;
+mod corpus;
+mod faults;
+mod fleet;
+mod network;
+mod poison;
+mod scrape;
+mod soak;
+mod targets;
+mod watch;
+
 use std::time::Duration;
 
 use threatlockdown_benches::random::Random;
 use threatlockdown_services::kafka::Cluster;
 
-use crate::harness::{Daemon, Site, Task, complete_lines, ids, is_soak};
+use self::fleet::Copy;
+use crate::harness::{Site, Task, complete_lines, ids, is_soak};
 use crate::kill::SEED;
 use crate::kill::counting::{COUNTING, PARTS, RULES, expected, found, load};
 
 /// Long enough for a rebalance after a kill: who is silent for so long holds nothing back.
 const IDLE: &str = "30s";
 
-/// A process with what is its own.
-struct Copy {
-    role: &'static str,
-    site: Site,
-    daemon: Option<Daemon>,
-}
-
-impl Copy {
-    fn new(role: &'static str, instance: &str, cluster: &Cluster, shared: &Site) -> Self {
-        let site = Site::new();
-        let folder = shared.text("");
-        site.configure(&format!(
-            "workers: 1
+fn yaml(cluster: &Cluster, shared: &Site, instance: &str) -> String {
+    let folder = shared.text("");
+    format!(
+        "workers: 1
 rules: {{paths: [\"{folder}rules\"]}}
 state: {{lateness: {{json: {}}}, idle: {IDLE}}}
 kafka:
@@ -39,19 +43,9 @@ kafka:
 sources: [{{name: app, type: file, source: json, paths: [\"{folder}in/*.log\"]}}]
 sinks: [{{name: alerts, type: file, path: DIR/alerts.jsonl}}]
 ",
-            COUNTING.lateness,
-            cluster.bootstrap(),
-        ));
-        Self { role, site, daemon: None }
-    }
-
-    fn start(&mut self) {
-        self.daemon = Some(self.site.start_role(self.role).ready());
-    }
-
-    fn kill(&mut self) {
-        self.daemon.take().unwrap().kill();
-    }
+        COUNTING.lateness,
+        cluster.bootstrap(),
+    )
 }
 
 #[test]
@@ -61,7 +55,7 @@ fn roles_that_are_killed_alert_as_one_process_does() {
     let cluster = Cluster::single();
     let shared = Site::new();
     shared.write("rules/a.xml", RULES);
-    let new = |role, instance: &str| Copy::new(role, instance, &cluster, &shared);
+    let new = |role, instance: &str| Copy::new(role, instance, &yaml(&cluster, &shared, instance));
     let mut copies = [
         new("deliver", "d"),
         new("analyze", "a"),
