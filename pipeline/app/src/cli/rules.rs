@@ -305,7 +305,8 @@ ones among them (docs/kafka.md). Copies of `analyze` take the set between two
 records, and alerts carry its version in ruleset.version. The last five sets are
 kept for `rules rollback`. What is in force already is not published again.
 
-Exit codes: 0 when the rules are in force, 2 on an error; then nothing changed.
+Exit codes: 0 when the rules are in force, 2 on an error; nothing changed then,
+unless it says that this is not known.
 
 Examples:
   threatlockdown rules publish my_rules/ -c threatlockdown.yaml
@@ -334,7 +335,8 @@ pub(crate) struct PublishArgs {
 Without --to it is the set that was in force before this one, so that a second
 call takes the first one back.
 
-Exit codes: 0 when the rules are in force, 2 on an error; then nothing changed.")]
+Exit codes: 0 when the rules are in force, 2 on an error; nothing changed then,
+unless it says that this is not known.")]
 pub(crate) struct RollbackArgs {
     /// Configuration file (YAML) with a `kafka` section
     #[arg(short = 'c', long = "config", value_name = "FILE")]

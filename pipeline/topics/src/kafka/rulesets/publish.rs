@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::{Catalogue, CatalogueError, Manifest};
 use super::{ACTIVE, FetchError, MAX_BYTES, PARTITION, cut, join, key};
 use crate::kafka::ends::latest_values;
-use crate::kafka::error::KafkaError;
+use crate::kafka::error::{KafkaError, Remedy};
 use crate::kafka::settings::Settings;
 use crate::kafka::writer::{Outgoing, Writer};
 use threatlockdown_event::Millis;
@@ -43,6 +43,9 @@ pub enum PublishError {
     /// The brokers do not answer, or refuse.
     #[error(transparent)]
     Kafka(KafkaError),
+    /// The brokers did not answer to the commit.
+    #[error("{0}; whether the set is in force is not known, `rules published` tells")]
+    Unsure(KafkaError),
     /// Another call has begun meanwhile.
     #[error(
         "another `rules publish` or `rules rollback` began meanwhile, and this one changed nothing; \
@@ -194,7 +197,10 @@ impl Publisher {
             self.send(&key, None)?;
         }
         self.send(ACTIVE, Some(&catalogue.encode()))?;
-        Ok(self.writer.commit(None)?)
+        self.writer.commit(None).map_err(|error| match error.remedy() {
+            Remedy::Reopen => PublishError::Unsure(error),
+            _ => error.into(),
+        })
     }
 
     fn send(&mut self, key: &[u8], payload: Option<&[u8]>) -> Result<(), PublishError> {
