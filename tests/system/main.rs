@@ -15,9 +15,12 @@
 
 mod check;
 mod cluster;
+mod cluster_run;
 mod collect;
+mod compose;
 mod deadletter;
 mod deliver;
+mod foreign;
 mod full;
 mod harness;
 mod hook;

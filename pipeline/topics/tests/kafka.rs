@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use threatlockdown_event::Context;
 use threatlockdown_services::kafka::Cluster;
 use threatlockdown_topics::kafka::{
-    Admin, KafkaError, Names, Outgoing, OwnProgress, Polled, RawReader, ReaderOptions, Remedy, Settings,
-    TopicPartition, TopicPlan, Writer, encode_head,
+    Admin, KafkaError, Marks, Names, Outgoing, OwnProgress, Polled, RawReader, ReaderOptions, Remedy,
+    Settings, TopicPartition, TopicPlan, Writer, encode_head,
 };
 
 fn settings(cluster: &Cluster, prefix: &str) -> Settings {
@@ -100,7 +100,7 @@ fn what_is_committed_is_seen_once_and_what_is_not_never() {
     (200..210).for_each(|place| send(&mut writer, &topic, place));
     writer.commit(None).unwrap();
 
-    let mut first = reader(&settings, &settings.names.raw_pattern());
+    let mut first = reader(&settings, &settings.names.all_raw()[0]);
     let mut seen: BTreeMap<u64, usize> = BTreeMap::new();
     for (place, payload) in read(&mut first, 110) {
         assert_eq!(place.as_bytes(), payload);
@@ -240,6 +240,36 @@ fn what_was_read_of_a_partition_that_moves_is_committed_before_and_not_read_agai
         }
     }
     assert_eq!(seen_again, 0);
+}
+
+#[test]
+fn marks_are_reached_when_the_group_has_committed_what_stood_before_them() {
+    let cluster = Cluster::single();
+    let settings = settings(&cluster, "m.");
+    let topic = settings.names.raw("syslog").unwrap();
+    Admin::open(&settings).unwrap().create(&[plan(&topic, 2)], 1).unwrap();
+    let take = || Marks::take(&settings, "m.test", |other| other == topic).unwrap();
+    assert!(take().are_reached().unwrap(), "nothing is there");
+    let mut writer = Writer::open(&settings, "m.a").unwrap();
+    (0..20).for_each(|place| send(&mut writer, &topic, place));
+    let mut open = take();
+    assert!(!open.are_reached().unwrap(), "who reads does not see yet what is not committed");
+    writer.commit(None).unwrap();
+    let mut marks = take();
+    assert!(!marks.are_reached().unwrap());
+    let mut group = reader(&settings, &topic);
+    assert_eq!(read(&mut group, 20).len(), 20);
+    assert!(!marks.are_reached().unwrap(), "read is not committed");
+    group.commit().unwrap();
+    assert!(marks.are_reached().unwrap() && open.are_reached().unwrap());
+
+    // What comes later is no matter of earlier marks, and what was taken back none of later ones.
+    (20..30).for_each(|place| send(&mut writer, &topic, place));
+    writer.abort().unwrap();
+    assert!(take().are_reached().unwrap());
+    (30..40).for_each(|place| send(&mut writer, &topic, place));
+    writer.commit(None).unwrap();
+    assert!(marks.are_reached().unwrap() && !take().are_reached().unwrap());
 }
 
 #[test]

@@ -64,7 +64,12 @@ impl Site {
     /// Starts a role of a cluster with the configuration.
     pub(crate) fn start_role(&self, role: &str) -> Daemon {
         let config = self.text("config.yaml");
-        Daemon::start(role, &["-c", &config], self.folder.path(), self.port)
+        self.start_role_with(role, &["-c", &config])
+    }
+
+    /// Starts a role of a cluster with these flags alone.
+    pub(crate) fn start_role_with(&self, role: &str, flags: &[&str]) -> Daemon {
+        Daemon::start(role, flags, self.folder.path(), self.port)
     }
 
     pub(crate) fn client(&self) -> Client {

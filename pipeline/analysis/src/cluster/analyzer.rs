@@ -95,7 +95,7 @@ impl Analyzer {
             &options.settings,
             &ReaderOptions {
                 group: names.group(ROLE),
-                topics: vec![names.raw_pattern()],
+                topics: names.all_raw(),
                 ahead_bytes: options.ahead_bytes,
                 longest_pause: LONGEST_PAUSE,
             },

@@ -108,8 +108,8 @@ pub(super) fn stream(partition: &TopicPartition) -> Arc<str> {
     format!("{}/{}", partition.topic, partition.partition).into()
 }
 
-/// The log source of a topic: of one that is not the pipeline's, its name.
-pub(super) fn source<'t>(names: &Names, topic: &'t str) -> &'t str {
+/// The log source of a topic: of one that nobody has named, its name.
+pub(super) fn source<'t>(names: &'t Names, topic: &'t str) -> &'t str {
     names.source(topic).unwrap_or(topic)
 }
 

@@ -33,6 +33,9 @@ fn summary(path: &Path, config: &Config) -> String {
     if let Some(kafka) = &config.kafka {
         let settings = &kafka.settings;
         line("kafka", format!("{}, as {}", settings.brokers.join(", "), settings.instance));
+        for (topic, source) in settings.names.foreign() {
+            line("reads", format!("topic {topic} as {source}"));
+        }
     }
     for source in &config.sources {
         line("source", format!("{}: {}", source.name, describe_source(&source.kind)));

@@ -135,7 +135,7 @@ impl Member {
 
 /// Refuses topics that would lose what is written to them.
 fn check_topics(plans: &[TopicPlan], kafka: &Kafka, stop: &StopRequest) -> anyhow::Result<()> {
-    let faults = when_brokers_answer(stop, || Admin::open(&kafka.settings)?.check(plans))?;
+    let faults = when_brokers_answer(stop, || topics::check(&Admin::open(&kafka.settings)?, kafka, plans))?;
     faults.iter().for_each(topics::show);
     let errors = faults.iter().filter(|fault| fault.is_error).count();
     if errors > 0 {

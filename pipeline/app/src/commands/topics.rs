@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use threatlockdown_topics::kafka::{Admin, TopicFault, TopicPlan};
+use threatlockdown_topics::kafka::{Admin, KafkaError, TopicFault, TopicPlan};
 
 use super::{EXIT_ERROR, counted, print, report, report_faults};
 use crate::cli::TopicsCommand;
@@ -36,7 +36,7 @@ pub(crate) fn execute(command: &TopicsCommand) -> anyhow::Result<ExitCode> {
     if makes {
         make(&admin, kafka, &plans)?;
     }
-    let faults = admin.check(&plans)?;
+    let faults = check(&admin, kafka, &plans)?;
     faults.iter().for_each(show);
     let errors = faults.iter().filter(|fault| fault.is_error).count();
     let verdict = if errors == 0 { "none loses anything".to_owned() } else { counted(errors, "fault") };
@@ -124,9 +124,30 @@ pub(crate) fn plans(config: &Config, kafka: &Kafka) -> anyhow::Result<Vec<TopicP
     Ok(plans)
 }
 
-/// Log sources that are configured, each once, in order.
+/// What is wrong with the topics of a deployment, and which of those that somebody else fills are missing.
+pub(super) fn check(
+    admin: &Admin,
+    kafka: &Kafka,
+    plans: &[TopicPlan],
+) -> Result<Vec<TopicFault>, KafkaError> {
+    let mut faults = admin.check(plans)?;
+    let there = admin.topics("")?;
+    let missing = kafka.settings.names.foreign().keys().filter(|topic| !there.contains(topic));
+    faults.extend(missing.map(|topic| TopicFault {
+        topic: topic.clone(),
+        message: "`kafka.read` names it, and it is not there, or this client may not see it".to_owned(),
+        remedy:
+            "it is read as soon as it is there; mend the name, or allow the client to describe it".to_owned(),
+        is_error: false,
+    }));
+    Ok(faults)
+}
+
+/// Log sources that are configured, each once, in order. What somebody else's topic held is sent back to a topic of its log
+/// source, so that has one too.
 pub(super) fn sources(config: &Config, kafka: &Kafka) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = kafka.topics.sources.iter().cloned().collect();
+    found.extend(kafka.settings.names.foreign().values().cloned());
     for source in &config.sources {
         match &source.kind {
             SourceKind::File(file) => found.extend([file.source.clone()]),

@@ -73,13 +73,16 @@ impl Kafka {
 
 /// The value of `kafka`.
 pub(super) fn kafka(node: &Node, faults: &mut Faults) -> Option<Kafka> {
-    let keys = ["brokers", "prefix", "instance", "tls", "sasl", "librdkafka", "topics"];
+    let keys = ["brokers", "prefix", "instance", "tls", "sasl", "librdkafka", "topics", "read"];
     let fields = Fields::open(node, "kafka", &keys, faults)?;
     let help = "name some of the brokers: brokers: [\"kafka-1:9092\", \"kafka-2:9092\"]";
     let brokers = fields.require("brokers", node, help, faults).map(|node| brokers(node, faults));
     let mut settings = Settings { brokers: brokers.unwrap_or_default(), ..Settings::default() };
     if let Some(node) = fields.get("prefix") {
         settings.names = names(node, faults).unwrap_or_default();
+    }
+    if let Some(node) = fields.get("read") {
+        foreign(node, &mut settings.names, faults);
     }
     settings.instance = match fields.get("instance") {
         Some(node) => instance(node, faults).unwrap_or_default(),
@@ -126,6 +129,22 @@ fn names(node: &Node, faults: &mut Faults) -> Option<Names> {
             faults.push(Diagnostic::error(node.place.clone(), "", error.to_string(), help));
         })
         .ok()
+}
+
+/// Topics that somebody else fills.
+fn foreign(node: &Node, names: &mut Names, faults: &mut Faults) {
+    for (topic, source) in pairs(node, "read", faults) {
+        if !is_source_name(&source) {
+            let message = "a log source may hold letters, digits, `.`, `_` and `-` only";
+            let help = "write topic: source, for example {somebody.audit: json}";
+            faults.push(Diagnostic::error(node.place.clone(), source, message, help));
+        } else if names.add_foreign(&topic, &source).is_err() {
+            let message = "this is not the name of a topic that somebody else fills";
+            let help = "give the topic's own name; those that begin with `kafka.prefix` are this deployment's and are read \
+                        anyway";
+            faults.push(Diagnostic::error(node.place.clone(), topic, message, help));
+        }
+    }
 }
 
 fn instance(node: &Node, faults: &mut Faults) -> Option<String> {

@@ -94,6 +94,7 @@ kafka:
   sasl: {mechanism: SCRAM-SHA-512, username: tld, password: "${env:TOKEN}"}
   librdkafka: {compression.type: zstd, ssl.keystore.password: "${env:TOKEN}"}
   topics: {partitions: 6, correlate_partitions: 3, replicas: 2, sources: [syslog], raw_retention: 2d, retention: 5d}
+  read: {somebody.audit: json}
 limits: {max_event_bytes: 8MiB}
 "#;
 
@@ -110,6 +111,7 @@ fn reads_where_kafka_is_and_keeps_its_secrets() {
         (settings.names.alerts().as_str(), settings.instance.as_str()),
         ("security.alerts", "worker-9000")
     );
+    assert_eq!(settings.names.source("somebody.audit"), Some("json"));
     assert_eq!(settings.tls.as_ref().unwrap().key_password.as_deref(), Some("hunter2-secret"));
     assert_eq!(settings.sasl.as_ref().unwrap().password, "hunter2-secret");
     assert_eq!(settings.librdkafka["compression.type"], "zstd");
@@ -388,6 +390,13 @@ const FAULTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("c.yaml:1:51", "expected a whole number from 1 to 10000"),
             ("c.yaml:1:63", "a log source may hold"),
+        ],
+    ),
+    (
+        "kafka: {brokers: ['k:9092'], prefix: t., read: {t.alerts: json, x: a/b}}",
+        &[
+            ("c.yaml:1:48", "not the name of a topic that somebody else fills\n    t.alerts"),
+            ("c.yaml:1:48", "a log source may hold"),
         ],
     ),
     ("--- {}\n--- {}", &[("c.yaml:2:1", "a second document is not accepted here")]),

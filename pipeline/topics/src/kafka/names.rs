@@ -3,6 +3,7 @@
 //! Enters: the prefix of a deployment. Leaves: names, all with that prefix, so that several deployments share a cluster and
 //! access rules can be given by prefix.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Longest name that Kafka takes.
@@ -13,6 +14,8 @@ const RAW: &str = "raw.";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     prefix: String,
+    /// Topics that somebody else fills, each with its log source.
+    foreign: BTreeMap<String, String>,
 }
 
 /// A prefix or a log source that no topic can be named by.
@@ -26,7 +29,7 @@ pub struct InvalidName {
 
 impl Default for Names {
     fn default() -> Self {
-        Self { prefix: "threatlockdown.".to_owned() }
+        Self { prefix: "threatlockdown.".to_owned(), foreign: BTreeMap::new() }
     }
 }
 
@@ -40,7 +43,37 @@ impl Names {
         if !is_valid(prefix) || prefix.len() > MAX_LENGTH - 100 {
             return Err(InvalidName { name: prefix.to_owned() });
         }
-        Ok(Self { prefix: prefix.to_owned() })
+        Ok(Self { prefix: prefix.to_owned(), foreign: BTreeMap::new() })
+    }
+
+    /// Reads a topic that somebody else fills as one of raw records.
+    ///
+    /// # Errors
+    /// When no topic can have this name, or it is one of this deployment.
+    pub fn add_foreign(&mut self, topic: &str, source: &str) -> Result<(), InvalidName> {
+        let is_own = !self.prefix.is_empty() && topic.starts_with(&self.prefix);
+        let is_taken = is_own || self.is_fixed(topic) || self.source(topic).is_some();
+        if topic.is_empty() || !is_valid(topic) || topic.len() > MAX_LENGTH || is_taken {
+            return Err(InvalidName { name: topic.to_owned() });
+        }
+        self.foreign.insert(topic.to_owned(), source.to_owned());
+        Ok(())
+    }
+
+    /// Topics that somebody else fills, each with its log source.
+    #[must_use]
+    pub fn foreign(&self) -> &BTreeMap<String, String> {
+        &self.foreign
+    }
+
+    /// Whether a topic is one of those that each deployment has.
+    fn is_fixed(&self, topic: &str) -> bool {
+        let fixed =
+            [self.correlate(), self.alerts(), self.redrive(), self.dead_letters(), self.checkpoints()];
+        let fixed = fixed.into_iter().chain([self.memory(), self.rulesets(), self.tasks()]);
+        fixed
+            .chain([self.subscriber("")])
+            .any(|own| own == topic || (own.ends_with('.') && topic.starts_with(&own)))
     }
 
     /// Raw records of a log source.
@@ -57,14 +90,16 @@ impl Names {
 
     /// The log source of a topic of raw records.
     #[must_use]
-    pub fn source<'t>(&self, topic: &'t str) -> Option<&'t str> {
-        topic.strip_prefix(&self.prefix)?.strip_prefix(RAW)
+    pub fn source<'t>(&'t self, topic: &'t str) -> Option<&'t str> {
+        let own = topic.strip_prefix(&self.prefix).and_then(|name| name.strip_prefix(RAW));
+        own.or_else(|| self.foreign.get(topic).map(String::as_str))
     }
 
-    /// All topics of raw records, as librdkafka subscribes to patterns.
+    /// All topics of raw records, as librdkafka subscribes to names and patterns.
     #[must_use]
-    pub fn raw_pattern(&self) -> String {
-        format!("^{}{}", self.prefix.replace('.', "\\."), RAW.replace('.', "\\."))
+    pub fn all_raw(&self) -> Vec<String> {
+        let own = format!("^{}{}", self.prefix.replace('.', "\\."), RAW.replace('.', "\\."));
+        std::iter::once(own).chain(self.foreign.keys().cloned()).collect()
     }
 
     /// Events whose verdict depends on others, and how far time has come.
@@ -154,8 +189,24 @@ mod tests {
         assert_eq!(names.source(&topic), Some("aws.cloudtrail"));
         assert_eq!(names.source("other.raw.syslog"), None);
         assert_eq!(names.source(&names.alerts()), None);
-        assert_eq!(names.raw_pattern(), r"^threatlockdown\.raw\.");
+        assert_eq!(names.all_raw(), [r"^threatlockdown\.raw\."]);
         assert_eq!(Names::new("").unwrap().correlate(), "correlate");
+    }
+
+    #[test]
+    fn topics_of_somebody_else_are_read_by_their_names() {
+        let mut names = Names::default();
+        names.add_foreign("somebody.audit", "json").unwrap();
+        assert_eq!((names.source("somebody.audit"), names.source("somebody.else")), (Some("json"), None));
+        assert_eq!(names.all_raw(), [r"^threatlockdown\.raw\.", "somebody.audit"]);
+        for topic in ["threatlockdown.alerts", "threatlockdown.new", "a b", ""] {
+            assert!(names.add_foreign(topic, "json").is_err(), "{topic}");
+        }
+        let mut bare = Names::new("").unwrap();
+        for topic in ["alerts", "alerts.soc", "raw.json", "memory"] {
+            assert!(bare.add_foreign(topic, "json").is_err(), "{topic}");
+        }
+        bare.add_foreign("rawdata", "json").unwrap();
     }
 
     #[test]
