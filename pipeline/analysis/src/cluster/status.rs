@@ -20,7 +20,9 @@ pub struct Status {
 #[derive(Debug)]
 struct Inner {
     stops: AtomicBool,
-    transactions: Histogram,
+    transactions: AtomicU64,
+    transaction_nanos: AtomicU64,
+    transaction_times: Histogram,
     aborted: AtomicU64,
     partitions: AtomicU64,
     failing: Mutex<Option<(Instant, String)>>,
@@ -34,7 +36,9 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             stops: AtomicBool::default(),
-            transactions: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            transactions: AtomicU64::default(),
+            transaction_nanos: AtomicU64::default(),
+            transaction_times: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             aborted: AtomicU64::default(),
             partitions: AtomicU64::default(),
             failing: Mutex::default(),
@@ -56,7 +60,10 @@ impl Status {
     }
 
     pub(super) fn committed(&self, took: Duration) {
-        self.shared.transactions.observe(took.as_secs_f64());
+        self.shared.transactions.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.transaction_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.shared.transaction_times.observe(took.as_secs_f64());
         *self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -86,10 +93,17 @@ impl Status {
         all.retain(|(other, ..)| *other != partition);
     }
 
-    /// How long committing took, of each transaction.
+    /// Transactions that were committed, and how long that took in all.
     #[must_use]
-    pub fn transactions(&self) -> Histogram {
-        self.shared.transactions.clone()
+    pub fn transactions(&self) -> (u64, Duration) {
+        let nanos = self.shared.transaction_nanos.load(Ordering::Relaxed);
+        (self.shared.transactions.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    }
+
+    /// How long committing took, of each transaction, as a metric to be registered.
+    #[must_use]
+    pub fn transaction_times(&self) -> Histogram {
+        self.shared.transaction_times.clone()
     }
 
     /// So many records wait before a thread of this role.
