@@ -18,16 +18,14 @@ fn after_every_fault_topic_and_index_have_each_alert_once() {
     for copy in &mut fleet.copies {
         copy.start();
     }
-    fleet.under_load(0, "metrics are scraped", |f| {
-        if std::env::var("NOSCRAPE").is_err() {
-            scrape::scrape(f)
-        }
-    });
+    fleet.under_load(0, "metrics are scraped", scrape::scrape);
     fleet.under_load(1, "the network to OpenSearch fails", network::to_opensearch);
     fleet.under_load(2, "OpenSearch is away", targets::opensearch_is_away);
     fleet.under_load(3, "a disk is full", |fleet| targets::disk_is_full(fleet, 3));
     targets::check_file(&mut fleet, 3);
-    fleet.under_load(REFUSING, "OpenSearch refuses some", |fleet| targets::send_refused(fleet, REFUSING));
+    fleet.under_load(REFUSING, "OpenSearch refuses some as they are", |_| {});
+    targets::send_refused(&mut fleet, REFUSING);
+    fleet.settle(REFUSING, "OpenSearch refuses some in any form");
     targets::check_refused(&mut fleet, REFUSING);
     fleet.under_load(5, "the network to the brokers fails", network::to_brokers);
     fleet.under_load(6, "brokers die in turn", brokers::die_in_turn);

@@ -18,6 +18,8 @@ use crate::harness::{Daemon, LOOK, Site, Task, skip};
 const PACE: Duration = Duration::from_millis(400);
 /// Between two events that close a phase.
 const CLOSE: Duration = Duration::from_millis(300);
+/// Between two looks at how far it is.
+const ASK: Duration = Duration::from_millis(200);
 /// Longest wait for all alerts of a phase: brokers and OpenSearch may be at their beginning still.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -199,7 +201,7 @@ impl Fleet {
                 }
             }
             assert!(began.elapsed() < LONGEST, "{what}: {place}: {how_far}");
-            thread::sleep(LOOK);
+            thread::sleep(ASK);
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) fn prepare_indices(fleet: &Fleet, phase: usize) {
     }
 }
 
-/// What comes on the second day of the phase is refused in any form.
+/// What comes on the second day of the phase, when its first is over, is refused in any form.
 pub(super) fn send_refused(fleet: &mut Fleet, phase: usize) {
     let lines: String = (0..REFUSED)
         .map(|number| event(phase, &format!("refused-{number}"), 86_400 + number * 600, "FailedCall", number))

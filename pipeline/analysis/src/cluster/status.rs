@@ -20,7 +20,9 @@ pub struct Status {
 #[derive(Debug)]
 struct Inner {
     stops: AtomicBool,
-    transactions: Histogram,
+    transactions: AtomicU64,
+    transaction_nanos: AtomicU64,
+    transaction_times: Histogram,
     aborted: AtomicU64,
     partitions: AtomicU64,
     looks: AtomicU64,
@@ -35,7 +37,9 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             stops: AtomicBool::default(),
-            transactions: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            transactions: AtomicU64::default(),
+            transaction_nanos: AtomicU64::default(),
+            transaction_times: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             aborted: AtomicU64::default(),
             partitions: AtomicU64::default(),
             looks: AtomicU64::default(),
@@ -68,7 +72,10 @@ impl Status {
     }
 
     pub(super) fn committed(&self, took: Duration) {
-        self.shared.transactions.observe(took.as_secs_f64());
+        self.shared.transactions.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.transaction_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.shared.transaction_times.observe(took.as_secs_f64());
         *self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -110,10 +117,17 @@ impl Status {
         self.shared.partitions_shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long committing took, of each transaction.
+    /// Transactions that were committed, and how long that took in all.
     #[must_use]
-    pub fn transactions(&self) -> Histogram {
-        self.shared.transactions.clone()
+    pub fn transactions(&self) -> (u64, Duration) {
+        let nanos = self.shared.transaction_nanos.load(Ordering::Relaxed);
+        (self.shared.transactions.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    }
+
+    /// How long committing took, of each transaction, as a metric to be registered.
+    #[must_use]
+    pub fn transaction_times(&self) -> Histogram {
+        self.shared.transaction_times.clone()
     }
 
     /// So many records wait before a thread of this role.

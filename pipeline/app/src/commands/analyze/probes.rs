@@ -10,7 +10,7 @@ use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
 pub(super) fn cluster(metrics: &mut Metrics, status: &Status) {
     type Read = fn(&Status) -> f64;
     let took = "Time that committing took, of each transaction";
-    metrics.registry().register_with_unit("transaction", took, Unit::Seconds, status.transactions());
+    metrics.registry().register_with_unit("transaction", took, Unit::Seconds, status.transaction_times());
     let behind = status.clone();
     let read = move || {
         let reading = |(stage, records)| Reading {
