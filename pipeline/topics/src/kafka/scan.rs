@@ -65,7 +65,7 @@ fn consumer(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Context
     let mut config = settings.client();
     config
         // The library wants one; without a subscription nobody else hears of it.
-        .set("group.id", settings.names.group("tools"))
+        .set("group.id", settings.names.group("tables"))
         .set("enable.auto.commit", "false")
         .set("isolation.level", isolation);
     let consumer = config.create_with_context(Context::default());
