@@ -30,6 +30,7 @@ mod logtest;
 mod rules;
 mod run;
 mod scan;
+mod security;
 mod sigma;
 mod tidy;
 mod topics;

@@ -84,7 +84,7 @@ pub(super) fn read(
     let mut config = settings.client();
     // No member of any group; the client wants a name all the same.
     config
-        .set("group.id", settings.names.group("ends"))
+        .set("group.id", settings.names.group("tables"))
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed");
