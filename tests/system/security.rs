@@ -176,7 +176,8 @@ fn roles_with_the_documented_rights_take_over_new_passwords_and_certificates() {
     let sinks = "sinks: [{name: alerts, type: file, path: DIR/alerts.jsonl}, {name: soc, type: topic}]\n";
     let admin = secured.site("admin", &format!("{source}{sinks}"));
     drop(Task::new(["topics", "create", "-c"]).arg(admin.path("config.yaml")).run().with_code(0));
-    let publish = Task::new(["rules", "publish"]).arg(shared.path("rules")).arg("-c").arg(admin.path("config.yaml"));
+    let publish =
+        Task::new(["rules", "publish"]).arg(shared.path("rules")).arg("-c").arg(admin.path("config.yaml"));
     drop(publish.run().with_code(0));
     let sites = [
         ("deliver", secured.site("deliver", sinks)),
