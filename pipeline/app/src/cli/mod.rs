@@ -114,6 +114,9 @@ sources, --alerts the path of its file sink, --rules its rule paths. Without -c
 alerts go to alerts.jsonl in the data directory and to stdout, and events are
 accepted on http://127.0.0.1:7514/v1/ingest/<source>; with --once they are not.
 
+With a `kafka` section in the file this process does what `collect`, `analyze`
+and `deliver` do, with the topics in Kafka between them.
+
 The first SIGTERM or SIGINT drains: nothing new is read, what was read is
 delivered. A second one leaves at once. Nothing is lost in either case: the next
 start goes on where delivery stood.
