@@ -273,7 +273,7 @@ kafka:
 sources: [{{name: trail, type: file, source: aws.cloudtrail, paths: [\"{folder}in/*.jsonl\"]}}]
 sinks:
 - {{name: alerts, type: file, path: DIR/out/alerts.jsonl}}
-- {{name: os, type: opensearch, urls: [\"http://127.0.0.1:{}\"], index_prefix: tld, replicas: 0, timeout: 10s}}
+- {{name: os, type: opensearch, urls: [\"http://127.0.0.1:{}\"], index_prefix: tld, replicas: 0, timeout: 5s}}
 - {{name: soc, type: topic, min_level: 10}}
 ",
         gate.port()
