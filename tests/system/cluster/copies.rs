@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fleet::{ANALYZE, COLLECT, DELIVER, Fleet};
 
-/// Enough for a member to be missed and its partitions to be given to others.
+/// Enough for a member to be missed and its partitions to be given to others: its session is six seconds.
 const MISSED: Duration = Duration::from_secs(7);
 
 /// Workers and a deliverer are added; one is stopped in order, the others are killed.
@@ -14,7 +14,7 @@ pub(super) fn come_and_go(fleet: &mut Fleet) {
     for copy in added {
         fleet.copies[copy].start();
     }
-    thread::sleep(MISSED);
+    thread::sleep(MISSED / 2);
     fleet.copies[added[0]].stop();
     thread::sleep(MISSED / 4);
     fleet.copies[added[1]].kill();

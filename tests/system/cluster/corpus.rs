@@ -30,6 +30,9 @@ pub(super) const RULES: &str = r#"<group name="cluster,">
 </group>
 "#;
 
+/// The rule that alerts of an event alone.
+pub(super) const ALONE: &str = "100700";
+
 /// Ids of alerts with their rules.
 pub(super) type Alerts = BTreeMap<String, String>;
 

@@ -9,10 +9,9 @@ use threatlockdown_services::Proxy;
 use threatlockdown_services::kafka::{Cluster, Options};
 use threatlockdown_services::opensearch::OpenSearch;
 
-use super::corpus::{Alerts, Corpus, LATENESS, PARTS, RULES, STREAMS, Size, closing};
+use super::corpus::{ALONE, Alerts, Corpus, LATENESS, PARTS, RULES, STREAMS, Size, closing};
 use super::watch::{self, Watch};
-use crate::harness::Disk;
-use crate::harness::{Daemon, LOOK, Site, Task, skip};
+use crate::harness::{Daemon, Disk, LOOK, Site, Task, append, metric, skip};
 
 /// Between two parts of the load, while harm is done.
 const PACE: Duration = Duration::from_millis(400);
@@ -125,7 +124,7 @@ impl Fleet {
                 for part in &parts {
                     for (stream, lines) in part.iter().enumerate() {
                         let path = folder.join(format!("{stream}.jsonl"));
-                        crate::harness::append(&path, lines.as_bytes());
+                        append(&path, lines.as_bytes());
                     }
                     let waits = Instant::now();
                     while !is_over.load(Ordering::Relaxed) && waits.elapsed() < PACE {
@@ -153,6 +152,15 @@ impl Fleet {
         let mut expected = self.corpus.until(phase);
         expected.extend(self.more.clone());
         let (began, mut closed) = (Instant::now(), None::<Instant>);
+        // Streams are read each at its own pace. An event that closes a phase must not come before one that is to be counted,
+        // and those are counted with the transaction that alerts of them alone.
+        let alone = |alerts: &Alerts| alerts.values().filter(|rule| *rule == ALONE).count();
+        let all_alone = alone(&expected);
+        self.wait(what, began, "the topic", |fleet| {
+            fleet.watch.look();
+            let found = alone(&fleet.watch.seen.alerts);
+            (found >= all_alone, format!("{found} of {all_alone} alerts of single events"))
+        });
         self.wait(what, began, "the topic", |fleet| {
             if closed.is_none_or(|closed| closed.elapsed() >= CLOSE) {
                 fleet.close(phase);
@@ -163,7 +171,8 @@ impl Fleet {
             (seen.len() >= expected.len(), format!("{} of {} alerts", seen.len(), expected.len()))
         });
         self.watch.look();
-        self.watch.seen.is(&format!("{what}: the topic"), &expected);
+        let late = self.late();
+        self.watch.seen.is(&format!("{what}: the topic, with {late} late candidates"), &expected);
         expected.retain(|id, _| !self.refused.contains_key(id));
         let url = self.search.url();
         self.wait(what, began, "the index", |_| {
@@ -171,6 +180,16 @@ impl Fleet {
             (count >= expected.len(), format!("{count} of {} documents", expected.len()))
         });
         watch::indexed(&url, "tld-*").is(&format!("{what}: the index"), &expected);
+    }
+
+    /// Candidates that came behind the watermark, of those copies that run.
+    fn late(&self) -> f64 {
+        let running = self.copies.iter().filter(|copy| copy.role == "analyze" && copy.daemon.is_some());
+        let late = |copy: &Copy| {
+            let figures = copy.site.client().try_get("/metrics").ok()?;
+            Some(metric(&figures.body, "threatlockdown_candidates_late_total"))
+        };
+        running.filter_map(late).sum()
     }
 
     /// Events that close a phase, until each partition has had one.
@@ -254,7 +273,7 @@ kafka:
 sources: [{{name: trail, type: file, source: aws.cloudtrail, paths: [\"{folder}in/*.jsonl\"]}}]
 sinks:
 - {{name: alerts, type: file, path: DIR/out/alerts.jsonl}}
-- {{name: os, type: opensearch, urls: [\"http://127.0.0.1:{}\"], index_prefix: tld, replicas: 0, timeout: 10s}}
+- {{name: os, type: opensearch, urls: [\"http://127.0.0.1:{}\"], index_prefix: tld, replicas: 0, timeout: 5s}}
 - {{name: soc, type: topic, min_level: 10}}
 ",
         gate.port()

@@ -42,7 +42,7 @@ pub(super) fn to_opensearch(fleet: &mut Fleet) {
     thread::sleep(SHORT);
     // Longer than a request may take.
     gate.stall();
-    thread::sleep(LONG);
+    thread::sleep(SHORT * 3);
     gate.resume();
     assert!(gate.taken() > before, "nobody came back after the cut");
 }
