@@ -30,6 +30,7 @@ pub(crate) fn consumer(reading: &Reading) -> Result<BaseConsumer, Fault> {
         .set("queued.max.messages.kbytes", AHEAD_KIB)
         .set("queued.min.messages", "10000")
         .set("fetch.wait.max.ms", "100")
+        .set("fetch.queue.backoff.ms", "10")
         .create()?;
     consumer.subscribe(&[&reading.topic])?;
     Ok(consumer)

@@ -71,11 +71,10 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Measured, Fault> {
     roles.topics()?;
     let mut measured = Measured { events: arguments.events, ..Measured::default() };
     measured.bytes = corpus(&roles, arguments.events)?;
+    let idle = [scan_of_nothing(&roles)?, worker_of_nothing(&roles)?];
+    fill(&roles, &topic, arguments.events)?;
     let group = Group::new(&roles.brokers, &names.group("analyze"), &topic)?;
-    let mut bench = Bench { arguments, roles, group, topic, idle: [Duration::ZERO; 2] };
-    bench.idle = [bench.scan_of_nothing()?, bench.worker_of_nothing()?];
-    bench.fill()?;
-    bench.group = Group::new(&bench.roles.brokers, &names.group("analyze"), &bench.topic)?;
+    let bench = Bench { arguments, roles, group, topic, idle };
     for round in 0..arguments.rounds {
         for step in ["scan", "bare", "plain", "one", "two"] {
             if arguments.wants(step) {
@@ -124,40 +123,51 @@ fn corpus(roles: &Roles, events: u64) -> Result<u64, Fault> {
     Ok(bytes)
 }
 
+/// `collect` brings the corpus into Kafka.
+fn fill(roles: &Roles, topic: &str, events: u64) -> Result<(), Fault> {
+    let mut running = roles.start("collect", "filler", 1)?;
+    let began = Instant::now();
+    let (brokers, group) = (roles.brokers.clone(), "bench.fill".to_owned());
+    let reading = Reading { brokers, group, topic: topic.to_owned(), events };
+    // A bare consumer ends when it has all of them.
+    call(BARE, &reading)?;
+    running.look()?;
+    say(&format!("filled in {:.1} s, {:?}", began.elapsed().as_secs_f64(), usage::of(running.process())?));
+    running.stop()
+}
+
+fn scan_of_nothing(roles: &Roles) -> Result<Duration, Fault> {
+    let path = roles.folder.join("empty.log");
+    File::create(&path)?;
+    let before = usage::of_ended()?;
+    roles.scan(&path)?;
+    Ok(usage::of_ended()? - before)
+}
+
+fn worker_of_nothing(roles: &Roles) -> Result<Duration, Fault> {
+    let running = roles.start("analyze", "worker", 1)?;
+    std::thread::sleep(SETTLE);
+    let taken = usage::of(running.process())?;
+    running.stop()?;
+    Ok(taken)
+}
+
+/// Seconds and processor time of this program in another mode.
+fn call(mode: &str, reading: &Reading) -> Result<(f64, f64), Fault> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg(mode)
+        .args(reading.words())
+        .stderr(Stdio::inherit())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match numbers[..] {
+        [seconds, processor, _] => Ok((seconds, processor)),
+        _ => Err(format!("{mode} failed").into()),
+    }
+}
+
 impl Bench<'_> {
-    /// `collect` brings the corpus into Kafka.
-    fn fill(&self) -> Result<(), Fault> {
-        let mut running = self.roles.start("collect", "filler", 1)?;
-        let began = Instant::now();
-        let reading = Reading {
-            brokers: self.roles.brokers.clone(),
-            group: "bench.fill".into(),
-            topic: self.topic.clone(),
-            events: self.arguments.events,
-        };
-        // A bare consumer ends when it has all of them.
-        self.call(BARE, &reading)?;
-        running.look()?;
-        say(&format!("filled in {:.1} s, {:?}", began.elapsed().as_secs_f64(), usage::of(running.process())?));
-        running.stop()
-    }
-
-    fn scan_of_nothing(&self) -> Result<Duration, Fault> {
-        let path = self.roles.folder.join("empty.log");
-        File::create(&path)?;
-        let before = usage::of_ended()?;
-        self.roles.scan(&path)?;
-        Ok(usage::of_ended()? - before)
-    }
-
-    fn worker_of_nothing(&self) -> Result<Duration, Fault> {
-        let running = self.roles.start("analyze", "worker", 1)?;
-        std::thread::sleep(SETTLE);
-        let taken = usage::of(running.process())?;
-        running.stop()?;
-        Ok(taken)
-    }
-
     fn step(&self, step: &str, round: usize, measured: &mut Measured) -> Result<Taken, Fault> {
         let events = self.arguments.events as f64;
         let reading = Reading {
@@ -182,25 +192,10 @@ impl Bench<'_> {
     }
 
     fn called(&self, mode: &str, reading: &Reading) -> Result<Taken, Fault> {
-        let (seconds, processor) = self.call(mode, reading)?;
+        let (seconds, processor) = call(mode, reading)?;
         let events = self.arguments.events as f64;
         let processor = micros(Duration::from_secs_f64(processor), events);
         Ok(Taken { rate: events / seconds, processor, ..Taken::default() })
-    }
-
-    /// Seconds and processor time of this program in another mode.
-    fn call(&self, mode: &str, reading: &Reading) -> Result<(f64, f64), Fault> {
-        let output = Command::new(std::env::current_exe()?)
-            .arg(mode)
-            .args(reading.words())
-            .stderr(Stdio::inherit())
-            .output()?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let numbers: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        match numbers[..] {
-            [seconds, processor, _] => Ok((seconds, processor)),
-            _ => Err(format!("{mode} failed").into()),
-        }
     }
 
     /// The product's worker, from the topic's beginning to its end.

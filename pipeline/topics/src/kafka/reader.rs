@@ -235,6 +235,9 @@ impl RawReader {
         settings.prefer(&mut config, "queued.max.messages.kbytes", &ahead);
         settings.prefer(&mut config, "queued.min.messages", "10000");
         settings.prefer(&mut config, "fetch.wait.max.ms", "100");
+        // While enough is fetched ahead the library looks again so often; by default once a second, and a reader that is
+        // slower than the brokers would wait for most of it.
+        settings.prefer(&mut config, "fetch.queue.backoff.ms", "10");
         settings.prefer(&mut config, "session.timeout.ms", "10000");
         let consumer: BaseConsumer<Context> = config
             .create_with_context(Context::default())
