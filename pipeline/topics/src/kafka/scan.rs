@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
 use super::error::{KafkaError, code, is_refusal};
-use super::reader::Received;
+use super::received::Received;
 use super::settings::Settings;
 
 const ANSWER: Duration = Duration::from_secs(30);
