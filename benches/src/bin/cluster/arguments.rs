@@ -76,8 +76,7 @@ impl Arguments {
                 BARE | PLAIN => {
                     let (brokers, group, topic) = (value()?, value()?, value()?);
                     let reading = Reading { brokers, group, topic, events: number(value()?)? };
-                    arguments.mode =
-                        if word == BARE { Mode::Bare(reading) } else { Mode::Plain(reading) };
+                    arguments.mode = if word == BARE { Mode::Bare(reading) } else { Mode::Plain(reading) };
                 }
                 other => return Err(format!("unknown argument {other}\n{USAGE}")),
             }

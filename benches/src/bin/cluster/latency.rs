@@ -141,7 +141,9 @@ fn reader(brokers: &str) -> Result<BaseConsumer, Fault> {
         .create()?;
     let topic = Names::default().alerts();
     let mut list = TopicPartitionList::new();
-    for partition in consumer.fetch_metadata(Some(&topic), ANSWER)?.topics().iter().flat_map(|one| one.partitions()) {
+    for partition in
+        consumer.fetch_metadata(Some(&topic), ANSWER)?.topics().iter().flat_map(|one| one.partitions())
+    {
         let (_, end) = consumer.fetch_watermarks(&topic, partition.id(), ANSWER)?;
         list.add_partition_offset(&topic, partition.id(), Offset::Offset(end))?;
     }

@@ -34,9 +34,10 @@ impl Roles {
 
     fn configure(&self, instance: &str, workers: usize, port: u16) -> Result<PathBuf, Fault> {
         let (folder, brokers) = (self.folder.display(), &self.brokers);
-        let setting = self.compression.as_ref().map_or(String::new(), |name| {
-            format!("  librdkafka: {{compression.type: {name}}}\n")
-        });
+        let setting = self
+            .compression
+            .as_ref()
+            .map_or(String::new(), |name| format!("  librdkafka: {{compression.type: {name}}}\n"));
         let text = format!(
             "data_dir: {folder}/data-{instance}
 listen: 127.0.0.1:{port}
