@@ -4,6 +4,7 @@ mod kills;
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use threatlockdown_services::kafka::Cluster;
 
 use crate::harness::{Daemon, Site, Task};
@@ -92,11 +93,12 @@ fn a_file_arrives_byte_for_byte_and_a_restart_goes_on_behind_it() {
     assert_eq!(texts, lines, "as they were sent, each once, with their places");
     let path = site.text("in/a.log");
     for (headers, _) in &records {
-        let of = |name: &str| headers.get(name).map(String::as_str).unwrap_or_default();
-        assert_eq!((of("v"), of("source"), of("connector")), ("1", "syslog", "host"));
-        assert_eq!((of("location"), of("origin")), (path.as_str(), path.as_str()));
-        assert_eq!(of("envelope"), format!("[[\"rack\",\"7\"],[\"log_file\",\"{path}\"]]"));
-        assert!(headers.contains_key("origin_id"));
+        assert_eq!(headers["v"], "1");
+        let context: serde_json::Value = serde_json::from_str(&headers["context"]).unwrap();
+        assert_eq!((&context["source"], &context["connector"]), (&json!("syslog"), &json!("host")));
+        assert_eq!((&context["location"], &context["origin"]), (&json!(path), &json!(path)));
+        assert_eq!(context["envelope"], json!([["rack", "7"], ["log_file", path]]));
+        assert_eq!(context["origin_id"].as_str().map(str::len), Some(32));
     }
 }
 

@@ -17,7 +17,9 @@ use crate::metrics::{LevelLabel, ReasonLabel};
 /// A transaction is committed at this age …
 const LONGEST: Duration = Duration::from_millis(500);
 /// … or with so many bytes read or written.
-const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: usize = 32 << 20;
+/// Records between two looks at the clock. They come apart by less than a reader waits for one, or all is committed.
+const LOOK: u32 = 8;
 /// Pauses after faults: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
@@ -28,6 +30,8 @@ pub(super) struct Turn {
     topics: (String, String),
     began: Option<Instant>,
     bytes: usize,
+    /// Since the last look at the clock.
+    unseen: u32,
     counted: Counted,
 }
 
@@ -51,6 +55,7 @@ impl Turn {
             topics,
             began: None,
             bytes: 0,
+            unseen: 0,
             counted: Counted::default(),
         })
     }
@@ -106,8 +111,13 @@ impl Turn {
     }
 
     /// Whether it is time to commit although more records wait.
-    pub(super) fn is_due(&self) -> bool {
-        self.bytes >= MOST_BYTES || self.began.is_some_and(|began| began.elapsed() >= LONGEST)
+    pub(super) fn is_due(&mut self) -> bool {
+        self.unseen += 1;
+        let looks = self.unseen >= LOOK;
+        if looks {
+            self.unseen = 0;
+        }
+        self.bytes >= MOST_BYTES || (looks && self.began.is_some_and(|began| began.elapsed() >= LONGEST))
     }
 
     pub(super) fn has_news(&self) -> bool {

@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::Context;
 use super::error::KafkaError;
-use super::reader::TopicPartition;
+use super::received::TopicPartition;
 use super::settings::Settings;
 
 const ANSWER: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@
 use rdkafka::message::{Header, OwnedHeaders};
 use threatlockdown_event::{Alert, AlertId};
 
-use super::reader::Received;
+use super::received::Received;
 use super::writer::Outgoing;
 
 const VERSION: &[u8] = b"1";

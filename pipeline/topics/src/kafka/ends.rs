@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Context;
 use super::error::{KafkaError, code, is_refusal};
-use super::reader::TopicPartition;
+use super::received::TopicPartition;
 use super::settings::Settings;
 
 /// One look at the brokers.

@@ -14,7 +14,7 @@ use super::admin::Admin;
 use super::client::Context;
 use super::ends::holds_before;
 use super::error::KafkaError;
-use super::reader::TopicPartition;
+use super::received::TopicPartition;
 use super::settings::Settings;
 
 /// How long the brokers may take for an answer.

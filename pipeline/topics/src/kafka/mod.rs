@@ -12,6 +12,7 @@
 mod access;
 mod admin;
 mod alert_record;
+mod assignment;
 mod checkpoints;
 mod client;
 mod ends;
@@ -21,6 +22,7 @@ mod names;
 mod outbox;
 mod raw_record;
 mod reader;
+mod received;
 mod relay;
 pub mod rulesets;
 mod scan;
@@ -34,12 +36,14 @@ pub use self::alert_record::{
     AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
     is_redriven_marker, parse_alert_id, redriven_marker,
 };
+pub use self::assignment::OwnProgress;
 pub use self::ends::{Tables, ends_at, latest_values};
 pub use self::error::{KafkaError, Remedy};
 pub use self::marks::Marks;
 pub use self::names::{InvalidName, Names};
 pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
-pub use self::reader::{OwnProgress, Polled, RawReader, ReaderOptions, Received, TopicPartition};
+pub use self::reader::{RawReader, ReaderOptions};
+pub use self::received::{Polled, Received, TopicPartition};
 pub use self::relay::{Progress, Relay, Watch};
 pub use self::scan::scan;
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};

@@ -1,20 +1,25 @@
 //! A raw record's headers: what the pipeline knows beside the provider's bytes.
 //!
 //! Enters: what the records of a unit share, and one record's place at its origin. Leaves: headers, and the same facts from
-//! them. Neighbours in a partition mostly share all but the place, so a reader compares bytes before it makes anything.
-//! A record without these headers is somebody else's (a topic that the `kafka` source reads).
+//! them. Each header costs its writer and its reader an allocation, so what neighbours share is one; a reader compares
+//! its bytes with the last record's before it makes anything. A record without these headers is somebody else's (a topic
+//! that the `kafka` source reads).
 //!
 //! | header | content |
 //! |---|---|
 //! | `v` | version of this table: `1` |
+//! | `context` | a JSON object, see below |
+//! | `place` | offset or index in the origin, decimal |
+//!
+//! | in `context` | content |
+//! |---|---|
 //! | `source` | log source |
 //! | `connector` | the operator's name of the instance |
 //! | `location` | what rules see as location |
 //! | `account` | account, tenant or host, where known |
-//! | `envelope` | further facts that rules may see, as a JSON list of pairs of name and value |
+//! | `envelope` | further facts that rules may see, as pairs of name and value |
 //! | `origin` | path, object key or request |
-//! | `origin_id` | 16 bytes, from which ids of events are made whose payload has no key of its own |
-//! | `place` | offset or index in the origin, decimal |
+//! | `origin_id` | 16 bytes as hex text, from which ids of events are made whose payload has no key of its own |
 //!
 //! No header holds the event's id or time: both are functions of the record that the reading worker evaluates when it
 //! needs them, as in one process, so that collecting costs no look into the payload.
@@ -22,6 +27,7 @@
 use std::sync::Arc;
 
 use rdkafka::message::{Header, Headers, OwnedHeaders};
+use serde::{Deserialize, Serialize};
 use threatlockdown_event::Context;
 
 const VERSION: &[u8] = b"1";
@@ -33,8 +39,8 @@ pub struct RawHead {
     pub context: Arc<Context>,
     /// Its place at the origin.
     pub place: u64,
-    /// The header `envelope`, to be compared with the next record's.
-    envelope: Arc<[u8]>,
+    /// The header `context`, to be compared with the next record's.
+    shared: Arc<[u8]>,
 }
 
 /// Headers of the records that share a context: what they share is made once.
@@ -76,99 +82,64 @@ fn add(headers: OwnedHeaders, key: &str, value: &[u8]) -> OwnedHeaders {
 }
 
 fn shared(context: &Context) -> OwnedHeaders {
-    let Context { source, connector, location, account, envelope, origin, origin_id } = context;
-    let mut headers = add(OwnedHeaders::new_with_capacity(9), "v", VERSION);
-    for (key, value) in
-        [("source", source), ("connector", connector), ("location", location), ("origin", origin)]
-    {
-        headers = add(headers, key, value.as_bytes());
-    }
-    headers = add(headers, "origin_id", origin_id);
-    if let Some(account) = account {
-        headers = add(headers, "account", account.as_bytes());
-    }
-    if !envelope.is_empty() {
-        headers = add(headers, "envelope", &pairs(envelope));
-    }
-    headers
+    let headers = add(OwnedHeaders::new_with_capacity(3), "v", VERSION);
+    // Texts and numbers alone: there is nothing in it that cannot be written.
+    add(headers, "context", &serde_json::to_vec(&Shared::of(context)).unwrap_or_default())
 }
 
 /// Reads what [`encode_head`] wrote; `last` is what the record before had. `None` where the headers are not ours.
 #[must_use]
 pub fn decode_head(headers: &impl Headers, last: Option<&RawHead>) -> Option<RawHead> {
-    let mut found = Found::default();
+    let (mut is_ours, mut shared, mut place) = (false, None, None);
     for header in headers.iter() {
         let value = header.value?;
         match header.key {
             "v" if value != VERSION => return None,
-            "v" => found.version = true,
-            "place" => found.place = std::str::from_utf8(value).ok()?.parse().ok(),
-            "source" => found.texts[0] = Some(value),
-            "connector" => found.texts[1] = Some(value),
-            "location" => found.texts[2] = Some(value),
-            "origin" => found.texts[3] = Some(value),
-            "account" => found.account = Some(value),
-            "envelope" => found.envelope = Some(value),
-            "origin_id" => found.origin_id = value.try_into().ok(),
+            "v" => is_ours = true,
+            "context" => shared = Some(value),
+            "place" => place = std::str::from_utf8(value).ok()?.parse().ok(),
             _ => {}
         }
     }
-    let place = found.place?;
-    let (context, envelope) = match last {
-        Some(last) if found.is(last) => (Arc::clone(&last.context), Arc::clone(&last.envelope)),
-        _ => (Arc::new(found.context()?), found.envelope.unwrap_or_default().into()),
-    };
-    Some(RawHead { context, place, envelope })
+    let (shared, place) = (shared.filter(|_| is_ours)?, place?);
+    Some(match last {
+        Some(last) if *last.shared == *shared => {
+            RawHead { context: Arc::clone(&last.context), place, shared: Arc::clone(&last.shared) }
+        }
+        _ => {
+            let context = serde_json::from_slice::<Shared>(shared).ok()?.context()?;
+            RawHead { context: Arc::new(context), place, shared: shared.into() }
+        }
+    })
 }
 
-#[derive(Default)]
-struct Found<'h> {
-    version: bool,
-    place: Option<u64>,
-    texts: [Option<&'h [u8]>; 4],
-    account: Option<&'h [u8]>,
-    envelope: Option<&'h [u8]>,
-    origin_id: Option<[u8; 16]>,
+/// The header `context`.
+#[derive(Serialize, Deserialize)]
+struct Shared {
+    source: Arc<str>,
+    connector: Arc<str>,
+    location: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<Arc<str>>,
+    /// Facts in their order; names may repeat, so they are pairs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    envelope: Vec<(String, String)>,
+    origin: Arc<str>,
+    origin_id: String,
 }
 
-impl Found<'_> {
-    fn is(&self, last: &RawHead) -> bool {
-        let Context { source, connector, location, account, envelope: _, origin, origin_id } = &*last.context;
-        let texts = [source, connector, location, origin];
-        self.version
-            && self.origin_id == Some(*origin_id)
-            && self.texts.iter().zip(texts).all(|(found, text)| *found == Some(text.as_bytes()))
-            && self.account == account.as_ref().map(|account| account.as_bytes())
-            && self.envelope.unwrap_or_default() == &*last.envelope
+impl Shared {
+    fn of(context: &Context) -> Self {
+        let Context { source, connector, location, account, envelope, origin, origin_id } = context.clone();
+        let origin_id = format!("{:032x}", u128::from_be_bytes(origin_id));
+        Self { source, connector, location, account, envelope, origin, origin_id }
     }
 
-    fn context(&self) -> Option<Context> {
-        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Arc::<str>::from);
-        let [source, connector, location, origin] = self.texts;
-        let account = match self.account {
-            Some(account) => Some(text(account)?),
-            None => None,
-        };
-        let envelope = match self.envelope {
-            Some(bytes) => serde_json::from_slice::<Vec<(String, String)>>(bytes).ok()?,
-            None => Vec::new(),
-        };
-        self.version.then_some(())?;
-        Some(Context {
-            source: text(source?)?,
-            connector: text(connector?)?,
-            location: text(location?)?,
-            origin: text(origin?)?,
-            account,
-            envelope,
-            origin_id: self.origin_id?,
-        })
+    fn context(self) -> Option<Context> {
+        let Self { source, connector, location, account, envelope, origin, origin_id } = self;
+        let origin_id = u128::from_str_radix(&origin_id, 16).ok()?.to_be_bytes();
+        Some(Context { source, connector, location, account, envelope, origin, origin_id })
     }
-}
-
-/// Facts in their order; names may repeat, so they are pairs.
-fn pairs(envelope: &[(String, String)]) -> Vec<u8> {
-    serde_json::to_vec(envelope).unwrap_or_default()
 }
 
 fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
@@ -249,7 +220,12 @@ mod tests {
         assert_eq!(decode_head(empty.as_borrowed(), None), None);
         let later = encode_head(&context(), 1).insert(Header { key: "v", value: Some("2") });
         assert_eq!(decode_head(later.as_borrowed(), None), None);
-        let some = OwnedHeaders::new().insert(Header { key: "source", value: Some("syslog") });
-        assert_eq!(decode_head(some.as_borrowed(), None), None);
+        let some = OwnedHeaders::new().insert(Header { key: "place", value: Some("7") });
+        let context = Header { key: "context", value: Some(r#"{"source":"syslog"}"#) };
+        for some in [some.clone(), some.insert(context)] {
+            assert_eq!(decode_head(some.as_borrowed(), None), None);
+            let named = some.insert(Header { key: "v", value: Some("1") });
+            assert_eq!(decode_head(named.as_borrowed(), None), None);
+        }
     }
 }

@@ -4,24 +4,19 @@
 //! A partition that is to be given up stays until [`RawReader::release`]: what was made of its records has to be
 //! committed first, or another member would do it again. Offsets are never committed by themselves.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError as Library;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use threatlockdown_event::Millis;
 
 use super::access::Watched;
+use super::assignment::{ANSWER, OwnProgress, Turn};
 use super::client::{Change, Context};
 use super::error::{KafkaError, code, is_refusal};
-use super::raw_record::{RawHead, decode_head};
+use super::received::{Polled, Received, TopicPartition, partitions};
 use super::settings::Settings;
-
-/// How long the brokers may take for an answer.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// How a reader reads.
 #[derive(Debug, Clone)]
@@ -36,90 +31,6 @@ pub struct ReaderOptions {
     pub longest_pause: Duration,
 }
 
-/// A partition.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicPartition {
-    /// Its topic.
-    pub topic: Arc<str>,
-    /// Its number, from 0.
-    pub partition: i32,
-}
-
-/// What a look brought.
-pub enum Polled<'r> {
-    /// A record.
-    Record(Received<'r>),
-    /// Nothing within the time.
-    Nothing,
-    /// Partitions that are read from now on.
-    Assigned(Vec<TopicPartition>),
-    /// Partitions that are to be given up; nothing more of them comes. [`RawReader::release`] has to follow.
-    Revoked {
-        /// Which.
-        partitions: Vec<TopicPartition>,
-        /// They are another member's already: nothing of them can be committed any more.
-        lost: bool,
-    },
-}
-
-/// A record as it came.
-pub struct Received<'r>(BorrowedMessage<'r>);
-
-impl<'r> Received<'r> {
-    pub(super) fn of(message: BorrowedMessage<'r>) -> Self {
-        Self(message)
-    }
-
-    /// The topic's name.
-    #[must_use]
-    pub fn topic(&self) -> &str {
-        self.0.topic()
-    }
-
-    /// The partition.
-    #[must_use]
-    pub fn partition(&self) -> i32 {
-        self.0.partition()
-    }
-
-    /// Its place in the partition.
-    #[must_use]
-    pub fn offset(&self) -> i64 {
-        self.0.offset()
-    }
-
-    /// Its bytes; empty for a tombstone too.
-    #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        self.0.payload().unwrap_or_default()
-    }
-
-    /// Its key.
-    #[must_use]
-    pub fn key(&self) -> Option<&[u8]> {
-        self.0.key()
-    }
-
-    /// When it was written, by its writer.
-    #[must_use]
-    pub fn timestamp(&self) -> Millis {
-        self.0.timestamp().to_millis().map_or_else(Millis::now, Millis)
-    }
-
-    /// What the pipeline wrote beside it, where that was the pipeline.
-    #[must_use]
-    pub fn head(&self, last: Option<&RawHead>) -> Option<RawHead> {
-        decode_head(self.0.headers()?, last)
-    }
-
-    /// A header's value.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        use rdkafka::message::Headers as _;
-        self.0.headers()?.iter().find(|header| header.key == name)?.value
-    }
-}
-
 /// See the module.
 pub struct RawReader {
     consumer: BaseConsumer<Context>,
@@ -131,85 +42,6 @@ pub struct RawReader {
     access: Watched,
     /// All that was read is committed, so it is time to see whether the client still stands.
     is_done: bool,
-}
-
-/// What is to be done with partitions.
-#[derive(Default)]
-struct Turn {
-    /// These are to be given up.
-    leaving: Option<TopicPartitionList>,
-    /// Nothing is fetched, not of new ones either.
-    is_held: bool,
-    begins_as_told: bool,
-    /// These wait for [`RawReader::begin`].
-    arriving: Option<TopicPartitionList>,
-    own: Option<OwnProgress>,
-}
-
-/// How far a member has come by what it keeps itself, beside what it wrote.
-///
-/// The group is told after that, so its word may be behind. Where the last word on a partition is this member's, or there is
-/// none, its own counts; where another member had the partition meanwhile, or an operator set the offset, the group's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnProgress {
-    /// Stands in the group's offsets; nobody else has it.
-    pub member: String,
-    /// Of each partition that it ever had, where to go on.
-    pub next: BTreeMap<TopicPartition, i64>,
-}
-
-impl OwnProgress {
-    fn apply(
-        &self,
-        consumer: &BaseConsumer<Context>,
-        list: &mut TopicPartitionList,
-    ) -> Result<(), KafkaError> {
-        let asked = consumer.committed_offsets(list.clone(), ANSWER);
-        let committed = asked.map_err(|error| KafkaError::of("cannot ask where to go on", error))?;
-        for said in committed.elements() {
-            let is_own = said.offset() == Offset::Invalid || said.metadata() == self.member;
-            let (topic, partition) = (said.topic(), said.partition());
-            let own = self.next.get(&TopicPartition { topic: topic.into(), partition });
-            if let (true, Some(next)) = (is_own, own) {
-                let placed = list.set_partition_offset(topic, partition, Offset::Offset(*next));
-                placed.map_err(|error| KafkaError::of("cannot name offsets", error))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Turn {
-    fn change(
-        &mut self,
-        consumer: &BaseConsumer<Context>,
-        change: Change,
-    ) -> Result<Polled<'static>, KafkaError> {
-        match change {
-            Change::Assigned(list) if self.begins_as_told => {
-                let partitions = partitions(&list);
-                self.arriving = Some(list);
-                Ok(Polled::Assigned(partitions))
-            }
-            Change::Assigned(mut list) => {
-                if let Some(own) = &self.own {
-                    own.apply(consumer, &mut list)?;
-                }
-                let assigned = consumer.incremental_assign(&list);
-                assigned.map_err(|error| KafkaError::of("cannot take partitions", error))?;
-                if self.is_held {
-                    consumer.pause(&list).map_err(|error| KafkaError::of("cannot pause", error))?;
-                }
-                Ok(Polled::Assigned(partitions(&list)))
-            }
-            Change::Revoked(list) => {
-                let lost = consumer.assignment_lost();
-                let partitions = partitions(&list);
-                self.leaving = Some(list);
-                Ok(Polled::Revoked { partitions, lost })
-            }
-        }
-    }
 }
 
 /// How far a partition is read.
@@ -240,6 +72,9 @@ impl RawReader {
         settings.prefer(&mut config, "queued.max.messages.kbytes", &ahead);
         settings.prefer(&mut config, "queued.min.messages", "10000");
         settings.prefer(&mut config, "fetch.wait.max.ms", "100");
+        // While enough is fetched ahead the library looks again so often; by default once a second, and a reader that is
+        // slower than the brokers would wait for most of it.
+        settings.prefer(&mut config, "fetch.queue.backoff.ms", "10");
         settings.prefer(&mut config, "session.timeout.ms", "10000");
         settings.prefer(&mut config, "statistics.interval.ms", "2000");
         let consumer: BaseConsumer<Context> = config
@@ -290,7 +125,7 @@ impl RawReader {
             }
         };
         self.current = note(&mut self.read, self.current, &message);
-        Ok(Polled::Record(Received(message)))
+        Ok(Polled::Record(Received::of(message)))
     }
 
     /// The partition of the last record.
@@ -530,9 +365,4 @@ fn note(read: &mut Vec<Read>, current: usize, message: &BorrowedMessage<'_>) -> 
     read[at].next = next;
     read[at].new_from.get_or_insert(message.offset());
     at
-}
-
-fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
-    let one = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
-    list.elements().iter().map(|element| one(element.topic(), element.partition())).collect()
 }

@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError as Library;
 use super::client::Context;
 use super::ends;
 use super::error::{KafkaError, code, is_refusal};
-use super::reader::Received;
+use super::received::Received;
 use super::settings::Settings;
 
 const ANSWER: Duration = Duration::from_secs(30);

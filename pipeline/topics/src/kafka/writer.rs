@@ -73,7 +73,8 @@ impl Writer {
             .set("transaction.timeout.ms", &longest)
             .set("delivery.timeout.ms", &longest);
         settings.prefer(&mut config, "compression.type", "lz4");
-        settings.prefer(&mut config, "linger.ms", "20");
+        // A commit waits for the last batch, and so for this.
+        settings.prefer(&mut config, "linger.ms", "5");
         settings.prefer(&mut config, "batch.size", "1000000");
         settings.prefer(&mut config, "queue.buffering.max.kbytes", "131072");
         let producer: ThreadedProducer<Context> = config
