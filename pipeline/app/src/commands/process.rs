@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use axum::Router;
 use threatlockdown_topics::kafka::{KafkaError, Remedy};
 
-use super::{in_words, reload};
+use super::in_words;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ops::server::Server;
@@ -77,7 +77,10 @@ pub(super) trait Running {
 }
 
 /// See [`Running::left`].
-pub(super) type Left = Box<dyn Fn() + Send>;
+pub(super) type Left = Hook;
+
+/// Something to be called.
+type Hook = Box<dyn Fn() + Send>;
 
 /// How everything ends.
 pub(super) struct End {
@@ -103,8 +106,8 @@ pub(super) struct Process {
     pub(super) config: Config,
     pub(super) health: Arc<Health>,
     pub(super) stop: StopRequest,
-    /// Rules are to be loaded again.
-    pub(super) requests: reload::Requests,
+    /// What SIGHUP asks for. Locked to add to it, and at the signal.
+    reloads: Arc<Mutex<Vec<Hook>>>,
     watchdog: Watchdog,
     listener: Option<TcpListener>,
     server: Option<Server>,
@@ -117,7 +120,7 @@ impl Process {
         Ok(Self {
             health: Arc::new(Health::default()),
             stop: StopRequest::default(),
-            requests: reload::Requests::default(),
+            reloads: Arc::default(),
             watchdog: Watchdog::new(config.shutdown_deadline),
             listener,
             server: None,
@@ -127,9 +130,16 @@ impl Process {
 
     /// From now on signals ask to stop, or to load the rules again.
     pub(super) fn watch_signals(&self) -> anyhow::Result<()> {
-        let (requests, watchdog) = (self.requests.clone(), self.watchdog.clone());
-        signals::watch(self.stop.clone(), move || requests.ask(), move || watchdog.start())
+        let (reloads, watchdog) = (Arc::clone(&self.reloads), self.watchdog.clone());
+        let reload =
+            move || reloads.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|reload| reload());
+        signals::watch(self.stop.clone(), reload, move || watchdog.start())
             .context("cannot watch for signals")
+    }
+
+    /// Is called at each SIGHUP from now on.
+    pub(super) fn on_reload(&self, reload: impl Fn() + Send + 'static) {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(reload));
     }
 
     /// Opens the endpoint, also of what else is served. From then on the process is ready. Where it really listens.
@@ -151,7 +161,6 @@ impl Process {
             self.watchdog.tell(one.left());
         }
         let reason = self.look_after(&mut running);
-        self.requests.stop();
         self.health.set_phase(Phase::Draining);
         if let Reason::Failed(why) = &reason {
             tracing::error!(why, "stopping, since a stage died");

@@ -34,6 +34,7 @@ pub(super) struct Analyzing {
     status: Status,
     health: Arc<Health>,
     settings: Settings,
+    requests: reload::Requests,
 }
 
 /// Loads the rules and starts the threads.
@@ -55,14 +56,17 @@ pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<An
     let status = reload::Status::new(rules.program.version(), rules.program.rules().len());
     status.show(metrics);
     let threads = spawn(&shared, config.worker_count()).context("cannot start a thread")?;
+    let requests = reload::Requests::default();
     // What lies there is judged by the rules of the start.
     if !member.options.once {
-        let (health, requests) = (Arc::clone(&process.health), process.requests.clone());
-        let parts = reload::Parts { origin, active, health, status, requests };
+        let asked = requests.clone();
+        process.on_reload(move || asked.ask());
+        let health = Arc::clone(&process.health);
+        let parts = reload::Parts { origin, active, health, status, requests: requests.clone() };
         reload::start(parts, rules).context("cannot start reloading rules")?;
     }
     let (status, health) = (shared.status, Arc::clone(&process.health));
-    Ok(Analyzing { threads, status, health, settings: member.kafka.settings.clone() })
+    Ok(Analyzing { threads, status, health, settings: member.kafka.settings.clone(), requests })
 }
 
 fn options(config: &Config, kafka: &Kafka) -> ClusterOptions {
@@ -112,6 +116,7 @@ impl Running for Analyzing {
 
     /// What was read is committed; whether all threads ended by the deadline.
     fn finish(self: Box<Self>, end: &End) -> bool {
+        self.requests.stop();
         self.status.stop();
         finish(self.threads, end.deadline)
     }

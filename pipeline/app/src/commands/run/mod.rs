@@ -63,13 +63,15 @@ pub(crate) fn execute(args: &RunArgs) -> anyhow::Result<ExitCode> {
     super::suppressions::announce(&program, Millis::now());
     let status = reload::Status::new(program.version(), program.rules().len());
     status.show(&mut metrics);
+    let asked = stages.requests.clone();
+    process.on_reload(move || asked.ask());
     process.watch_signals()?;
     let own = stages.sources.ingest.clone().map(http::router);
     let address = process.serve(metrics, own)?;
     banner::show(&process.config, &program, address);
     // What lies there is judged by the rules of the start.
     if !args.once {
-        let (health, requests) = (Arc::clone(&process.health), process.requests.clone());
+        let (health, requests) = (Arc::clone(&process.health), stages.requests.clone());
         let parts = reload::Parts { origin, active, health, status, requests };
         reload::start(parts, rules).context("cannot start reloading rules")?;
     }
@@ -87,6 +89,8 @@ struct Stages {
     stateful: Stateful,
     deliveries: Deliveries,
     health: Arc<Health>,
+    /// Rules are to be loaded again, or not any more.
+    requests: reload::Requests,
     /// Told once the stages have nothing to do.
     hint: Option<String>,
     /// Looks in a row without work.
@@ -162,6 +166,7 @@ fn start(process: &Process, active: &Arc<ActiveProgram>, once: bool) -> anyhow::
         stateful,
         deliveries,
         health: Arc::clone(&process.health),
+        requests: reload::Requests::default(),
         hint: None,
         idle: 0,
     };
@@ -208,6 +213,7 @@ impl Running for Stages {
     }
 
     fn finish(self: Box<Self>, end: &End) -> bool {
+        self.requests.stop();
         shutdown::drain(*self, end)
     }
 
