@@ -17,37 +17,29 @@ pub struct Status {
     shared: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     stops: AtomicBool,
     transactions: AtomicU64,
     transaction_nanos: AtomicU64,
-    transaction_times: Histogram,
+    transaction_times: Times,
+    /// By the name of the thread that reads them.
+    behind: Mutex<BTreeMap<(&'static str, usize), u64>>,
     aborted: AtomicU64,
     partitions: AtomicU64,
     looks: AtomicU64,
     failing: Mutex<Option<(Instant, String)>>,
     ended: Mutex<Option<String>>,
     partitions_shown: Mutex<BTreeMap<i32, Figures>>,
-    /// By the name of the thread that reads them.
-    behind: Mutex<BTreeMap<(&'static str, usize), u64>>,
 }
 
-impl Default for Inner {
+/// How long transactions took.
+#[derive(Debug)]
+struct Times(Histogram);
+
+impl Default for Times {
     fn default() -> Self {
-        Self {
-            stops: AtomicBool::default(),
-            transactions: AtomicU64::default(),
-            transaction_nanos: AtomicU64::default(),
-            transaction_times: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
-            aborted: AtomicU64::default(),
-            partitions: AtomicU64::default(),
-            looks: AtomicU64::default(),
-            failing: Mutex::default(),
-            ended: Mutex::default(),
-            partitions_shown: Mutex::default(),
-            behind: Mutex::default(),
-        }
+        Self(Histogram::new(exponential_buckets(0.001, 2.0, 16)))
     }
 }
 
@@ -75,7 +67,7 @@ impl Status {
         self.shared.transactions.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.shared.transaction_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.shared.transaction_times.observe(took.as_secs_f64());
+        self.shared.transaction_times.0.observe(took.as_secs_f64());
         *self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -127,7 +119,7 @@ impl Status {
     /// How long committing took, of each transaction, as a metric to be registered.
     #[must_use]
     pub fn transaction_times(&self) -> Histogram {
-        self.shared.transaction_times.clone()
+        self.shared.transaction_times.0.clone()
     }
 
     /// So many records wait before a thread of this role.

@@ -59,7 +59,7 @@ impl Outbox {
     pub(super) fn take_back(&self) -> bool {
         self.refused.sent.store(0, Ordering::Relaxed);
         let mut writer = self.lock();
-        let is_back = writer.as_mut().is_some_and(|writer| writer.abort().is_ok());
+        let is_back = writer.as_mut().is_some_and(|writer| writer.abort().is_ok() && writer.is_current());
         if !is_back {
             *writer = None;
         }

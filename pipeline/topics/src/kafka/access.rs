@@ -76,6 +76,8 @@ impl Renewal {
 
     /// For a client that is made now.
     pub(super) fn watch(&self, settings: &Settings) -> Watched {
+        // A client that cannot be opened any more is opened again and again until it can.
+        self.look(settings);
         Watched { settings: settings.clone(), version: self.version() }
     }
 

@@ -114,6 +114,7 @@ impl RawReader {
                     return Err(KafkaError::of("cannot read", error));
                 }
                 tracing::warn!(%error, "kafka client: cannot read for now");
+                self.is_done = !self.has_news();
                 return Ok(Polled::Nothing);
             }
             None => {

@@ -117,6 +117,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether it may go on: false where certificates or credentials are new since it was opened.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.access.check().is_ok()
+    }
+
     /// Whether anything is written that is not committed.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -11,6 +11,7 @@ use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ACTIVE, PARTITION};
+use crate::kafka::access::Watched;
 use crate::kafka::client::Context;
 use crate::kafka::error::{KafkaError, code, is_refusal};
 use crate::kafka::settings::Settings;
@@ -19,6 +20,7 @@ use crate::kafka::settings::Settings;
 pub struct RulesetReader {
     consumer: BaseConsumer<Context>,
     active: Option<Vec<u8>>,
+    access: Watched,
 }
 
 impl RulesetReader {
@@ -28,10 +30,11 @@ impl RulesetReader {
     /// When the settings do not fit.
     pub fn open(settings: &Settings) -> Result<Self, KafkaError> {
         let fault = |error| KafkaError::of("cannot follow the topic of rule sets", error);
+        let access = settings.renewal.watch(settings);
         let mut config = settings.client();
         // No member of any group; the client wants a name all the same.
         config
-            .set("group.id", settings.names.group("rulesets"))
+            .set("group.id", settings.names.group("tables"))
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
@@ -44,7 +47,7 @@ impl RulesetReader {
         let topic = settings.names.rulesets();
         list.add_partition_offset(&topic, PARTITION, Offset::Beginning).map_err(fault)?;
         consumer.assign(&list).map_err(fault)?;
-        Ok(Self { consumer, active: None })
+        Ok(Self { consumer, active: None, access })
     }
 
     /// Waits for the end, so long at most: what stands under `active` there, which may be nothing.
@@ -54,7 +57,11 @@ impl RulesetReader {
     /// # Errors
     /// When the brokers refuse, or this client has ended.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Option<Vec<u8>>>, KafkaError> {
-        match self.consumer.poll(wait) {
+        let polled = self.consumer.poll(wait);
+        if !matches!(polled, Some(Ok(_))) {
+            self.access.check()?;
+        }
+        match polled {
             Some(Ok(message)) => {
                 if message.key() == Some(ACTIVE) {
                     self.active = message.payload().map(<[u8]>::to_vec);
