@@ -63,6 +63,6 @@ mod tests {
         assert_ne!(copy, other);
         first.renew(&other);
         first.renew(&first.clone());
-        assert_eq!((copy.get(), &copy == &other, format!("{copy:?}")), ("hunter2", true, "***".to_owned()));
+        assert_eq!((copy.get(), copy == other, format!("{copy:?}")), ("hunter2", true, "***".to_owned()));
     }
 }

@@ -58,7 +58,7 @@ fn what_is_wrong_is_told() {
         damaged[at] ^= 1;
         assert_eq!(error(&damaged), BundleError::Damaged("its checksum does not fit its content"), "{at}");
     }
-    let mut later = bytes.clone();
+    let mut later = bytes;
     later[8] = 2;
     assert_eq!(error(&later), BundleError::Format { found: 2 });
     assert!(error(&later).to_string().contains("use the release that published it"));

@@ -37,6 +37,17 @@ impl Group {
         Ok(Self { consumer, admin, name: name.to_owned(), topic: topic.to_owned(), ends })
     }
 
+    /// How many records of the topic are committed, by offsets.
+    pub(crate) fn committed(&self) -> Result<u64, Fault> {
+        let mut wanted = TopicPartitionList::new();
+        for (partition, _) in &self.ends {
+            wanted.add_partition(&self.topic, *partition);
+        }
+        let committed = self.consumer.committed_offsets(wanted, ANSWER)?;
+        let at = |offset: Offset| if let Offset::Offset(at) = offset { at.max(0).unsigned_abs() } else { 0 };
+        Ok(committed.elements().iter().map(|element| at(element.offset())).sum())
+    }
+
     /// The share of the topic that is committed. The mark behind the last transaction need not be read.
     pub(crate) fn share(&self) -> Result<f64, Fault> {
         let mut wanted = TopicPartitionList::new();
@@ -59,7 +70,7 @@ impl Group {
         for _ in 0..60 {
             let answers = pollster::block_on(self.admin.delete_groups(&[&self.name], &AdminOptions::new()))?;
             match answers.into_iter().next() {
-                Some(Err((_, code))) if code == rdkafka::types::RDKafkaErrorCode::NonEmptyGroup => {
+                Some(Err((_, rdkafka::types::RDKafkaErrorCode::NonEmptyGroup))) => {
                     std::thread::sleep(Duration::from_millis(500));
                 }
                 _ => return Ok(()),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -28,6 +28,10 @@ const ANSWER: Duration = Duration::from_secs(30);
 const WARM_UP: Duration = Duration::from_secs(8);
 const LASTS: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(5);
+/// As many events as can be sent.
+const MOST: f64 = f64::INFINITY;
+/// How long workers are watched then.
+const FULL: Duration = Duration::from_secs(15);
 /// Between two events that are sent one at a time.
 const APART: Duration = Duration::from_millis(300);
 /// Alerts are waited for so long.
@@ -45,28 +49,32 @@ pub(crate) struct Latency {
     pub(crate) most: f64,
 }
 
+/// Ids of events on their way to the reader of alerts, which takes them ten times a second.
+const MOST_WAITING: usize = 1 << 17;
+
 type Sent = (Vec<u8>, Instant);
 type Producer = ThreadedProducer<DefaultProducerContext>;
 
 pub(crate) fn measure(brokers: &str, topic: &str, name: &'static str, rate: f64) -> Result<Latency, Fault> {
     let reader = reader(brokers)?;
-    let (tell, told) = channel::<Sent>();
+    let (tell, told) = sync_channel::<Sent>(MOST_WAITING);
     let ends = Arc::new(AtomicBool::new(false));
     let watcher = {
         let ends = Arc::clone(&ends);
         std::thread::spawn(move || -> Result<Vec<f64>, KafkaError> {
             let (mut sent, mut taken) = (HashMap::new(), Vec::new());
             while !ends.load(Ordering::Relaxed) {
-                let Some(message) = reader.poll(Duration::from_millis(100)) else { continue };
-                let (now, message) = (Instant::now(), message?);
+                let polled = reader.poll(Duration::from_millis(100));
+                let now = Instant::now();
                 sent.extend(told.try_iter());
+                let Some(message) = polled.transpose()? else { continue };
                 let at = message.payload().and_then(event).and_then(|event| sent.remove(event));
                 taken.extend(at.map(|at| now.duration_since(at).as_secs_f64()));
             }
             Ok(taken)
         })
     };
-    let produced = produce(brokers, topic, rate, &tell);
+    let produced = produce(brokers, topic, rate, (WARM_UP, LASTS), Some(&tell));
     std::thread::sleep(if produced.is_ok() { REST } else { Duration::ZERO });
     ends.store(true, Ordering::Relaxed);
     let taken = watcher.join().map_err(|_| "the reader of alerts panicked")?;
@@ -77,8 +85,33 @@ pub(crate) fn measure(brokers: &str, topic: &str, name: &'static str, rate: f64)
     Ok(Latency { name, rate, alerts: taken.len(), median: at(0.5), p99: at(0.99), most })
 }
 
-/// Sends events at a rate, or one at a time; the rate that came of it.
-fn produce(brokers: &str, topic: &str, rate: f64, tell: &Sender<Sent>) -> Result<f64, Fault> {
+/// What workers take in a second while the producer sends as much as it can: it and the brokers share the machine with them, so
+/// that is less than what they take of a topic that is full already.
+pub(crate) fn capacity(
+    brokers: &str,
+    topic: &str,
+    committed: impl Fn() -> Result<u64, Fault>,
+) -> Result<f64, Fault> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    let sending = std::thread::spawn(move || {
+        produce(&brokers, &topic, MOST, (WARM_UP, FULL), None).map(drop).map_err(|fault| fault.to_string())
+    });
+    std::thread::sleep(WARM_UP);
+    let (began, before) = (Instant::now(), committed()?);
+    std::thread::sleep(FULL.saturating_sub(Duration::from_secs(1)));
+    let taken = (committed()? - before) as f64 / began.elapsed().as_secs_f64();
+    sending.join().map_err(|_| "the producer panicked")??;
+    Ok(taken)
+}
+
+/// Sends events at a rate, or one at a time; the rate that came of it. The first of the times does not count.
+fn produce(
+    brokers: &str,
+    topic: &str,
+    rate: f64,
+    (warm_up, lasts): (Duration, Duration),
+    tell: Option<&SyncSender<Sent>>,
+) -> Result<f64, Fault> {
     let producer: Producer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
@@ -91,9 +124,13 @@ fn produce(brokers: &str, topic: &str, rate: f64, tell: &Sender<Sent>) -> Result
     let began = Instant::now();
     let (mut count, mut counted) = (0_u64, 0_u64);
     let mut line = String::new();
-    while began.elapsed() < WARM_UP + LASTS {
-        let is_counted = began.elapsed() >= WARM_UP;
-        let due = if rate > 0.0 { (began.elapsed().as_secs_f64() * rate) as u64 } else { count + 1 };
+    while began.elapsed() < warm_up + lasts {
+        let is_counted = began.elapsed() >= warm_up;
+        let due = match rate {
+            MOST => count + 1_000,
+            rate if rate > 0.0 => (began.elapsed().as_secs_f64() * rate) as u64,
+            _ => count + 1,
+        };
         while count < due {
             line.clear();
             generator.write(&mut line);
@@ -101,8 +138,10 @@ fn produce(brokers: &str, topic: &str, rate: f64, tell: &Sender<Sent>) -> Result
                 continue;
             }
             if is_counted {
-                let id = event(line.as_bytes()).ok_or("an event without an id")?.to_vec();
-                tell.send((id, Instant::now()))?;
+                if let Some(tell) = tell {
+                    let id = event(line.as_bytes()).ok_or("an event without an id")?.to_vec();
+                    tell.send((id, Instant::now()))?;
+                }
                 counted += 1;
             }
             let record = || {
@@ -117,10 +156,14 @@ fn produce(brokers: &str, topic: &str, rate: f64, tell: &Sender<Sent>) -> Result
             }
             count += 1;
         }
-        std::thread::sleep(if rate > 0.0 { STEP } else { APART });
+        match rate {
+            MOST => {}
+            rate if rate > 0.0 => std::thread::sleep(STEP),
+            _ => std::thread::sleep(APART),
+        }
     }
     producer.flush(ANSWER)?;
-    Ok(counted as f64 / LASTS.as_secs_f64())
+    Ok(counted as f64 / lasts.as_secs_f64())
 }
 
 /// An event's id, in its record or in an alert.

@@ -85,7 +85,8 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Measured, Fault> {
         }
     }
     if !arguments.skips_latency {
-        let rate = middle(measured.rounds.get("one"), |taken| taken.rate).ok_or("no rate is known")?;
+        let rate = bench.capacity()?;
+        say(&format!("beside the producer: {rate:.0} events a second"));
         for (name, rate) in [("70 % load", rate * 0.7), ("one event at a time", 0.0)] {
             let running = bench.roles.start("analyze", "worker", 1)?;
             let latency = latency::measure(&bench.roles.brokers, &bench.topic, name, rate)?;
@@ -221,6 +222,24 @@ impl Bench<'_> {
         let taken = self.account(&running, rate, workers, measured)?;
         running.stop()?;
         Ok(taken)
+    }
+
+    /// What the worker takes in a second while more is sent than it takes; it is left with nothing to do.
+    fn capacity(&self) -> Result<f64, Fault> {
+        let (brokers, topic) = (&self.roles.brokers, &self.topic);
+        let mut running = self.roles.start("analyze", "worker", 1)?;
+        let rate = latency::capacity(brokers, topic, || self.group.committed())?;
+        let group = Group::new(brokers, &Names::default().group("analyze"), topic)?;
+        let began = Instant::now();
+        while group.share()? < 1.0 {
+            std::thread::sleep(LOOK);
+            running.look()?;
+            if began.elapsed() > LONGEST {
+                return Err("the worker does not end".into());
+            }
+        }
+        running.stop()?;
+        Ok(rate)
     }
 
     fn account(

@@ -37,8 +37,8 @@ pub(crate) fn write(measured: &Measured, out: &mut impl Write) -> Result<()> {
     let ratio = |a: &str, b: &str, figure: fn(&Taken) -> f64| {
         Some(middle(rounds.get(a), figure)? / middle(rounds.get(b), figure)?)
     };
-    let (rate, processor): (fn(&Taken) -> f64, fn(&Taken) -> f64) =
-        (|taken| taken.rate, |taken| taken.processor);
+    type Figure = fn(&Taken) -> f64;
+    let (rate, processor): (Figure, Figure) = (|taken| taken.rate, |taken| taken.processor);
     let bars = [
         ("processor time, nothing exact : scan ≤ 1.6", ratio("plain", "scan", processor), 1.6, true),
         ("processor time, transactions : scan ≤ 2", ratio("one", "scan", processor), 2.0, true),

@@ -27,7 +27,7 @@ pub enum Polled<'r> {
     Nothing,
     /// Partitions that are read from now on.
     Assigned(Vec<TopicPartition>),
-    /// Partitions that are to be given up; nothing more of them comes. [`RawReader::release`] has to follow.
+    /// Partitions that are to be given up; nothing more of them comes. [`RawReader::release`](super::RawReader::release) has to follow.
     Revoked {
         /// Which.
         partitions: Vec<TopicPartition>,
