@@ -17,7 +17,7 @@ use crate::metrics::{LevelLabel, ReasonLabel};
 /// A transaction is committed at this age …
 const LONGEST: Duration = Duration::from_millis(500);
 /// … or with so many bytes read or written.
-const MOST_BYTES: usize = 32 << 20;
+const MOST_BYTES: usize = 16 << 20;
 /// Records between two looks at the clock. They come apart by less than a reader waits for one, or all is committed.
 const LOOK: u32 = 8;
 /// Pauses after faults: the first and the longest.
