@@ -194,9 +194,14 @@ fn every_metric_is_there_once(text: &str) {
     let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let distinct: BTreeSet<&str> = names.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(names.len(), distinct.len(), "{names:?}");
-    for role in
-        ["collect_records", "source_events", "events", "transactions", "sink_alerts", "sink_lag_records"]
-    {
+    for role in [
+        "collect_records_total",
+        "source_events_total",
+        "events_total",
+        "transaction_seconds",
+        "sink_alerts_total",
+        "sink_lag_records",
+    ] {
         assert!(
             distinct.contains(format!("threatlockdown_{role}").as_str()),
             "{role} is not in {distinct:?}"
