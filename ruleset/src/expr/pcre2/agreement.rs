@@ -250,7 +250,7 @@ fn texts_of(pattern: &str, count: u64) -> Vec<Vec<u8>> {
 struct Pair {
     pattern: String,
     ours: Pcre2,
-    library: Library,
+    theirs: Library,
 }
 
 impl Pair {
@@ -258,14 +258,14 @@ impl Pair {
         let library = Library::new(pattern);
         let ours = Pcre2::new(pattern);
         assert_eq!(library.is_err(), ours.is_err(), "{pattern}");
-        Some(Self { pattern: pattern.to_owned(), ours: ours.ok()?, library: library.ok()? })
+        Some(Self { pattern: pattern.to_owned(), ours: ours.ok()?, theirs: library.ok()? })
     }
 
     /// Whether it matched.
     fn agree(&self, text: &[u8]) -> bool {
         let (mut groups, mut expected) = (vec![(7, 7)], vec![(8, 8)]);
         let shown = || format!("{} on {:?}", self.pattern, String::from_utf8_lossy(text));
-        let end = self.library.captures(text, &mut expected);
+        let end = self.theirs.captures(text, &mut expected);
         assert_eq!(self.ours.captures(text, &mut groups), end, "captures: {}", shown());
         assert_eq!(groups, expected, "groups: {}", shown());
         assert_eq!(self.ours.rest(text), end, "rest: {}", shown());
