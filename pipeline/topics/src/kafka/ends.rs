@@ -81,15 +81,8 @@ pub(super) fn read(
     mut see: impl FnMut(BorrowedMessage<'_>) -> bool,
 ) -> Result<(), KafkaError> {
     let fault = |error| KafkaError::of("cannot read a partition to its end", error);
-    let mut config = settings.client();
-    // No member of any group; the client wants a name all the same.
-    config
-        .set("group.id", settings.names.group("tables"))
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed");
-    settings.prefer(&mut config, "fetch.wait.max.ms", "100");
-    let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(fault)?;
+    let made = settings.alone().set("enable.partition.eof", "true").create_with_context(Context::default());
+    let consumer: BaseConsumer<Context> = made.map_err(fault)?;
     let mut list = TopicPartitionList::new();
     for (partition, offset) in from {
         list.add_partition_offset(topic, *partition, *offset).map_err(fault)?;

@@ -62,14 +62,9 @@ fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> 
 }
 
 fn consumer(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Context>, KafkaError> {
-    let mut config = settings.client();
-    config
-        // The library wants one; without a subscription nobody else hears of it.
-        .set("group.id", settings.names.group("tables"))
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", isolation);
-    let consumer = config.create_with_context(Context::default());
-    consumer.map_err(|error| KafkaError::of("cannot make a reader", error))
+    let mut config = settings.alone();
+    let made = config.set("isolation.level", isolation).create_with_context(Context::default());
+    made.map_err(|error| KafkaError::of("cannot make a reader", error))
 }
 
 fn partitions(reader: &BaseConsumer<Context>, topic: &str) -> Result<Vec<i32>, KafkaError> {

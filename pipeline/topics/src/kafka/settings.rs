@@ -231,6 +231,20 @@ impl Settings {
         config
     }
 
+    /// Of a client that reads what is committed for itself, in no group: nobody hears of it, and no offset is stored.
+    pub(super) fn alone(&self) -> ClientConfig {
+        let mut config = self.client();
+        config
+            // The library wants the name of one. It is never joined.
+            .set("group.id", self.names.group("tables"))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed");
+        self.prefer(&mut config, "fetch.wait.max.ms", "100");
+        config
+    }
+
     /// Settings of the operator outweigh ours.
     pub(super) fn prefer(&self, config: &mut ClientConfig, name: &str, value: &str) {
         if !self.librdkafka.contains_key(name) {

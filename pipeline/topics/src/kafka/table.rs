@@ -42,18 +42,9 @@ impl Table {
     /// # Errors
     /// When the settings do not fit, no broker answers, or the topic is not there.
     pub fn open(settings: &Settings, topic: &str) -> Result<Self, KafkaError> {
-        let mut config = settings.client();
-        config
-            // The library wants one. It is never joined, and nothing is committed.
-            .set("group.id", settings.names.group("tables"))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_committed");
-        settings.prefer(&mut config, "fetch.wait.max.ms", "100");
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(Context::default())
-            .map_err(|error| KafkaError::of("cannot make a reader", error))?;
+        let made = settings.alone().create_with_context(Context::default());
+        let consumer: BaseConsumer<Context> =
+            made.map_err(|error| KafkaError::of("cannot make a reader", error))?;
         let partitions = count_partitions(&consumer, topic)?;
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {

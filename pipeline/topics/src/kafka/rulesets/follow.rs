@@ -31,13 +31,8 @@ impl RulesetReader {
     pub fn open(settings: &Settings) -> Result<Self, KafkaError> {
         let fault = |error| KafkaError::of("cannot follow the topic of rule sets", error);
         let access = settings.renewal.watch(settings);
-        let mut config = settings.client();
-        // No member of any group; the client wants a name all the same.
-        config
-            .set("group.id", settings.names.group("tables"))
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("isolation.level", "read_committed");
+        let mut config = settings.alone();
+        config.set("enable.partition.eof", "true");
         // Sets are rare, and nobody waits for the last millisecond.
         settings.prefer(&mut config, "fetch.wait.max.ms", "500");
         settings.prefer(&mut config, "queued.max.messages.kbytes", "2048");
