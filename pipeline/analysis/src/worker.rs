@@ -11,9 +11,10 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use threatlockdown_event::{Alert, DeadLetter, Millis, Reason, Record, Unit};
+use threatlockdown_event::{Alert, DeadLetter, EventId, Millis, Reason, Record, Unit};
 use threatlockdown_ruleset::correlate::Memory;
-use threatlockdown_ruleset::matcher::{Fault, Input, Scratch};
+use threatlockdown_ruleset::correlate::sigma::Matched;
+use threatlockdown_ruleset::matcher::{Fault, Input, Scratch, Verdict};
 use threatlockdown_ruleset::program::{BindingIndex, Program, Rule};
 use threatlockdown_ruleset::suppress::Ask;
 use threatlockdown_topics::raw::{Consumer, Delivered};
@@ -101,6 +102,8 @@ pub struct Worker {
     host: Arc<str>,
     min_level: u8,
     composites: Composites,
+    /// Candidates are divided among partitions: each says where correlations count it.
+    is_divided: bool,
     lateness: Arc<HashMap<String, Duration>>,
     version: Arc<str>,
     metrics: Metrics,
@@ -119,10 +122,16 @@ impl Worker {
             memory: Arc::clone(&options.memory),
             min_level: options.min_level.max(1),
             composites: options.composites,
+            is_divided: false,
             lateness: Arc::clone(&options.lateness),
             version: program.version().into(),
             metrics: metrics.clone(),
         }
+    }
+
+    /// Its candidates are divided among several that count.
+    pub(crate) fn divided(self) -> Self {
+        Self { is_divided: true, ..self }
     }
 
     /// Goes on with another program; rules that are in both go on counting.
@@ -185,7 +194,7 @@ impl Worker {
         let raw = Raw::of(unit, record);
         let input = Input { binding, record: raw.bytes, context: &unit.context, received: unit.ingested };
         let (writer, min_level) = (&mut self.writer, self.min_level);
-        let (composites, version) = (self.composites, &self.version);
+        let (composites, is_divided, version) = (self.composites, self.is_divided, &self.version);
         let alerts = &mut outcome.alerts;
         let (program, gate) = (&*self.program, &mut self.gate);
         let result = program.evaluate_apart(&mut self.scratch, &input, |verdict, apart| {
@@ -232,6 +241,7 @@ impl Worker {
                 alerted: is_decided.then(|| described.alert(verdict)),
                 record,
                 held,
+                places: if is_divided && is_correlated { places(program, verdict) } else { Vec::new() },
             })
         });
         outcome.bytes += raw.bytes.len() as u64;
@@ -265,6 +275,14 @@ impl Worker {
         };
         (reason, letter.to_json())
     }
+}
+
+/// Where correlations count an event.
+fn places(program: &Program, verdict: &Verdict<'_>) -> Vec<u64> {
+    let Some(correlated) = verdict.correlated() else { return Vec::new() };
+    // Neither its time nor its id decides it.
+    let matched = Matched { time: 0, id: EventId([0; 16]), rules: &correlated.rules, fields: &correlated };
+    program.sigma().plans().places(&matched)
 }
 
 /// Makes an alert, where there will be one, and puts it where it belongs.

@@ -74,7 +74,7 @@ impl Analyzer {
         let generation = active.generation();
         let program = active.current();
         let mut analyzer = Self {
-            worker: Worker::new(&program, &shared.options.worker, &shared.metrics),
+            worker: Worker::new(&program, &shared.options.worker, &shared.metrics).divided(),
             router: Router::new(&program, shared.options.partitions),
             shared: shared.clone(),
             number,

@@ -18,12 +18,11 @@ use threatlockdown_topics::kafka::{
 use threatlockdown_topics::{Commit, LogPosition, Marker};
 
 use super::gather::stream;
-use super::route::FIRST;
 use super::status::Figures;
 use super::turn::{Trouble, Turn, until_done};
 use super::versions::Versions;
 use super::{Shared, snapshot};
-use crate::correlator::{Correlator, CorrelatorOptions, Span};
+use crate::correlator::{Correlator, CorrelatorOptions, FIRST, Span};
 
 /// How long nothing may come before what was made is committed.
 const QUIET: Duration = Duration::from_millis(20);
@@ -196,9 +195,8 @@ impl Owner {
         let options = &self.shared.options;
         let make = || {
             let of = options_of(&options.correlator, options.partitions);
-            let counts_correlations = u32::try_from(partition) == Ok(FIRST);
             let correlator = Correlator::new(&of, &self.shared.active, &self.shared.metrics);
-            correlator.of_partition(counts_correlations)
+            correlator.of_partition(u32::try_from(partition).unwrap_or(FIRST), options.partitions)
         };
         let mut correlator = make();
         let (mut known, mut begin, mut size) = (0, None, 0);

@@ -1,22 +1,20 @@
 //! Which partition of `correlate` counts a candidate.
 //!
-//! Enters: candidates. Leaves: the same, by partition. What has one key is counted in one place. Sigma's correlations are
-//! counted in the first partition, which gets a copy of what other partitions count for rules with memory. Throttles count
-//! alerts whatever rule they are of, so where there are any, all is counted in the first partition.
+//! Enters: candidates. Leaves: the same, by partition. What has one key is counted in one place, and so is what belongs to one
+//! group of one of Sigma's correlations; an event that several partitions count goes to each of them. Throttles count alerts
+//! whatever rule they are of, so where there are any, all is counted in the first partition.
 
 use threatlockdown_event::identity::hash;
 use threatlockdown_ruleset::program::Program;
 use threatlockdown_topics::Candidate;
 
-/// The partition that counts for Sigma's correlations and for throttles.
-pub(super) const FIRST: u32 = 0;
+use crate::correlator::FIRST;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Router {
     partitions: u32,
     has_throttles: bool,
-    has_correlations: bool,
     is_needed: bool,
 }
 
@@ -25,7 +23,7 @@ impl Router {
         let has_throttles = program.suppressions().count();
         let has_correlations = !program.sigma().plans().is_empty();
         let is_needed = has_throttles || has_correlations || !program.components().is_empty();
-        Self { partitions: partitions.max(1), has_throttles, has_correlations, is_needed }
+        Self { partitions: partitions.max(1), has_throttles, is_needed }
     }
 
     /// Whether anything is ever counted.
@@ -33,21 +31,34 @@ impl Router {
         self.is_needed
     }
 
-    /// Hands on the candidate with its partition, and its copy where two partitions count it.
-    pub(super) fn route(&self, candidate: Candidate, mut to: impl FnMut(u32, Candidate)) {
-        let partition = self.partition(&candidate);
-        if self.has_correlations && partition != FIRST && candidate.component != Candidate::NO_COMPONENT {
-            to(FIRST, for_correlations(&candidate));
+    /// Hands on the candidate with its partition, and copies where other partitions count it too.
+    pub(super) fn route(&self, mut candidate: Candidate, mut to: impl FnMut(u32, Candidate)) {
+        let places = std::mem::take(&mut candidate.places);
+        if self.has_throttles {
+            return to(FIRST, candidate);
         }
-        to(partition, candidate);
+        let mut others: Vec<u32> = places.into_iter().map(|place| self.of(place)).collect();
+        others.sort_unstable();
+        others.dedup();
+        // Of an event that no rule with a memory asks for the last copy is the candidate itself; without a group it counts nowhere.
+        let own = match candidate.component {
+            Candidate::NO_COMPONENT => others.pop(),
+            _ => Some(self.of_key(&candidate.key)),
+        };
+        let Some(own) = own else { return };
+        for other in others.into_iter().filter(|other| *other != own) {
+            to(other, for_correlations(&candidate));
+        }
+        to(own, candidate);
     }
 
-    fn partition(&self, candidate: &Candidate) -> u32 {
-        if self.has_throttles || candidate.component == Candidate::NO_COMPONENT {
-            return FIRST;
-        }
-        let [a, b, c, d, ..] = hash(&[&candidate.key]);
+    fn of_key(&self, key: &[u8]) -> u32 {
+        let [a, b, c, d, ..] = hash(&[key]);
         u32::from_le_bytes([a, b, c, d]) % self.partitions
+    }
+
+    fn of(&self, place: u64) -> u32 {
+        u32::try_from(place % u64::from(self.partitions)).unwrap_or(FIRST)
     }
 }
 

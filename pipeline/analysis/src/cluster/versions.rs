@@ -110,6 +110,7 @@ mod tests {
             received: Millis(0),
             alerted: None,
             held: Vec::new(),
+            places: Vec::new(),
             record: Vec::new(),
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use threatlockdown_event::Millis;
-use threatlockdown_ruleset::correlate::sigma::{CorrelationMatch, Correlator, Limits, Matched, Plans};
+use threatlockdown_ruleset::correlate::sigma::{CorrelationMatch, Correlator, Limits, Matched, Plans, Share};
 use threatlockdown_ruleset::matcher::Correlated;
 use threatlockdown_topics::Candidate;
 
@@ -18,25 +18,30 @@ const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
 pub(super) struct Correlations {
     correlator: Correlator,
     limits: Limits,
+    share: Share,
 }
 
 impl Correlations {
-    pub(super) fn new(plans: &Arc<Plans>, max_bytes: u64) -> Self {
+    pub(super) fn new(plans: &Arc<Plans>, max_bytes: u64, share: Share) -> Self {
         let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let limits = Limits { max_bytes, max_bytes_each: max_bytes, ..Limits::default() };
-        Self { correlator: Correlator::new(Arc::clone(plans), limits), limits }
+        let mut correlator = Correlator::new(Arc::clone(plans), limits);
+        correlator.set_share(share);
+        Self { correlator, limits, share }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.correlator.plans().is_empty()
+        self.share == Share::None || self.correlator.plans().is_empty()
     }
 
-    /// Goes on with other rules.
-    pub(super) fn adopt(&mut self, plans: &Arc<Plans>) {
+    /// Goes on with other rules, and what is its share of them.
+    pub(super) fn adopt(&mut self, plans: &Arc<Plans>, share: Share) {
         self.correlator = self.correlator.with_plans(plans).unwrap_or_else(|error| {
             tracing::error!(%error, "what Sigma's correlations have counted cannot be taken over");
             Correlator::new(Arc::clone(plans), self.limits)
         });
+        self.correlator.set_share(share);
+        self.share = share;
     }
 
     /// Counts an event.
@@ -89,6 +94,7 @@ impl Correlations {
         let plans = Arc::clone(self.correlator.plans());
         self.correlator =
             Correlator::restore(&plans, self.limits, bytes).map_err(|error| error.to_string())?;
+        self.correlator.set_share(self.share);
         Ok(())
     }
 }

@@ -8,13 +8,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use threatlockdown_event::{Alert, Millis};
-use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
+use threatlockdown_ruleset::correlate::sigma::{CorrelationMatch, Share};
 use threatlockdown_ruleset::correlate::{Extent, Memories, Memory, MemoryOptions};
 use threatlockdown_ruleset::matcher::{Bound, Correlated, Input, Scratch, Verdict};
 use threatlockdown_ruleset::program::{Component, Program};
 use threatlockdown_ruleset::suppress::{Ask, ThrottleState};
 use threatlockdown_topics::{Candidate, Held};
 
+use super::FIRST;
 use super::correlations::Correlations;
 use super::sequencer::Due;
 use super::throttle::Throttling;
@@ -37,8 +38,8 @@ pub(super) struct Judge {
     host: Arc<str>,
     throttling: Throttling,
     correlations: Correlations,
-    /// Another partition's correlator counts for them.
-    leaves_correlations: bool,
+    /// Of the partitions among which correlations are divided, this one and how many there are.
+    part: Option<(u32, u32)>,
     /// Of the candidates that are judged next, in their order: what correlations count of those that are there for them alone.
     expected: VecDeque<Option<Correlated>>,
     max_bytes: u64,
@@ -207,18 +208,20 @@ impl Judge {
             min_level: min_level.max(1),
             host: Arc::clone(host),
             throttling: Throttling::new(metrics),
-            correlations: Correlations::new(plans, share),
-            leaves_correlations: false,
+            correlations: Correlations::new(plans, share, Share::All),
+            part: None,
             expected: VecDeque::new(),
             max_bytes,
             sets: VecDeque::from([set]),
         }
     }
 
-    /// Leaves Sigma's correlations to another.
-    pub(super) fn leave_correlations(&mut self) {
-        self.correlations = Correlations::new(&Arc::default(), 0);
-        self.leaves_correlations = true;
+    /// From now on one of several partitions among which Sigma's correlations are divided.
+    pub(super) fn divide(&mut self, part: (u32, u32)) {
+        self.part = Some(part);
+        let Some(newest) = self.sets.front() else { return };
+        let plans = Arc::clone(newest.program.sigma().plans());
+        self.correlations.adopt(&plans, share(&newest.program, self.part));
     }
 
     /// Candidates that this program makes will come.
@@ -228,9 +231,7 @@ impl Judge {
         self.memories.resize(of_rules(self.max_bytes, program));
         let gate = Gate::new(program, &self.host, self.throttling.metrics());
         let set = Set::new(program, &self.memories, options, newest.writer.adopt(program), gate);
-        if !self.leaves_correlations {
-            self.correlations.adopt(program.sigma().plans());
-        }
+        self.correlations.adopt(program.sigma().plans(), share(program, self.part));
         self.sets.push_front(set);
         self.sets.truncate(SETS);
     }
@@ -383,6 +384,16 @@ impl Judge {
             let components = set.program.components().iter().zip(&set.memories);
             components.map(|(component, bound)| (component, &*set.program, bound.memory()))
         })
+    }
+}
+
+/// What a partition counts of Sigma's correlations. Throttles count all alerts in one, so all that makes alerts is there.
+fn share(program: &Program, part: Option<(u32, u32)>) -> Share {
+    match part {
+        None => Share::All,
+        Some((FIRST, _)) if program.suppressions().count() => Share::All,
+        Some(_) if program.suppressions().count() => Share::None,
+        Some((number, of)) => Share::Part { number, of },
     }
 }
 

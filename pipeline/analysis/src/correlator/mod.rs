@@ -77,6 +77,8 @@ pub struct Correlator {
     metrics: Metrics,
 }
 
+/// The partition that counts for throttles, of those among which candidates are divided.
+pub(crate) const FIRST: u32 = 0;
 /// Candidates between two looks at what had to be forgotten: one commit can make very many due.
 const LOOK_EVERY: u64 = 8192;
 /// Other copies may judge by the rules before for so long: until they have seen the new ones and committed.
@@ -105,15 +107,13 @@ impl Correlator {
         }
     }
 
-    /// One of several among which candidates are divided: it counts nothing before the word to begin, and Sigma's correlations
-    /// only where they are its own.
+    /// One of several among which candidates are divided: it counts nothing before the word to begin, and of Sigma's correlations
+    /// what is its share.
     #[must_use]
-    pub fn of_partition(mut self, counts_correlations: bool) -> Self {
+    pub fn of_partition(mut self, partition: u32, partitions: u32) -> Self {
         self.sequencer.hold();
         self.keeps_earlier = EARLIER;
-        if !counts_correlations {
-            self.judge.leave_correlations();
-        }
+        self.judge.divide((partition, partitions));
         self
     }
 

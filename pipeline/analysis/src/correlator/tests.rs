@@ -28,6 +28,7 @@ pub(super) fn candidate(time: i64, event: u8) -> Candidate {
         alerted: None,
         record: b"record".to_vec(),
         held: Vec::new(),
+        places: Vec::new(),
     }
 }
 

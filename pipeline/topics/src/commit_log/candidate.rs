@@ -41,6 +41,8 @@ pub struct Candidate {
     pub record: Vec<u8>,
     /// Alerts that are written if their throttles let them pass.
     pub held: Vec<Held>,
+    /// Where Sigma's correlations count it, while that is to be decided; not written.
+    pub places: Vec<u64>,
 }
 
 /// An alert that is written if its throttle lets it pass, when it is its turn.
@@ -125,6 +127,7 @@ pub(crate) fn decode_section(decoder: &mut Decoder<'_>) -> Result<Vec<Candidate>
             alerted: take_alerted(item)?,
             record: item.bytes()?.to_vec(),
             held: item.list(LEAST_HELD_BYTES, take_held)?,
+            places: Vec::new(),
         })
     })
 }

@@ -13,6 +13,7 @@ use threatlockdown_event::{AlertId, EventId};
 use super::chains::Stamp;
 use super::groups::{Group, Groups, Key, NEVER, Window};
 use super::origin::{Origin, value};
+use super::places::Share;
 use super::plan::{Feed, MAX_TIME, Plan, Plans};
 use super::recent::Entry;
 use super::windows::{Decided, Fired, Member, Outcome, gather, slide};
@@ -27,6 +28,8 @@ const EXPIRED_PER_WATERMARK: usize = 4096;
 pub struct Correlator {
     pub(super) plans: Arc<Plans>,
     pub(super) limits: Limits,
+    /// What others do not count.
+    pub(super) share: Share,
     /// No match before this is on time.
     pub(super) clock: i64,
     pub(super) groups: Vec<Groups>,
@@ -91,12 +94,18 @@ impl Correlator {
             counters: vec![Counters::default(); count],
             plans,
             limits,
+            share: Share::All,
             clock: i64::MIN,
             ends: BTreeSet::new(),
             bytes: 0,
             hand: 0,
             work: Work::default(),
         }
+    }
+
+    /// From now on it counts what is its share; what it has counted of others stays until it is forgotten.
+    pub fn set_share(&mut self, share: Share) {
+        self.share = share;
     }
 
     /// What it counts.
@@ -260,7 +269,9 @@ impl Correlator {
         let mut lacking = 0;
         for task in tasks {
             match work.key(plan, origin, task) {
-                Some(key) => work.keyed.push((key, task.referent)),
+                Some(key) if self.share.has(plan.place(&key)) => work.keyed.push((key, task.referent)),
+                // Another counts it.
+                Some(_) => {}
                 None => lacking += 1,
             }
         }

@@ -27,6 +27,7 @@
 //! | `recent`, `chains`, `series`, `tally` | matches of a group → whether its condition holds |
 //! | `groups` | key → group; least recently touched first |
 //! | `origin`, `windows` | event or match, plan → its group, with it |
+//! | `places` | event → by whom its groups are counted, where there are several |
 //! | `correlator`, `room` | match, watermark → matches of correlations; what is forgotten |
 //! | `snapshot` | everything that is kept ⇄ bytes |
 
@@ -35,6 +36,7 @@ mod correlator;
 mod groups;
 mod measure;
 mod origin;
+mod places;
 mod plan;
 mod recent;
 mod room;
@@ -46,6 +48,7 @@ mod tests;
 mod windows;
 
 pub use correlator::Correlator;
+pub use places::Share;
 pub use plan::{FieldIndex, PlanError, Plans};
 pub use snapshot::SnapshotError;
 

@@ -10,6 +10,7 @@ use thiserror::Error;
 use threatlockdown_event::identity::hash;
 
 use super::measure::{self, Measure, Threshold, TooComplex};
+use super::places;
 use crate::ir::sigma::{
     Bound, Comparison, CorrelationKind, Occurrence, Referent, SigmaCorrelation, SigmaRuleIndex, SigmaSet,
 };
@@ -76,6 +77,8 @@ pub(super) struct Plan {
     /// Referents whose match opens a window.
     pub(super) opens: Vec<bool>,
     pub(super) referents: Vec<Sources>,
+    /// The number of its chain, where it counts matches of others or they count its own.
+    pub(super) chain: Option<u64>,
 }
 
 /// Where values stand in the matches of a referent.
@@ -208,6 +211,7 @@ impl Plans {
                 .map(|referent| opens.as_ref().is_none_or(|opens| opens.contains(&referent)))
                 .collect(),
             referents: Vec::new(),
+            chain: None,
         })
     }
 
@@ -238,6 +242,8 @@ impl Plans {
         for feeds in self.by_rule.values_mut() {
             feeds.sort_unstable();
         }
+        let chains = places::chains(&self.plans, &self.by_correlation);
+        self.plans.iter_mut().zip(chains).for_each(|(plan, chain)| plan.chain = chain);
     }
 
     fn field(

@@ -119,7 +119,9 @@ impl Correlator {
     /// # Errors
     /// See [`SnapshotError`].
     pub fn with_plans(&self, plans: &Arc<Plans>) -> Result<Self, SnapshotError> {
-        Self::restore(plans, self.limits, &self.snapshot()?)
+        let mut correlator = Self::restore(plans, self.limits, &self.snapshot()?)?;
+        correlator.set_share(self.share);
+        Ok(correlator)
     }
 
     fn restore_one(&mut self, index: u32, plan: &Plan, saved: SavedCorrelation) -> Result<(), SnapshotError> {

@@ -278,6 +278,45 @@ proptest! {
         }
     }
 
+    /// Divided among several, each of which is shown what it counts alone, the same matches come.
+    #[test]
+    fn several_find_together_what_one_finds(
+        correlations in correlations(),
+        events in events(),
+        interruptions in vec(interruption(), 40),
+        of in 1..5_u32,
+    ) {
+        let plans = plans(correlations);
+        let limits = Limits { max_events: 1_000, ..Limits::default() };
+        let mut whole = run_interrupted(&plans, &events, &[], limits);
+        let mut divided = Vec::new();
+        for number in 0..of {
+            let share = Share::Part { number, of };
+            let is_shown = |event: &Event| {
+                let fields = Named { plans: &plans, fields: &event.fields };
+                let matched = Matched { time: event.time, id: EventId(event.id), rules: &event.rules, fields: &fields };
+                plans.places(&matched).into_iter().any(|place| share.has(place))
+            };
+            let mut correlator = Correlator::new(Arc::clone(&plans), limits);
+            correlator.set_share(share);
+            for (event, interruption) in events.iter().zip(&interruptions) {
+                match interruption {
+                    Interruption::None => {}
+                    Interruption::Watermark => divided.extend(advance(&mut correlator, event.time)),
+                    Interruption::Restart => correlator = correlator.with_plans(&plans).unwrap(),
+                }
+                if is_shown(event) {
+                    divided.extend(observe(&mut correlator, event));
+                }
+            }
+            divided.extend(advance(&mut correlator, 1_000_000));
+        }
+        let order = |found: &CorrelationMatch| (found.correlation, found.time, found.id);
+        whole.sort_by_key(order);
+        divided.sort_by_key(order);
+        prop_assert_eq!(divided, whole);
+    }
+
     /// Garbage in any order, at any time: no panic, memory within its limits, and a state that can be written and read.
     #[test]
     fn no_time_or_order_breaks_it(

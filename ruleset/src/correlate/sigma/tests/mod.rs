@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use threatlockdown_event::EventId;
 
-use super::{CorrelationMatch, Correlator, FieldIndex, Fields, Limits, Matched, Plans};
+use super::{CorrelationMatch, Correlator, FieldIndex, Fields, Limits, Matched, Plans, Share};
 use crate::ir::Place;
 use crate::ir::sigma::{
     Bound, Comparison, CorrelationKind, Expr, GroupField, Logsource, Occurrence, OccurrenceExpr, Referent,
