@@ -229,9 +229,11 @@ impl Worker {
                 .map_or((Candidate::NO_COMPONENT, Vec::new()), |apart| (apart.component, apart.key.to_vec()));
             let is_judged_again = is_correlated || component != Candidate::NO_COMPONENT;
             let record = if is_judged_again { raw.bytes.to_vec() } else { Vec::new() };
+            let (correlated, places) = correlated(program, verdict, is_divided, component);
             Some(Candidate {
                 component,
                 key,
+                correlated,
                 time,
                 event: described.event,
                 context: Arc::clone(&unit.context),
@@ -241,7 +243,7 @@ impl Worker {
                 alerted: is_decided.then(|| described.alert(verdict)),
                 record,
                 held,
-                places: if is_divided && is_correlated { places(program, verdict) } else { Vec::new() },
+                places,
             })
         });
         outcome.bytes += raw.bytes.len() as u64;
@@ -277,12 +279,21 @@ impl Worker {
     }
 }
 
-/// Where correlations count an event.
-fn places(program: &Program, verdict: &Verdict<'_>) -> Vec<u64> {
-    let Some(correlated) = verdict.correlated() else { return Vec::new() };
-    // Neither its time nor its id decides it.
-    let matched = Matched { time: 0, id: EventId([0; 16]), rules: &correlated.rules, fields: &correlated };
-    program.sigma().plans().places(&matched)
+/// What correlations count of an event, and where they do. What has a component is judged again, and tells it then; only to
+/// other partitions than its own it is told.
+fn correlated(
+    program: &Program,
+    verdict: &Verdict<'_>,
+    is_divided: bool,
+    component: u32,
+) -> (Vec<u8>, Vec<u64>) {
+    let plans = program.sigma().plans();
+    let is_asked = is_divided || component == Candidate::NO_COMPONENT;
+    let Some(correlated) = verdict.correlated().filter(|_| is_asked) else { return Default::default() };
+    // Neither its time nor its id decides its places.
+    let matched = || Matched { time: 0, id: EventId([0; 16]), rules: &correlated.rules, fields: &correlated };
+    let places = if is_divided { plans.places(&matched()) } else { Vec::new() };
+    (correlated.stored(plans), places)
 }
 
 /// Makes an alert, where there will be one, and puts it where it belongs.

@@ -103,6 +103,7 @@ mod tests {
             version: version.into(),
             component: 0,
             key: Vec::new(),
+            correlated: Vec::new(),
             time: Millis(0),
             event: EventId([0; 16]),
             context: Arc::new(context),

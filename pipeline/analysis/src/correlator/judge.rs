@@ -104,8 +104,13 @@ impl Set {
         }
     }
 
-    /// What correlations count of a candidate, apart from any memory.
+    /// What correlations count of a candidate, apart from any memory: as these rules said when they made it, or else by
+    /// judging its record.
     fn correlated(&mut self, candidate: &Candidate) -> Option<Correlated> {
+        let told = || Correlated::read(&candidate.correlated, self.program.sigma().plans());
+        if let Some(told) = (self.program.version() == &*candidate.version).then(told).flatten() {
+            return Some(told);
+        }
         let input = self.input(candidate);
         self.program.correlated(&mut self.scratch, &input).ok().flatten()
     }

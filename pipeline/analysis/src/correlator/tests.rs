@@ -11,6 +11,7 @@ pub(super) fn candidate(time: i64, event: u8) -> Candidate {
     Candidate {
         component: 0,
         key: Vec::new(),
+        correlated: Vec::new(),
         time: Millis(time),
         event: EventId([event; 16]),
         context: Arc::new(Context {

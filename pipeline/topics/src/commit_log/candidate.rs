@@ -21,8 +21,11 @@ const LEAST_HELD_BYTES: usize = 53;
 pub struct Candidate {
     /// Number of the component in the rules that made it.
     pub component: u32,
-    /// What keeps its state apart within the component.
+    /// What keeps its state apart within the component; empty without one.
     pub key: Vec<u8>,
+    /// What Sigma's correlations count of it, in the terms of the rules that made it; empty where they have to find out. Only
+    /// of a candidate without a component it is written.
+    pub correlated: Vec<u8>,
     /// When it happened, as far as it tells; the order of counting.
     pub time: Millis,
     /// Identity, which breaks ties.
@@ -69,7 +72,7 @@ impl Candidate {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let held = self.held.iter().map(|held| size_of::<Held>() + held.alert.json.len());
-        size_of::<Self>() + self.key.len() + self.record.len() + held.sum::<usize>()
+        size_of::<Self>() + self.key.len() + self.correlated.len() + self.record.len() + held.sum::<usize>()
     }
 }
 
@@ -95,7 +98,9 @@ pub fn encode_candidates(candidates: &[Candidate], out: &mut Vec<u8>) {
         put_count(out, context);
         put_count(out, version);
         put_u32(out, candidate.component);
-        put_bytes(out, &candidate.key);
+        // Who has no component needs no key.
+        let is_of_none = candidate.component == Candidate::NO_COMPONENT;
+        put_bytes(out, if is_of_none { &candidate.correlated } else { &candidate.key });
         put_u64(out, candidate.time.0.cast_unsigned());
         out.extend_from_slice(&candidate.event.0);
         put_u64(out, candidate.received.0.cast_unsigned());
@@ -115,9 +120,15 @@ pub(crate) fn decode_section(decoder: &mut Decoder<'_>) -> Result<Vec<Candidate>
     decoder.list(LEAST_BYTES, |item| {
         let context = contexts.get(item.u32()? as usize).ok_or(DecodeError::Short)?;
         let version = versions.get(item.u32()? as usize).ok_or(DecodeError::Short)?;
+        let component = item.u32()?;
+        let (mut key, mut correlated) = (item.bytes()?.to_vec(), Vec::new());
+        if component == Candidate::NO_COMPONENT {
+            std::mem::swap(&mut key, &mut correlated);
+        }
         Ok(Candidate {
-            component: item.u32()?,
-            key: item.bytes()?.to_vec(),
+            component,
+            key,
+            correlated,
             time: Millis(item.i64()?),
             event: EventId(item.array()?),
             context: Arc::clone(context),

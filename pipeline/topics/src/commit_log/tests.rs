@@ -280,9 +280,13 @@ prop_compose! {
         let (component, time, received, place) = numbers;
         let (source, account, envelope) = texts;
         let source: Arc<str> = source.into();
+        let component = if component % 4 == 0 { Candidate::NO_COMPONENT } else { component };
+        let (key, correlated) =
+            if component == Candidate::NO_COMPONENT { (Vec::new(), key) } else { (key, Vec::new()) };
         Candidate {
             component,
             key,
+            correlated,
             time: Millis(time),
             event: EventId(event),
             context: Arc::new(Context {
@@ -303,6 +307,7 @@ prop_compose! {
                 .into_iter()
                 .map(|(alert, key, (allow, quiet))| Held { suppression: "s".into(), key, allow, quiet, alert })
                 .collect(),
+            places: Vec::new(),
         }
     }
 }

@@ -54,6 +54,7 @@ pub struct Plans {
     by_correlation: Vec<Vec<Feed>>,
     fields: Vec<String>,
     fields_of_rule: FxHashMap<SigmaRuleIndex, Vec<FieldIndex>>,
+    fingerprint: [u8; 8],
 }
 
 /// Whose matches count where.
@@ -151,6 +152,12 @@ impl Plans {
         self.get(correlation).map_or(0, |plan| plan.span)
     }
 
+    /// A hash of all that gives rules and fields their numbers, and of what the correlations demand.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 8] {
+        self.fingerprint
+    }
+
     /// A hash of what the correlation demands; what is kept for it survives a change of the rules while this does.
     #[must_use]
     pub fn identity(&self, correlation: u32) -> Option<[u8; 16]> {
@@ -244,6 +251,15 @@ impl Plans {
         }
         let chains = places::chains(&self.plans, &self.by_correlation);
         self.plans.iter_mut().zip(chains).for_each(|(plan, chain)| plan.chain = chain);
+        let identities: Vec<_> = self.plans.iter().map(|plan| plan.identity).collect();
+        let of_rule = |(rule, feeds): (&SigmaRuleIndex, &Vec<Feed>)| {
+            let feeds = feeds.iter().map(|feed| (feed.correlation, feed.referent));
+            (*rule, feeds.collect::<Vec<_>>())
+        };
+        let mut rules: Vec<_> = self.by_rule.iter().map(of_rule).collect();
+        rules.sort_unstable();
+        let whole = hash(&[&bytes(&(identities, rules, &self.fields))]);
+        self.fingerprint = whole.first_chunk().copied().unwrap_or_default();
     }
 
     fn field(

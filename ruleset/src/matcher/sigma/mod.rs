@@ -5,6 +5,7 @@
 //! and only these are evaluated. A predicate is decided at most once per event.
 
 mod arrivals;
+mod correlated;
 mod decide;
 #[cfg(test)]
 mod differential;
@@ -18,10 +19,10 @@ mod verdict;
 mod wrapped;
 
 pub use self::arrivals::Arrivals;
+pub use self::correlated::Correlated;
 pub(super) use self::decide::{compares, read_number, stands, time_part};
 pub(super) use self::values::Event;
 use self::values::Only;
-pub use self::verdict::Correlated;
 use super::marks::{Known, Marks};
 use super::observe::Observer;
 use crate::decode::lists::Value;

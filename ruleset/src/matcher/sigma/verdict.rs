@@ -1,27 +1,11 @@
 //! The Sigma rules that match, as a verdict shows them.
 
-use super::Event;
-use crate::correlate::sigma::{FieldIndex, Fields};
+use super::{Correlated, Event};
 use crate::decode::lists::Value;
 use crate::ir::sigma::SigmaRuleIndex;
 use crate::matcher::Verdict;
 use crate::matcher::facts::TextRoom;
 use crate::program::{SigmaRule, SigmaSubjectIndex};
-
-/// What correlations count of an event: the rules that match it and feed one, and the values that these ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Correlated {
-    /// The rules, in load order.
-    pub rules: Vec<SigmaRuleIndex>,
-    values: Vec<(FieldIndex, Option<String>)>,
-}
-
-impl Fields for Correlated {
-    fn value(&self, field: FieldIndex) -> Option<&[u8]> {
-        let known = self.values.iter().find(|(known, _)| *known == field);
-        known.and_then(|(_, value)| value.as_deref().map(str::as_bytes))
-    }
-}
 
 impl<'v> Verdict<'v> {
     /// The Sigma rules that match and alert, in load order, with their positions among all Sigma rules.
@@ -59,10 +43,8 @@ impl<'v> Verdict<'v> {
             let Some(fields) = sigma.plans().fields_of(*rule) else { continue };
             correlated.rules.push(*rule);
             for field in fields {
-                if !correlated.values.iter().any(|(known, _)| known == field) {
-                    let value = sigma.asked(*field).and_then(|subject| self.first_value_of(subject));
-                    correlated.values.push((*field, value));
-                }
+                correlated
+                    .add(*field, || sigma.asked(*field).and_then(|subject| self.first_value_of(subject)));
             }
         }
         (!correlated.rules.is_empty()).then_some(correlated)
