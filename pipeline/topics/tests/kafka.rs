@@ -280,6 +280,24 @@ fn marks_are_reached_when_the_group_has_committed_what_stood_before_them() {
 }
 
 #[test]
+fn a_transaction_that_no_broker_ends_is_given_up() {
+    let mut cluster = Cluster::single();
+    let settings = settings(&cluster, "g.");
+    let topic = settings.names.raw("syslog").unwrap();
+    Admin::open(&settings).unwrap().create(&[plan(&topic, 1)], 1).unwrap();
+    let mut writer = Writer::open(&settings, "g.a").unwrap();
+    send(&mut writer, &topic, 1);
+    writer.commit(None).unwrap();
+    send(&mut writer, &topic, 2);
+    cluster.stop(0);
+    let (told, is_told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(writer.abort().map_err(|error| error.remedy())));
+    // Without end it would wait for a broker that may not let it in any more.
+    let ended = is_told.recv_timeout(Duration::from_secs(110)).expect("the abort ends");
+    assert_eq!(ended, Err(Remedy::Reopen));
+}
+
+#[test]
 fn a_topic_that_would_lose_records_is_told_with_the_remedy() {
     let cluster = Cluster::single();
     let settings = settings(&cluster, "c.");

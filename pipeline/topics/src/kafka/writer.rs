@@ -11,7 +11,6 @@ use rdkafka::error::KafkaError as Library;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::util::Timeout;
 
 use super::access::Watched;
 use super::client::Context;
@@ -23,8 +22,9 @@ use super::settings::Settings;
 const ANSWER: Duration = Duration::from_secs(30);
 /// A transaction that is not ended by then is aborted by the brokers, so that readers behind it go on.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
-/// Between two looks at why a writer does not open.
-const OPEN_STEP: Duration = Duration::from_secs(2);
+/// Between two looks at why a step takes so long: it may be that the brokers do not let this client in any more, and without a
+/// bound the library waits for that without end.
+const LOOK: Duration = Duration::from_secs(2);
 /// While the queue is full, or not empty yet.
 const QUEUE_WAIT: Duration = Duration::from_millis(2);
 /// Before a step is tried again.
@@ -82,8 +82,7 @@ impl Writer {
             .map_err(|error| KafkaError::of("cannot make a writer", error))?;
         let writer = Self { producer, largest: settings.largest, began: None, access };
         let began = Instant::now();
-        writer
-            .step("cannot take over transactions", began, || writer.producer.init_transactions(OPEN_STEP))?;
+        writer.step("cannot take over transactions", began, || writer.producer.init_transactions(LOOK))?;
         Ok(writer)
     }
 
@@ -149,10 +148,10 @@ impl Writer {
         self.flush(began)?;
         if let Some(reader) = &reader {
             let (offsets, group) = reader.offsets()?;
-            let send = || self.producer.send_offsets_to_transaction(&offsets, &group, Timeout::Never);
+            let send = || self.producer.send_offsets_to_transaction(&offsets, &group, LOOK);
             self.step("cannot add offsets to a transaction", began, send)?;
         }
-        let commit = || self.producer.commit_transaction(Timeout::Never);
+        let commit = || self.producer.commit_transaction(LOOK);
         self.step("cannot commit a transaction", began, commit)?;
         self.began = None;
         drop(self.refused());
@@ -168,7 +167,7 @@ impl Writer {
     /// When it cannot be: the writer has to be opened anew then.
     pub fn abort(&mut self) -> Result<(), KafkaError> {
         let Some(began) = self.began else { return Ok(()) };
-        let abort = || self.producer.abort_transaction(Timeout::Never);
+        let abort = || self.producer.abort_transaction(LOOK);
         self.step("cannot abort a transaction", began, abort)?;
         self.began = None;
         drop(self.refused());
@@ -197,7 +196,8 @@ impl Writer {
         Ok(())
     }
 
-    /// A step of a transaction, as often as it may be tried again.
+    /// A step of a transaction, as often as it may be tried again: what was not over in time goes on, and is asked for once more.
+    /// With old credentials it may never be over.
     fn step(
         &self,
         action: &'static str,
@@ -209,6 +209,7 @@ impl Writer {
             match call() {
                 Ok(()) => return Ok(()),
                 Err(error) if error::is_retriable(&error) && !self.is_refused() && Instant::now() < until => {
+                    self.access.check()?;
                     std::thread::sleep(AGAIN);
                 }
                 Err(error) => return Err(self.fault(action, error)),
