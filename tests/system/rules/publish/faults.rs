@@ -155,3 +155,21 @@ fn a_large_set_goes_in_pieces_and_two_at_once_leave_one_whole() {
     assert!(refused.contains("is not kept"), "{refused}");
     all.stop(0);
 }
+
+#[test]
+fn what_holds_no_rule_does_not_take_rules_out_of_force() {
+    let all = Deployment::new(1);
+    let version = all.publish(&rule(100_300, "held", "Held."));
+    let site = Site::new();
+    site.write("empty/readme.txt", "rules are elsewhere");
+    site.write("passwd", "root:x:0:0\n");
+    for named in ["empty", "passwd"] {
+        let refused = all.rules(&["publish", &site.text(named)]).with_code(2).stderr;
+        assert!(refused.contains("there is nothing of yours in what is named"), "{refused}");
+    }
+    let listed = all.rules(&["published", "--json"]).with_code(0).json();
+    assert_eq!(
+        (listed[0]["version"].as_str(), listed.as_array().map(Vec::len)),
+        (Some(version.as_str()), Some(1))
+    );
+}

@@ -9,7 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use threatlockdown_ruleset::decode::mapping;
-use threatlockdown_ruleset::{artefact, bundle, sigma_sources};
+use threatlockdown_ruleset::ir::RuleSet;
+use threatlockdown_ruleset::program::Program;
+use threatlockdown_ruleset::wazuh::Texts;
+use threatlockdown_ruleset::{Origin, artefact, bundle, sigma_sources};
 use threatlockdown_topics::kafka::rulesets::{NewSet, Published, Publisher};
 use threatlockdown_topics::kafka::{Admin, Settings};
 
@@ -22,7 +25,9 @@ use crate::host::host_name;
 
 pub(super) fn execute(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     let Some((config, settings)) = settings(&args.config)? else { return Ok(ExitCode::from(EXIT_ERROR)) };
-    let fit = match reload::check(selection(args, &config.rules)) {
+    let selection = selection(args, &config.rules);
+    let is_named = !selection.paths.is_empty() || selection.home.is_some();
+    let fit = match reload::check(selection) {
         Ok(fit) => fit,
         Err(faults) => {
             faults.iter().for_each(|fault| report(&format!("error: {fault}")));
@@ -33,6 +38,12 @@ pub(super) fn execute(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     let Fit { program, set, texts, mut warnings, tests } = fit;
     warnings.extend(sigma_sources::check(&set.sigma, &mapping::builtin()?).diagnostics(&set.sigma));
     report_faults(&mut warnings);
+    if is_named && !holds_own(&program, &set, &texts) {
+        bail!(
+            "there is nothing of yours in what is named, no rule, decoder or suppression: published, it would take your rules \
+             out of force everywhere; name the folder that they are in, or nothing at all for the built-in rules alone"
+        );
+    }
     let version = program.version();
     let bytes = bundle::write(&texts, version)?;
     let rules = program.rules().len();
@@ -50,6 +61,14 @@ pub(super) fn execute(args: &PublishArgs) -> anyhow::Result<ExitCode> {
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether there is more than the built-in rules.
+fn holds_own(program: &Program, set: &RuleSet, texts: &Texts) -> bool {
+    program.rules().iter().any(|rule| !rule.builtin)
+        || texts.decoders.iter().any(|file| file.origin == Origin::User)
+        || !set.sigma.rules.is_empty()
+        || !set.suppressions.is_empty()
 }
 
 /// What is named, or what the configuration names.
