@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError as Library;
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::client::Context;
+use super::client::{self, Context};
 use super::error::KafkaError;
 use super::received::TopicPartition;
 use super::settings::Settings;
@@ -58,6 +58,7 @@ pub struct TopicFault {
 /// See the module.
 pub struct Admin {
     client: AdminClient<Context>,
+    settings: Settings,
 }
 
 /// A topic as it is.
@@ -74,7 +75,8 @@ impl Admin {
     /// When the settings do not fit.
     pub fn open(settings: &Settings) -> Result<Self, KafkaError> {
         let client = settings.client().create_with_context(Context::default());
-        client.map(|client| Self { client }).map_err(|error| KafkaError::of("cannot make a client", error))
+        let opened = client.map(|client| Self { client, settings: settings.clone() });
+        opened.map_err(|error| KafkaError::of("cannot make a client", error))
     }
 
     /// How many brokers there are.
@@ -87,9 +89,11 @@ impl Admin {
 
     /// Of all topics: a question for one by its name may make it, on brokers that do that.
     fn metadata(&self) -> Result<Metadata, KafkaError> {
-        let client = self.client.inner();
-        client.fetch_metadata(None, ANSWER).map_err(|source| {
-            let complaint = client.context().complaint();
+        let inner = self.client.inner();
+        inner.fetch_metadata(None, ANSWER).map_err(|source| {
+            // An administrator's client is not told why.
+            let reader = self.settings.alone().create_with_context(Context::default()).ok();
+            let complaint = reader.as_ref().map(client::complaint).unwrap_or_default();
             KafkaError::Unreachable { source, complaint }
         })
     }

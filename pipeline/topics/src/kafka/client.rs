@@ -3,18 +3,25 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError as Library;
 use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
-use super::error::{code, is_refusal};
+use super::assignment::ANSWER;
+use super::error::{KafkaError, code, is_refusal};
+
+/// A client tries each broker once in this time.
+const LONGEST_COMPLAINT: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A change of what a member of a group reads, which the reader carries out when it is ready for it.
 #[derive(Debug)]
@@ -63,6 +70,25 @@ impl Context {
     }
 }
 
+/// Why no broker answers, as the end of a sentence, as far as the client finds out within a moment: the library tells it only to who
+/// reads.
+pub(super) fn complaint(client: &BaseConsumer<Context>) -> String {
+    let began = Instant::now();
+    loop {
+        let complaint = client.context().complaint();
+        if !complaint.is_empty() || began.elapsed() >= LONGEST_COMPLAINT {
+            return complaint;
+        }
+        drop(client.poll(LOOK));
+    }
+}
+
+/// All topics there are: a question for one by its name may make it, on brokers that do that.
+pub(super) fn metadata(client: &BaseConsumer<Context>) -> Result<Metadata, KafkaError> {
+    let unreachable = |source| KafkaError::Unreachable { source, complaint: complaint(client) };
+    client.fetch_metadata(None, ANSWER).map_err(unreachable)
+}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
@@ -98,6 +124,7 @@ impl ClientContext for Context {
             return;
         }
         tracing::warn!(%error, reason, "kafka client");
+        reason.clone_into(&mut self.complaint.lock().unwrap_or_else(PoisonError::into_inner));
         if code(&error).is_some_and(is_refusal) {
             self.refuse(&error);
         }

@@ -149,6 +149,11 @@ pub(super) fn is_retriable(error: &Library) -> bool {
         || matches!(error, Library::Flush(Code::OperationTimedOut))
 }
 
+/// Whether a group does not take a commit since it is dividing its partitions anew.
+pub(super) fn is_dividing(error: &Library) -> bool {
+    matches!(code(error), Some(Code::IllegalGeneration | Code::RebalanceInProgress))
+}
+
 /// Where a call only says that the client has ended: what ended it.
 pub(super) fn cause<C: ClientContext>(client: &rdkafka::client::Client<C>, error: Library) -> Library {
     match (code(&error), client.fatal_error()) {

@@ -4,7 +4,7 @@
 //! A partition that is to be given up stays until [`RawReader::release`]: what was made of its records has to be
 //! committed first, or another member would do it again. Offsets are never committed by themselves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError as Library;
@@ -14,9 +14,14 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::access::Watched;
 use super::assignment::{ANSWER, OwnProgress, Turn};
 use super::client::{Change, Context};
-use super::error::{KafkaError, code, is_refusal};
+use super::error::{KafkaError, code, is_dividing, is_refusal};
 use super::received::{Polled, Received, TopicPartition, partitions};
 use super::settings::Settings;
+
+/// Members of a group have so long to say that they are there, with much room.
+const LONGEST_DIVISION: Duration = Duration::from_secs(30);
+/// Before a commit is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// How a reader reads.
 #[derive(Debug, Clone)]
@@ -288,10 +293,28 @@ impl RawReader {
                 }
             }
         }
-        let done = self.consumer.commit(&list, CommitMode::Sync);
-        done.map_err(|error| KafkaError::of("cannot commit offsets", error))?;
+        self.tell(&list).map_err(|error| KafkaError::of("cannot commit offsets", error))?;
         self.committed();
         Ok(())
+    }
+
+    /// While a group divides its partitions anew it may take no commit for a moment: this member has not heard of the new
+    /// generation, or not all others have. What it has stays its own meanwhile, unless it is lost; given up on then, the next
+    /// owner would do again what was done.
+    fn tell(&self, offsets: &TopicPartitionList) -> Result<(), Library> {
+        let began = Instant::now();
+        loop {
+            match self.consumer.commit(offsets, CommitMode::Sync) {
+                Err(error)
+                    if is_dividing(&error)
+                        && !self.consumer.assignment_lost()
+                        && began.elapsed() < LONGEST_DIVISION =>
+                {
+                    std::thread::sleep(AGAIN);
+                }
+                told => return told,
+            }
+        }
     }
 
     /// Records of its partitions that it has not taken yet, as far as the client knows: nobody is asked.

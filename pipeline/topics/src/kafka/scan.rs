@@ -9,7 +9,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as Library;
 
-use super::client::Context;
+use super::client::{self, Context};
 use super::ends;
 use super::error::{KafkaError, code, is_refusal};
 use super::received::Received;
@@ -68,10 +68,7 @@ fn consumer(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Context
 }
 
 fn partitions(reader: &BaseConsumer<Context>, topic: &str) -> Result<Vec<i32>, KafkaError> {
-    let metadata = reader.fetch_metadata(None, ANSWER).map_err(|source| {
-        let complaint = reader.context().complaint();
-        KafkaError::Unreachable { source, complaint }
-    })?;
+    let metadata = client::metadata(reader)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map(|found| found.partitions().iter().map(|one| one.id()).collect()).unwrap_or_default())
 }

@@ -11,12 +11,11 @@ use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::Context;
+use super::client::{self, Context};
 use super::error::{KafkaError, code, is_refusal};
 use super::settings::Settings;
 
 /// How long the brokers may take for an answer.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// A record of a table.
 #[derive(Debug, Clone, Copy)]
@@ -95,11 +94,7 @@ impl Table {
 }
 
 fn count_partitions(consumer: &BaseConsumer<Context>, topic: &str) -> Result<i32, KafkaError> {
-    // Of all topics: a question for one by its name may make it, on brokers that do that.
-    let metadata = consumer.fetch_metadata(None, ANSWER).map_err(|source| {
-        let complaint = consumer.context().complaint();
-        KafkaError::Unreachable { source, complaint }
-    })?;
+    let metadata = client::metadata(consumer)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     match found.map(|found| found.partitions().len()) {
         Some(count @ 1..) => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
