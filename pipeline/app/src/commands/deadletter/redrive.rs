@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use serde_json::json;
 use threatlockdown_event::Millis;
 use threatlockdown_topics::kafka::{
@@ -33,7 +33,7 @@ pub(super) fn execute(args: &RedriveArgs) -> anyhow::Result<ExitCode> {
     }
     let Some(settings) = settings(&selection.config)? else { return Ok(ExitCode::from(EXIT_ERROR)) };
     let id = settings.names.transactional_id("deadletter", "redrive", 0);
-    let mut writer = if args.dry_run { None } else { Some(Writer::open(&settings, &id)?) };
+    let mut writer = if args.dry_run { None } else { Some(Writer::open(&settings, &id).map_err(told)?) };
     let found = find(args, &settings)?;
     let mut sent = Sent::default();
     let mut failure = None;
@@ -48,12 +48,23 @@ pub(super) fn execute(args: &RedriveArgs) -> anyhow::Result<ExitCode> {
         }
     })?;
     if let Some(error) = failure {
-        return Err(error.into());
+        return Err(told(error));
     }
     if let Some(writer) = &mut writer {
-        writer.commit(None)?;
+        writer.commit(None).map_err(told)?;
     }
     tell(args, &found, &sent)
+}
+
+/// All calls share one name for their transactions.
+fn told(error: KafkaError) -> anyhow::Error {
+    match error.is_fenced() {
+        true => anyhow!(
+            "another `deadletter redrive` began meanwhile and took over; what this one had not sent yet is left to it: run it \
+             again when that one has ended"
+        ),
+        false => error.into(),
+    }
 }
 
 /// What the selection has.
