@@ -97,6 +97,36 @@ sources: [{{name: app, type: file, source: json, paths: [\"DIR/in/*.log\"]}}]
 }
 
 #[test]
+fn what_is_counted_is_alerted_in_silence_too_each_time() {
+    const TWICE: &str = r#"<group name="t,">
+<rule id="100300" level="7"><decoded_as>json</decoded_as><field name="verdict">^blocked$</field><description>Blocked</description></rule>
+<rule id="100301" level="10" frequency="2" timeframe="3600"><if_matched_sid>100300</if_matched_sid><same_field>account</same_field><description>Twice</description></rule>
+</group>
+"#;
+    let topics = Topics::start();
+    let site = Site::new();
+    // One partition, and nothing set that has a default.
+    site.configure(&format!(
+        "workers: 1
+rules: {{paths: [DIR/rules]}}
+kafka: {{brokers: [\"{}\"], prefix: t., instance: a, topics: {{partitions: 1, correlate_partitions: 2}}}}
+sources: [{{name: app, type: file, source: json, paths: [\"DIR/in.log\"]}}]
+sinks: [{{name: alerts, type: file, path: DIR/alerts.jsonl}}]
+",
+        topics.cluster.bootstrap(),
+    ));
+    site.write("rules/a.xml", TWICE);
+    make_topics(&site);
+    let mut daemon = site.start().ready();
+    for round in 1..=4 {
+        site.append("in.log", format!("{{\"verdict\":\"blocked\",\"account\":\"{round}\"}}\n").repeat(2));
+        let path = site.path("alerts.jsonl");
+        daemon.until(&format!("round {round}"), || (complete_lines(&path).len() == 3 * round).then_some(()));
+    }
+    daemon.stop();
+}
+
+#[test]
 fn a_process_that_is_killed_goes_on_where_it_was() {
     let load = load(if is_soak() { 60_000 } else { 4_000 });
     let expected = expected(&COUNTING, &load);

@@ -101,7 +101,7 @@ impl Analyzer {
             },
         )?;
         let (mut gather, mut outbox) = (Gather::default(), Outbox::default());
-        let mut silence = Silence::new(options.idle);
+        let mut silence = Silence::new(options.patience.clone());
         let mut current: Option<TopicPartition> = None;
         loop {
             let wait = if turn.has_news() { QUIET } else { IDLE };
@@ -124,6 +124,8 @@ impl Analyzer {
                     }
                 }
                 Polled::Nothing => {
+                    // The next record is news of its partition again, whichever that is.
+                    current = None;
                     self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
                     if self.router.is_needed() {
                         silence

@@ -30,7 +30,7 @@ pub use self::analyzer::Analyzer;
 pub use self::owner::Owner;
 pub use self::status::Status;
 use crate::active::{ActiveProgram, Latest};
-use crate::correlator::CorrelatorOptions;
+use crate::correlator::{CorrelatorOptions, Patience};
 use crate::metrics::Metrics;
 use crate::worker::WorkerOptions;
 
@@ -46,7 +46,7 @@ pub struct ClusterOptions {
     /// How candidates are counted; its bytes are those of all partitions together.
     pub correlator: CorrelatorOptions,
     /// After so long a silence a partition of raw records holds nothing back.
-    pub idle: Duration,
+    pub patience: Patience,
     /// So long at most a correlator waits at its very beginning for word of all partitions of raw records.
     pub catch_up: Duration,
     /// Bytes that a reader fetches ahead.

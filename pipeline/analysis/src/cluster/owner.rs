@@ -230,11 +230,11 @@ impl Owner {
     /// What the clock decides, what others see, and the snapshot.
     fn tick(&self, partition: i32, part: &mut Part, turn: &mut Turn) -> Result<(), Trouble> {
         part.correlator.tell_evictions(false);
-        let idle = self.shared.options.idle;
+        let long_ago = self.shared.options.patience.passed(Millis::now());
         let figures = Figures {
             remembered: part.correlator.remembered(),
             waiting: part.correlator.waiting() as u64,
-            is_settled: part.correlator.is_settled(long_ago(idle)),
+            is_settled: part.correlator.is_settled(long_ago),
         };
         self.shared.status.show(partition, figures);
         if part.is_behind() {
@@ -247,7 +247,7 @@ impl Owner {
             part.has_said_resume = true;
             Some(Marker::Resume)
         } else {
-            part.passed(idle)
+            part.passed(long_ago)
         };
         if let Some(marker) = marker {
             let mut payload = Vec::new();
@@ -327,9 +327,8 @@ impl Part {
     }
 
     /// That time has passed, where windows end by it and no event tells so; said once.
-    fn passed(&mut self, idle: Duration) -> Option<Marker> {
+    fn passed(&mut self, until: Millis) -> Option<Marker> {
         let end = self.correlator.next_end()?;
-        let until = long_ago(idle);
         if end >= until || self.passed.is_some_and(|passed| end < passed) {
             return None;
         }
@@ -343,12 +342,6 @@ impl Snapshot {
         let is_old = self.read > 0 && self.at.elapsed() >= SNAPSHOT_AGE;
         is_old || self.read >= SNAPSHOT_BYTES.max(self.size.saturating_mul(SNAPSHOT_SHARE))
     }
-}
-
-/// Of this time no event is expected any more where all is silent.
-fn long_ago(idle: Duration) -> Millis {
-    let idle = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
-    Millis(Millis::now().0.saturating_sub(idle))
 }
 
 /// Streams of all partitions of raw records that there are.

@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use threatlockdown_event::Millis;
-use threatlockdown_topics::kafka::{KafkaError, Names, RawReader, Settings, TopicPartition, ends_at};
+use threatlockdown_topics::kafka::{KafkaError, Names, RawReader, Settings, TopicPartition, are_read};
 use threatlockdown_topics::{Lane, LogPosition, Marker};
 
 use super::gather::lane;
+use crate::correlator::Patience;
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// See the module.
 pub(super) struct Silence {
     partitions: BTreeMap<TopicPartition, Heard>,
-    idle: Duration,
+    patience: Patience,
     looked: Instant,
 }
 
@@ -29,9 +30,15 @@ struct Heard {
     is_told: bool,
 }
 
+impl Heard {
+    fn is_silent(&self, patience: &Patience) -> bool {
+        !self.is_told && self.at.elapsed() >= patience.of(&self.lane.source)
+    }
+}
+
 impl Silence {
-    pub(super) fn new(idle: Duration) -> Self {
-        Self { partitions: BTreeMap::new(), idle, looked: Instant::now() }
+    pub(super) fn new(patience: Patience) -> Self {
+        Self { partitions: BTreeMap::new(), patience, looked: Instant::now() }
     }
 
     /// These are read from now on.
@@ -67,17 +74,17 @@ impl Silence {
             return Ok(Vec::new());
         }
         self.looked = Instant::now();
-        let idle = self.idle;
-        let is_silent = |heard: &Heard| !heard.is_told && heard.at.elapsed() >= idle;
-        if !self.partitions.values().any(is_silent) {
+        let Self { partitions, patience, .. } = self;
+        if !partitions.values().any(|heard| heard.is_silent(patience)) {
             return Ok(Vec::new());
         }
+        let mut silent = reader.ends()?;
+        silent.retain(|(partition, ..)| {
+            partitions.get(partition).is_some_and(|heard| heard.is_silent(patience))
+        });
         let mut markers = Vec::new();
-        for (partition, at, end) in reader.ends()? {
-            let Some(heard) = self.partitions.get_mut(&partition).filter(|heard| is_silent(heard)) else {
-                continue;
-            };
-            if at >= end || ends_at(settings, &partition, at)? {
+        for partition in are_read(settings, silent)? {
+            if let Some(heard) = partitions.get_mut(&partition) {
                 heard.is_told = true;
                 // Its reader says both, in this order, so nothing that stands before it is younger.
                 markers.push(Marker::Idle { lane: heard.lane.clone(), seen: LogPosition::MAX });

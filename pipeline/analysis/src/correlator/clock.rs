@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use threatlockdown_event::Millis;
 use threatlockdown_topics::{Lane, LogPosition, Marker};
 
-use super::{Correlator, Inputs};
+use super::{Correlator, Inputs, Patience};
+
+/// A reader that had to wait for room may be behind for so long.
+const LONGEST_BLOCKED: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Clock {
     pub(super) ticked: Instant,
-    idle: Duration,
+    patience: Patience,
     /// So long a silence counts while readers are behind, too.
     longest: Duration,
     blocked: u64,
@@ -26,12 +29,12 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new(idle: Duration, longest: Duration) -> Self {
+    pub(super) fn new(patience: Patience, longest: Duration) -> Self {
         let decided = HashMap::new();
         Self {
             ticked: Instant::now(),
-            idle,
-            longest: longest.max(idle),
+            longest: longest.max(patience.longest()),
+            patience,
             blocked: 0,
             blocked_at: None,
             decided,
@@ -48,8 +51,7 @@ impl Clock {
     /// That time has passed, where windows end by it and no event tells so; said once.
     pub(super) fn passed(&mut self, correlator: &Correlator, now: Millis) -> Option<Marker> {
         let end = correlator.next_end()?;
-        let idle = i64::try_from(self.idle.as_millis()).unwrap_or(i64::MAX);
-        let until = Millis(now.0.saturating_sub(idle));
+        let until = self.patience.passed(now);
         if end >= until || self.passed.is_some_and(|passed| end < passed) {
             return None;
         }
@@ -64,8 +66,10 @@ impl Clock {
             self.blocked = blocked;
             self.blocked_at = Some(Instant::now());
         }
-        let is_behind = self.blocked_at.is_some_and(|at| at.elapsed() < self.idle);
-        let silent = correlator.silent(if is_behind { self.longest } else { self.idle });
+        let is_behind =
+            self.blocked_at.is_some_and(|at| at.elapsed() < LONGEST_BLOCKED.max(self.patience.idle));
+        let silent =
+            correlator.silent(|source| if is_behind { self.longest } else { self.patience.of(source) });
         self.decided.retain(|lane, seen| silent.iter().any(|(other, at)| other == lane && at == seen));
         let mut markers = Vec::new();
         for (lane, seen) in silent {

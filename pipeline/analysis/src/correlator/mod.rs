@@ -16,6 +16,7 @@ mod correlations;
 mod evictions;
 mod handle;
 mod judge;
+mod patience;
 mod sequencer;
 mod snapshots;
 mod stage;
@@ -37,6 +38,7 @@ use self::evictions::Evictions;
 pub use self::handle::StageHandle;
 use self::judge::Judge;
 pub use self::judge::Remembered;
+pub use self::patience::Patience;
 use self::sequencer::Due;
 use self::sequencer::Sequencer;
 pub use self::sequencer::Span;
@@ -252,7 +254,7 @@ impl Correlator {
 
     /// Lanes of which nothing was heard for so long, with where they were heard of last.
     #[must_use]
-    pub fn silent(&self, idle: Duration) -> Vec<(Lane, LogPosition)> {
-        self.sequencer.silent(idle)
+    pub fn silent(&self, patience: impl Fn(&str) -> Duration) -> Vec<(Lane, LogPosition)> {
+        self.sequencer.silent(patience)
     }
 }

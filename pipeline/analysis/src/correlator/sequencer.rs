@@ -164,9 +164,9 @@ impl Sequencer {
         self.lanes = state.lanes.iter().map(word).collect();
     }
 
-    /// Lanes that nothing was heard of for so long, with where they were heard of last.
-    pub(super) fn silent(&self, idle: Duration) -> Vec<(Lane, LogPosition)> {
-        let silent = self.lanes.iter().filter(|(_, word)| word.heard.elapsed() >= idle);
+    /// Lanes that nothing was heard of for as long as their log source has, with where they were heard of last.
+    pub(super) fn silent(&self, patience: impl Fn(&str) -> Duration) -> Vec<(Lane, LogPosition)> {
+        let silent = self.lanes.iter().filter(|(lane, word)| word.heard.elapsed() >= patience(&lane.source));
         silent.map(|(lane, word)| (lane.clone(), word.seen)).collect()
     }
 

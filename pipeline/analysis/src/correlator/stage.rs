@@ -18,7 +18,7 @@ use super::checkpoint::{self, SnapshotError};
 use super::clock::Clock;
 use super::handle::StageHandle;
 use super::snapshots::{Pending, Snapshots};
-use super::{Correlator, CorrelatorOptions, Span};
+use super::{Correlator, CorrelatorOptions, Patience, Span};
 use crate::active::ActiveProgram;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
@@ -43,7 +43,7 @@ pub struct StageOptions {
     /// See [`CorrelatorOptions`].
     pub correlator: CorrelatorOptions,
     /// After so long a silence of a lane it holds nothing back.
-    pub idle: Duration,
+    pub patience: Patience,
     /// So long at most counting waits at the start for what was there already to be read; `None`: until the end.
     pub catch_up: Option<Duration>,
 }
@@ -124,7 +124,7 @@ impl Stage {
             sequence: 0,
             handed_over: LogPosition::default(),
             has_resumed: false,
-            clock: Clock::new(options.idle, longest),
+            clock: Clock::new(options.patience.clone(), longest),
             snapshots: Snapshots::default(),
             options,
             parts,

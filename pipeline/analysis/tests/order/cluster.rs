@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use threatlockdown_analysis::cluster::{Analyzer, ClusterOptions, Owner, Shared, Status};
+use threatlockdown_analysis::correlator::Patience;
 use threatlockdown_analysis::{ActiveProgram, Composites, CorrelatorOptions, Latest, Metrics};
 use threatlockdown_event::{AlertId, Unit};
 use threatlockdown_services::kafka::Cluster;
@@ -53,7 +54,7 @@ impl Copy {
                 buffer_bytes: 12_000,
                 folder: folder.path().to_path_buf(),
             },
-            idle: IDLE,
+            patience: Patience { idle: IDLE, ..Patience::default() },
             catch_up: LONGEST,
             ahead_bytes: 1 << 20,
         };

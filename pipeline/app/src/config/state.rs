@@ -25,7 +25,7 @@ pub(crate) struct State {
     pub(crate) max_bytes: u64,
     /// By log source, how much later than younger ones an event may come and still be counted in its place.
     pub(crate) lateness: HashMap<String, Duration>,
-    /// After so long a silence a stream holds up no other.
+    /// After so long a silence, beyond its lateness, a stream holds up no other.
     pub(crate) idle: Duration,
     /// So long at most counting waits at the start for what was there already to be read.
     pub(crate) catch_up: Duration,
@@ -37,7 +37,7 @@ impl Default for State {
             composites: Composites::default(),
             max_bytes: 256 * MIB,
             lateness: HashMap::new(),
-            idle: Duration::from_secs(5),
+            idle: Duration::from_millis(500),
             catch_up: Duration::from_secs(600),
         }
     }

@@ -5,6 +5,7 @@
 //! aborted, any number of them. Brokers compact late, so the same key may stand there many times; a tombstone takes it out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -19,6 +20,8 @@ use super::settings::Settings;
 
 /// One look at the brokers.
 const WAIT: Duration = Duration::from_millis(250);
+/// How long the brokers may take to say where a partition ends.
+const WAIT_FOR_END: Duration = Duration::from_secs(30);
 /// So long nothing may come before that is a fault.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,18 +47,42 @@ pub fn latest_values(settings: &Settings, topic: &str, partitions: &[i32]) -> Re
     Ok(found)
 }
 
-/// Whether no committed record stands at an offset or behind it.
+/// Of a member's partitions, each with the next offset and that behind the last record, those of which it has read all that
+/// anybody has begun to write: no committed record is left, and no transaction is open.
 ///
 /// # Errors
 /// As for [`latest_values`].
-pub fn ends_at(settings: &Settings, partition: &TopicPartition, offset: i64) -> Result<bool, KafkaError> {
-    let mut ends = true;
-    let from = [(partition.partition, Offset::Offset(offset))];
-    read(settings, &partition.topic, &from, |_| {
-        ends = false;
-        false
-    })?;
-    Ok(ends)
+pub fn are_read(
+    settings: &Settings,
+    partitions: Vec<(TopicPartition, i64, i64)>,
+) -> Result<Vec<TopicPartition>, KafkaError> {
+    let fault = |error| KafkaError::of("cannot ask for a topic's end", error);
+    let mut config = settings.alone();
+    let made = config.set("isolation.level", "read_uncommitted").create_with_context(Context::default());
+    let client: BaseConsumer<Context> = made.map_err(fault)?;
+    let mut found = Vec::new();
+    let mut unsure: BTreeMap<Arc<str>, Vec<(i32, Offset)>> = BTreeMap::new();
+    for (partition, at, end) in partitions {
+        let TopicPartition { topic, partition: number } = &partition;
+        let (_, written) = client.fetch_watermarks(topic, *number, WAIT_FOR_END).map_err(fault)?;
+        // What others do not see yet, they will see.
+        if written > end {
+            continue;
+        }
+        if at < end {
+            unsure.entry(Arc::clone(topic)).or_default().push((*number, Offset::Offset(at)));
+        }
+        found.push(partition);
+    }
+    for (topic, from) in unsure {
+        let mut holding = BTreeSet::new();
+        read(settings, &topic, &from, |message| {
+            holding.insert(message.partition());
+            holding.len() < from.len()
+        })?;
+        found.retain(|one| one.topic != topic || !holding.contains(&one.partition));
+    }
+    Ok(found)
 }
 
 /// Whether a committed record stands at `from` or behind it, and before `mark`.

@@ -37,7 +37,7 @@ pub use self::alert_record::{
     is_redriven_marker, parse_alert_id, redriven_marker,
 };
 pub use self::assignment::OwnProgress;
-pub use self::ends::{Tables, ends_at, latest_values};
+pub use self::ends::{Tables, are_read, latest_values};
 pub use self::error::{KafkaError, Remedy};
 pub use self::marks::Marks;
 pub use self::names::{InvalidName, Names};

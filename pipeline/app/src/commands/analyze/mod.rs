@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use threatlockdown_analysis::ActiveProgram;
 use threatlockdown_analysis::cluster::{Analyzer, ClusterOptions, Owner, Shared, Status};
+use threatlockdown_analysis::correlator::Patience;
 use threatlockdown_event::Millis;
 use threatlockdown_topics::kafka::Settings;
 
 use self::settle::Settling;
 use super::process::{End, Running};
 use super::role::Member;
-use super::run::stateful::{correlator_options, worker_options};
+use super::run::stateful::{correlator_options, patience, worker_options};
 use super::{reload, suppressions};
 use crate::config::{Config, Kafka};
 use crate::metrics::Metrics;
@@ -28,6 +29,9 @@ use crate::ops::Health;
 
 /// So long commits may fail before the copy is not ready any more.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What was read to its end is on its way for no longer than that.
+const SILENCE_AT_END: Duration = Duration::from_secs(5);
 
 /// The running threads.
 pub(super) struct Analyzing {
@@ -47,7 +51,7 @@ pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<An
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot make {}", config.data_dir.display()))?;
     let shared = Shared {
-        options: Arc::new(options(config, &member.kafka)),
+        options: Arc::new(options(config, &member.kafka, member.options.once)),
         active: Arc::clone(&active),
         latest: Arc::new(member.latest.clone()),
         metrics: threatlockdown_analysis::Metrics::new(metrics.registry()),
@@ -94,13 +98,18 @@ fn keep_up(
     reload::follow(follow, asked, beginning).context("cannot start following rules")
 }
 
-fn options(config: &Config, kafka: &Kafka) -> ClusterOptions {
+/// Inputs that end tell nobody here when they have ended; silence does, and then nothing is late any more.
+fn to_the_end(config: &Config) -> Patience {
+    Patience { idle: config.state.idle.max(SILENCE_AT_END), ..Patience::default() }
+}
+
+fn options(config: &Config, kafka: &Kafka, once: bool) -> ClusterOptions {
     ClusterOptions {
         settings: kafka.settings.clone(),
         partitions: kafka.topics.correlate_partitions,
         worker: worker_options(config),
         correlator: correlator_options(config),
-        idle: config.state.idle,
+        patience: if once { to_the_end(config) } else { patience(config) },
         catch_up: config.state.catch_up,
         // What is in flight is divided among those that read.
         ahead_bytes: usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX)

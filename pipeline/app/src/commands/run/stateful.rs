@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use threatlockdown_analysis::correlator::{CORRELATE_STREAM, Inputs, Parts};
+use threatlockdown_analysis::correlator::{CORRELATE_STREAM, Inputs, Parts, Patience};
 use threatlockdown_analysis::{
     ActiveProgram, CorrelatorOptions, Metrics, Outcome, Stage, StageHandle, StageOptions, WorkerOptions,
 };
@@ -102,7 +102,7 @@ pub(super) fn start(start: &Start<'_>) -> anyhow::Result<(StageHandle, JoinHandl
     let state = &config.state;
     let options = StageOptions {
         correlator: correlator_options(config),
-        idle: state.idle,
+        patience: patience(config),
         catch_up: (!once).then_some(state.catch_up),
     };
     let catching_up = CatchingUp::default();
@@ -143,14 +143,19 @@ pub(in crate::commands) fn correlator_options(config: &Config) -> CorrelatorOpti
     }
 }
 
+/// How long the lanes of this configuration may be silent.
+pub(in crate::commands) fn patience(config: &Config) -> Patience {
+    let lateness: HashMap<_, _> = config.state.lateness.clone();
+    Patience { idle: config.state.idle, lateness: Arc::new(lateness) }
+}
+
 /// How the workers of this configuration behave.
 pub(in crate::commands) fn worker_options(config: &Config) -> WorkerOptions {
-    let lateness: HashMap<_, _> = config.state.lateness.clone();
     WorkerOptions {
         min_level: config.min_level,
         host: host_name(),
         memory: rule_set::memory(&config.rules.time_zone),
         composites: config.state.composites,
-        lateness: Arc::new(lateness),
+        lateness: patience(config).lateness,
     }
 }
