@@ -311,3 +311,17 @@ fn sigma_rules_that_can_never_fire_are_told() {
     assert_eq!((sigma["never_fire"].as_array().unwrap().len(), &never["fires_elsewhere"]), (1, &true.into()));
     assert_eq!(sigma["no_source"][0]["logsource"]["product"], "windows");
 }
+
+#[test]
+fn what_no_kafka_client_can_be_made_of_is_told_before_a_role_starts() {
+    let site = Site::new();
+    for (settings, wanted) in [
+        ("librdkafka: {nope.nope: '1'}", "nope.nope"),
+        ("librdkafka: {linger.ms: abc}", "linger.ms"),
+        ("tls: {ca: DIR/none.pem}", "cannot read"),
+    ] {
+        site.configure(&format!("kafka: {{brokers: ['127.0.0.1:1'], {settings}}}\n"));
+        let finished = Task::new(["config", "check", "-c"]).arg(site.path("config.yaml")).run().with_code(2);
+        assert!(finished.stderr.contains(wanted), "{settings}: {}", finished.stderr);
+    }
+}

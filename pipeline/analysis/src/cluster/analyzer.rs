@@ -39,6 +39,7 @@ pub struct Analyzer {
     worker: Worker,
     router: Router,
     generation: u64,
+    silence: Silence,
 }
 
 /// What goes to `correlate` with the next commit.
@@ -79,6 +80,7 @@ impl Analyzer {
             shared: shared.clone(),
             number,
             generation,
+            silence: Silence::new(shared.options.patience.clone()),
         };
         let status = shared.status.clone();
         let name = format!("worker-{number}");
@@ -101,7 +103,7 @@ impl Analyzer {
             },
         )?;
         let (mut gather, mut outbox) = (Gather::default(), Outbox::default());
-        let mut silence = Silence::new(options.patience.clone());
+        self.silence = Silence::new(options.patience.clone());
         let mut current: Option<TopicPartition> = None;
         loop {
             let wait = if turn.has_news() { QUIET } else { IDLE };
@@ -119,7 +121,7 @@ impl Analyzer {
                         turn.read(record.payload().len());
                         done = gather.push(names, partition, &record);
                         if !is_same || done.is_some() {
-                            silence.hear(partition);
+                            self.silence.hear(partition);
                         }
                     }
                 }
@@ -128,7 +130,7 @@ impl Analyzer {
                     current = None;
                     self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
                     if self.router.is_needed() {
-                        silence
+                        self.silence
                             .look(&options.settings, &reader)?
                             .into_iter()
                             .for_each(|marker| outbox.say(marker));
@@ -144,11 +146,11 @@ impl Analyzer {
                         partitions = partitions.len(),
                         "partitions assigned"
                     );
-                    silence.begin(names, partitions).into_iter().for_each(|marker| outbox.say(marker));
+                    self.silence.begin(names, partitions).into_iter().for_each(|marker| outbox.say(marker));
                 }
                 Polled::Revoked { partitions, lost: false } => {
                     self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
-                    silence.end(&partitions);
+                    self.silence.end(&partitions);
                     reader.release()?;
                 }
                 Polled::Revoked { .. } => {
@@ -159,7 +161,7 @@ impl Analyzer {
                 self.judge(unit, &mut turn, &mut outbox)?;
             }
             if turn.is_due() {
-                current.iter().for_each(|partition| silence.hear(partition));
+                current.iter().for_each(|partition| self.silence.hear(partition));
                 self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
                 if self.shared.status.stops() {
                     return Ok(());
@@ -204,7 +206,12 @@ impl Analyzer {
                 outbox.candidates.entry(partition).or_default().push(candidate);
             });
         }
-        markers.into_iter().for_each(|marker| outbox.say(marker));
+        for marker in markers {
+            if let Marker::Progress { lane, until } = &marker {
+                self.silence.promise(lane, *until);
+            }
+            outbox.say(marker);
+        }
         Ok(())
     }
 

@@ -234,6 +234,7 @@ impl Owner {
         let figures = Figures {
             remembered: part.correlator.remembered(),
             waiting: part.correlator.waiting() as u64,
+            lag: part.correlator.lag(),
             is_settled: part.correlator.is_settled(long_ago),
         };
         self.shared.status.show(partition, figures);

@@ -27,12 +27,14 @@ pub(super) struct Silence {
 struct Heard {
     at: Instant,
     lane: Lane,
+    /// What it has promised to have come to.
+    until: Millis,
     is_told: bool,
 }
 
 impl Heard {
     fn is_silent(&self, patience: &Patience) -> bool {
-        !self.is_told && self.at.elapsed() >= patience.of(&self.lane.source)
+        !self.is_told && patience.is_over(&self.lane.source, self.at.elapsed(), self.until, Millis::now())
     }
 }
 
@@ -47,7 +49,8 @@ impl Silence {
         for partition in partitions {
             let lane = lane(names, &partition);
             markers.push(Marker::Progress { lane: lane.clone(), until: Millis(i64::MIN) });
-            self.partitions.insert(partition, Heard { at: Instant::now(), lane, is_told: false });
+            let until = Millis(i64::MIN);
+            self.partitions.insert(partition, Heard { at: Instant::now(), lane, until, is_told: false });
         }
         markers
     }
@@ -61,6 +64,14 @@ impl Silence {
         if let Some(heard) = self.partitions.get_mut(partition) {
             heard.at = Instant::now();
             heard.is_told = false;
+        }
+    }
+
+    /// What is judged of lanes promises this.
+    pub(super) fn promise(&mut self, lane: &Lane, until: Millis) {
+        let heard = self.partitions.values_mut().find(|heard| heard.lane == *lane);
+        if let Some(heard) = heard {
+            heard.until = heard.until.max(until);
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Figures {
     pub(super) remembered: Vec<Remembered>,
     /// Candidates that wait for the watermark.
     pub(super) waiting: u64,
+    /// By how much the watermark is behind the youngest of them.
+    pub(super) lag: Duration,
     /// Nothing waits, no window either.
     pub(super) is_settled: bool,
 }
@@ -155,6 +157,12 @@ impl Status {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.shown_now().values().map(|figures| figures.waiting).sum()
+    }
+
+    /// By how much the watermark is behind the youngest candidate that waits, of the partition where that is most.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        self.shown_now().values().map(|figures| figures.lag).max().unwrap_or_default()
     }
 
     /// Whether nothing of what is counted here waits, neither for older events nor for a time that has come.

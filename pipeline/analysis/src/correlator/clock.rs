@@ -68,8 +68,11 @@ impl Clock {
         }
         let is_behind =
             self.blocked_at.is_some_and(|at| at.elapsed() < LONGEST_BLOCKED.max(self.patience.idle));
-        let silent =
-            correlator.silent(|source| if is_behind { self.longest } else { self.patience.of(source) });
+        let now = Millis::now();
+        let silent = correlator.silent(|lane, silence, until| match is_behind {
+            true => silence >= self.longest,
+            false => self.patience.is_over(&lane.source, silence, until, now),
+        });
         self.decided.retain(|lane, seen| silent.iter().any(|(other, at)| other == lane && at == seen));
         let mut markers = Vec::new();
         for (lane, seen) in silent {

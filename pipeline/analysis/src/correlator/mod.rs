@@ -252,9 +252,17 @@ impl Correlator {
         self.sequencer.listen_anew();
     }
 
-    /// Lanes of which nothing was heard for so long, with where they were heard of last.
+    /// By how much the watermark is behind the youngest candidate that waits.
+    pub(crate) fn lag(&self) -> Duration {
+        let (newest, watermark) = (self.sequencer.newest_waiting(), self.sequencer.watermark());
+        let lag = newest.zip(watermark).map_or(0, |(newest, watermark)| newest.0.saturating_sub(watermark.0));
+        Duration::from_millis(lag.max(0).unsigned_abs())
+    }
+
+    /// Lanes that are silent, by how long nothing was heard of them and up to when they are known, with where they were heard of
+    /// last.
     #[must_use]
-    pub fn silent(&self, patience: impl Fn(&str) -> Duration) -> Vec<(Lane, LogPosition)> {
-        self.sequencer.silent(patience)
+    pub fn silent(&self, is_silent: impl Fn(&Lane, Duration, Millis) -> bool) -> Vec<(Lane, LogPosition)> {
+        self.sequencer.silent(is_silent)
     }
 }

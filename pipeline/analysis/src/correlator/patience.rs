@@ -19,10 +19,14 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// For a log source.
+    /// Whether a lane is silent of which nothing came for `silence` and which has promised to have come to `until`. What its newest
+    /// event may still be followed by has had its time: by what that event tells, as in a backfill, or else by the clock.
     #[must_use]
-    pub fn of(&self, source: &str) -> Duration {
-        self.idle.saturating_add(self.lateness.get(source).copied().unwrap_or_default())
+    pub fn is_over(&self, source: &str, silence: Duration, until: Millis, now: Millis) -> bool {
+        let lateness = self.lateness.get(source).copied().unwrap_or_default();
+        let newest = millis(lateness).saturating_add(until.0);
+        let expected = newest.saturating_add(millis(lateness)).saturating_add(millis(self.idle));
+        silence >= self.idle && (expected <= now.0 || silence >= self.idle.saturating_add(lateness))
     }
 
     /// For any of them.
@@ -34,9 +38,12 @@ impl Patience {
     /// Of this time no event is expected any more where all lanes are silent.
     #[must_use]
     pub fn passed(&self, now: Millis) -> Millis {
-        let longest = i64::try_from(self.longest().as_millis()).unwrap_or(i64::MAX);
-        Millis(now.0.saturating_sub(longest))
+        Millis(now.0.saturating_sub(millis(self.longest())))
     }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -47,8 +54,15 @@ mod tests {
     fn a_source_that_may_be_late_is_waited_for() {
         let lateness = HashMap::from([("aws.cloudtrail".to_owned(), Duration::from_secs(900))]);
         let patience = Patience { idle: Duration::from_millis(500), lateness: Arc::new(lateness) };
-        assert_eq!(patience.of("syslog"), Duration::from_millis(500));
-        assert_eq!(patience.of("aws.cloudtrail"), Duration::from_millis(900_500));
+        let is_over = |source, silence, until| {
+            patience.is_over(source, Duration::from_millis(silence), Millis(until), Millis(10_000_000))
+        };
+        assert!(is_over("syslog", 500, 9_999_500) && !is_over("syslog", 499, 0));
+        assert!(is_over("syslog", 500, 20_000_000), "its clock is ahead");
+        // The newest event is of 900 s later than what is promised.
+        assert!(!is_over("aws.cloudtrail", 500, 9_100_000) && is_over("aws.cloudtrail", 900_500, 9_100_000));
+        assert!(is_over("aws.cloudtrail", 500, 8_199_500) && !is_over("aws.cloudtrail", 500, 8_199_501));
+        assert!(is_over("aws.cloudtrail", 500, i64::MIN), "nothing was ever heard of it");
         assert_eq!(patience.passed(Millis(1_000_000)), Millis(99_500));
         assert_eq!(Patience::default().passed(Millis(7)), Millis(7));
     }

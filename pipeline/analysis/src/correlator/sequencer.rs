@@ -164,9 +164,13 @@ impl Sequencer {
         self.lanes = state.lanes.iter().map(word).collect();
     }
 
-    /// Lanes that nothing was heard of for as long as their log source has, with where they were heard of last.
-    pub(super) fn silent(&self, patience: impl Fn(&str) -> Duration) -> Vec<(Lane, LogPosition)> {
-        let silent = self.lanes.iter().filter(|(lane, word)| word.heard.elapsed() >= patience(&lane.source));
+    /// Lanes that are silent, by how long nothing was heard of them and what they promised, with where they were heard of last.
+    pub(super) fn silent(
+        &self,
+        is_silent: impl Fn(&Lane, Duration, Millis) -> bool,
+    ) -> Vec<(Lane, LogPosition)> {
+        let silent =
+            self.lanes.iter().filter(|(lane, word)| is_silent(lane, word.heard.elapsed(), word.until));
         silent.map(|(lane, word)| (lane.clone(), word.seen)).collect()
     }
 

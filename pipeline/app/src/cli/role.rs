@@ -9,6 +9,11 @@ use crate::config::LogFormat;
 
 /// What all roles take.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Exit codes:
+  0  stopped by a signal, with all committed that was taken
+  1  a part failed, another process has this one's name, or not all was committed by shutdown.deadline
+  2  the configuration, the rules or the topics are faulty")]
 pub(crate) struct RoleArgs {
     /// Configuration file (YAML) with a `kafka` section
     #[arg(short = 'c', long = "config", value_name = "FILE")]

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use threatlockdown_topics::kafka::{Admin, Settings};
+
 use super::{EXIT_ERROR, counted, print, report, report_faults};
 use crate::config::{self, Config, SinkKind, SourceKind};
 
@@ -15,8 +17,24 @@ pub(crate) fn execute(path: &Path) -> anyhow::Result<ExitCode> {
         report(&format!("{}: {}", path.display(), counted(faults.len(), "fault")));
         return Ok(ExitCode::from(EXIT_ERROR));
     }
+    if let Some(kafka) = &config.kafka
+        && let Err(why) = try_out(&kafka.settings)
+    {
+        report(&format!("error: {}: kafka: {why}", path.display()));
+        return Ok(ExitCode::from(EXIT_ERROR));
+    }
     print(&summary(path, &config))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a client can be made: its files are there, and the library takes its settings. No broker is asked.
+fn try_out(settings: &Settings) -> Result<(), String> {
+    let tls = settings.tls.iter();
+    for file in tls.flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]).flatten() {
+        // Authorities may be a folder of them.
+        std::fs::metadata(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    }
+    Admin::open(settings).map(drop).map_err(|error| error.to_string())
 }
 
 fn summary(path: &Path, config: &Config) -> String {

@@ -21,7 +21,7 @@ pub(super) fn cluster(metrics: &mut Metrics, status: &Status) {
     };
     let help = "Records not yet read, of the partitions of this copy";
     metrics.probe(Probe { name: "lag_records", help, kind: ProbeKind::Gauge, read: Box::new(read) });
-    let figures: [(&str, &str, ProbeKind, Read); 4] = [
+    let figures: [(&str, &str, ProbeKind, Read); 5] = [
         ("restarts", "How often a thread began anew from its last commit", ProbeKind::Counter, |status| {
             as_value(status.aborted())
         }),
@@ -34,6 +34,12 @@ pub(super) fn cluster(metrics: &mut Metrics, status: &Status) {
         ("candidates_waiting", "Candidates that wait for the watermark", ProbeKind::Gauge, |status| {
             as_value(status.waiting())
         }),
+        (
+            "watermark_lag_seconds",
+            "By how much counting is behind the youngest event that waits",
+            ProbeKind::Gauge,
+            |status| status.lag().as_secs_f64(),
+        ),
         ("kafka_failing_seconds", "How long nothing could be committed", ProbeKind::Gauge, |status| {
             status.failing().map_or(0.0, |(since, _)| since.as_secs_f64())
         }),
