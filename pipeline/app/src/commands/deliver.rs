@@ -49,6 +49,7 @@ impl Running for Delivering {
     fn check(&mut self) -> anyhow::Result<bool> {
         match self.deliveries.dead() {
             Some((sink, why)) => bail!("the sink {sink} has ended: {why}"),
+            None if self.deliveries.none_takes() => bail!("no sink takes anything any more"),
             None => Ok(false),
         }
     }
@@ -138,6 +139,12 @@ impl Deliveries {
     fn takes(&self, sink: &str) -> bool {
         let running = self.lock();
         running.iter().any(|(one, _)| one.name() == sink && one.position() != LogPosition::MAX)
+    }
+
+    /// Whether all sinks have ended by themselves, as a closed stdout does.
+    fn none_takes(&self) -> bool {
+        let running = self.lock();
+        !running.is_empty() && running.iter().all(|(one, _)| one.position() == LogPosition::MAX)
     }
 
     /// Where the topics of the sinks end now.
