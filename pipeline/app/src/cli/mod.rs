@@ -172,7 +172,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", value_parser = listen, help_heading = "Process")]
     pub(crate) listen: Option<ListenArg>,
     /// Name of this copy in the cluster, with a `kafka` section [default: kafka.instance, or the host's name]
-    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    #[arg(long, value_name = "NAME", value_parser = instance, help_heading = "Process")]
     pub(crate) instance: Option<String>,
     /// Analysis threads, 0 for one a core [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024), help_heading = "Process")]
@@ -319,6 +319,12 @@ fn input(text: &str) -> Result<Input, String> {
         return Err("the path is empty".into());
     }
     Ok(Input { source, path: path.to_owned() })
+}
+
+/// Tasks of `collect` have names that no instance may have.
+fn instance(text: &str) -> Result<String, String> {
+    let is_name = is_source_name(text);
+    is_name.then(|| text.to_owned()).ok_or_else(|| "letters, digits, `.`, `_` and `-` make a name".into())
 }
 
 fn listen(text: &str) -> Result<ListenArg, String> {
