@@ -185,7 +185,7 @@ impl FileSource {
             ordinals.note(mark.first, mark.ordinal);
             knows_plain |= !mark.compressed;
             let known = Tracked::known(&stream, mark, now);
-            files.push(if config.travels { known.from_elsewhere() } else { known });
+            files.push(if config.travels { known.left_elsewhere() } else { known });
         }
         let trouble = StreamCursor::new(&format!("{}-", Self::stream_prefix(&feed.connector)));
         let shared = Shared { feed, timing: config.timing, once: config.once, ordinals };

@@ -213,13 +213,13 @@ impl FileSource {
         if !self.files.iter().enumerate().any(is_other) {
             return false;
         }
-        let is_it = || {
+        let is_it = || -> io::Result<bool> {
             let file = Arc::new(File::open(&known.path)?);
             let mut magic = [0; 4];
             let count = file.read_at(&mut magic, 0)?;
             let seen = seen(&file.metadata()?);
             self.is_continued(mark, &file, Codec::of(&magic[..count]), &head(&file)?, seen)
         };
-        is_it().unwrap_or_else(|_: io::Error| false)
+        is_it().unwrap_or(false)
     }
 }

@@ -108,7 +108,7 @@ impl Tracked {
     }
 
     /// The earlier process may have run on another machine: its device and inode say nothing here.
-    pub(super) fn from_elsewhere(mut self) -> Self {
+    pub(super) fn left_elsewhere(mut self) -> Self {
         self.id = (0, 0);
         if let Some(mark) = &mut self.mark {
             (mark.dev, mark.ino) = self.id;

@@ -15,6 +15,8 @@ const SEED: u64 = 20_261_123;
 const TASKS: usize = 6;
 /// A copy that is not heard of for three seconds has left.
 const HASTE: &str = "librdkafka: {session.timeout.ms: 3000, heartbeat.interval.ms: 500}";
+/// Longer than a session, and than a transaction may be open.
+const FROZEN: Duration = Duration::from_secs(11);
 /// Between two parts of what is written.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -232,12 +234,15 @@ fn a_copy_that_was_frozen_doubles_nothing_and_takes_part_again() {
         let client = copies[1].client();
         let read = || client.metric("threatlockdown_collect_records_total");
         copies[0].daemon().signal("STOP");
+        let since = Instant::now();
         let (frozen, awake) = copies.split_at_mut(1);
         until("all tasks on the other", awake, |awake| awake[0].tasks() == TASKS);
         let (before, lines) = (read(), logs.written.load(Ordering::Relaxed));
-        // Of each of them, also of those that it had not.
+        // Of each of them, also of those that it had not. Brokers end transactions after ten seconds: when the frozen one
+        // wakes, its own are neither open nor another's.
         until("what is written meanwhile", awake, |_| {
-            logs.written.load(Ordering::Relaxed) > lines + 20
+            since.elapsed() > FROZEN
+                && logs.written.load(Ordering::Relaxed) > lines + 20
                 && read() - before >= (20 * LINES * TASKS) as f64
         });
         frozen[0].daemon().signal("CONT");

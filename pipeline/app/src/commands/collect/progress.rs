@@ -156,7 +156,7 @@ impl Watch for Upkeep {
             self.figures.latency.observe(progress.age.as_secs_f64());
         }
         if self.told.take().is_some() {
-            tracing::info!("Kafka takes records again");
+            tracing::info!(relay = self.name, "Kafka takes records again");
             self.health.set_storage(&self.name, None);
         }
         self.cut_journal();
@@ -165,7 +165,7 @@ impl Watch for Upkeep {
     fn failed(&mut self, error: &KafkaError, lasts: Duration) {
         self.figures.failures.inc();
         if self.told.is_none_or(|told| told.elapsed() >= TELL) {
-            tracing::warn!(%error, "a transaction has failed; it is made once more");
+            tracing::warn!(relay = self.name, %error, "a transaction has failed; it is made once more");
             self.told = Some(Instant::now());
         }
         if lasts >= LONG {

@@ -270,8 +270,13 @@ impl Post {
                 self.recovers();
             }
             Err(error) if is_asked => {
-                let error = in_words(&error);
-                tracing::info!(task = self.task.name, error, "what it had read is left to another copy");
+                if !is_fenced(&error) {
+                    tracing::info!(
+                        task = self.task.name,
+                        error = in_words(&error),
+                        "what it had read is left to another copy"
+                    );
+                }
                 self.recovers();
             }
             Err(error) => self.fails(&error, lasted),
@@ -283,7 +288,7 @@ impl Post {
             (self.pause, self.failing) = (PAUSES[0], None);
         }
         let (task, seconds) = (&self.task.name, self.pause.as_secs());
-        if error.downcast_ref::<KafkaError>().is_some_and(KafkaError::is_fenced) {
+        if is_fenced(error) {
             tracing::warn!(
                 task,
                 seconds,
@@ -305,4 +310,9 @@ impl Post {
         self.failing = None;
         self.task.set_health(None);
     }
+}
+
+/// Whether another copy has taken the task over.
+fn is_fenced(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<KafkaError>().is_some_and(KafkaError::is_fenced)
 }
