@@ -169,7 +169,7 @@ fn check(cluster: &Cluster, topic: &str, logs: &Logs) -> usize {
 #[test]
 fn shared_sources_go_from_copy_to_copy_and_each_line_comes_once() {
     let faults = if is_soak() { 60 } else { 5 };
-    let cluster = Cluster::single();
+    let mut cluster = Cluster::single();
     let logs = Logs::new(TASKS);
     let sources = logs.sources(0..TASKS);
     logs.write();
@@ -185,6 +185,10 @@ fn shared_sources_go_from_copy_to_copy_and_each_line_comes_once() {
             tasks.iter().sum::<usize>() == TASKS && tasks.iter().filter(|tasks| **tasks > 0).count() > 1
         });
         for fault in 0..faults {
+            if fault == faults / 2 {
+                cluster.kill(0);
+                cluster.restart(0);
+            }
             let copy = &mut copies[fault % 3];
             let daemon = copy.daemon.take().unwrap();
             if fault % 2 == 0 {

@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// The topic holds nothing; less than that the client does not take.
 const AHEAD: usize = 1 << 20;
 /// So often it is seen how many partitions there are: copies that count differently have a task twice, or nobody has it.
-const COUNT: Duration = Duration::from_secs(20);
+const COUNT: Duration = Duration::from_secs(30);
 /// The same while that is not known.
 const COUNT_AGAIN: Duration = Duration::from_secs(1);
 

@@ -177,6 +177,11 @@ impl Stint {
         self.task.close();
     }
 
+    /// Whether it has not taken the task over yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.has_ended() && self.task.topic().is_none()
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }

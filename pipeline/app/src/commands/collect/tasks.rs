@@ -161,7 +161,11 @@ impl Crew {
             stint.stop();
         }
         for post in &mut self.posts {
-            post.end();
+            // One that still waits for the brokers has read nothing, and will not any more.
+            match post.stint.as_ref().is_some_and(Stint::is_waiting) {
+                true => drop(post.stint.take()),
+                false => post.end(),
+            }
         }
         self.group.leave();
     }
