@@ -375,6 +375,17 @@ mod tests {
     }
 
     #[test]
+    fn no_instance_has_the_name_of_a_task() {
+        for command in ["collect -c a.yaml", "run -c a.yaml"] {
+            assert!(parse(&format!("{command} --instance host-1.a_b")).is_ok(), "{command}");
+            for name in ["task:archive", "a/b", "ä"] {
+                let error = parse(&format!("{command} --instance {name}")).err().unwrap().to_string();
+                assert!(error.contains("make a name"), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn scan_has_its_defaults() {
         let Ok(Command::Scan(scan)) = parse("scan --rules r.xml a.json -") else { panic!() };
         assert_eq!((scan.level, scan.stats, scan.threads), (3, None, None));

@@ -15,8 +15,6 @@ use super::client::{self, Context};
 use super::error::{KafkaError, code, is_refusal};
 use super::settings::Settings;
 
-/// How long the brokers may take for an answer.
-
 /// A record of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'e> {
