@@ -52,7 +52,7 @@ fn a_run_to_the_end_of_its_inputs_alerts_as_scan_does() {
         "state: {{lateness: {{aws.cloudtrail: 300d, azure.log_analytics: 300d}}, idle: 5s}}
 sources:
 - {{name: trail, type: file, source: aws.cloudtrail, paths: [\"{0}/AWSLogs\"]}}
-- {{name: azure, type: file, source: azure.log_analytics, paths: [\"{0}/azure\"]}}
+- {{name: azure, type: file, source: azure.log_analytics, paths: [\"{0}/azure\"], shared: true}}
 ",
         samples.display()
     );

@@ -170,8 +170,12 @@ fn roles_with_the_documented_rights_take_over_new_passwords_and_certificates() {
     let shared = Site::new();
     shared.write("rules/a.xml", RULES);
     let source = format!(
-        "sources: [{{name: app, type: file, source: json, paths: [\"{}\"]}}]\n",
-        shared.text("in.log")
+        "sources:
+- {{name: app, type: file, source: json, paths: [\"{}\"]}}
+- {{name: far, type: file, source: json, paths: [\"{}\"], shared: true}}
+",
+        shared.text("in.log"),
+        shared.text("far.log"),
     );
     let sinks = "sinks: [{name: alerts, type: file, path: DIR/alerts.jsonl}, {name: soc, type: topic}]\n";
     let admin = secured.site("admin", &format!("{source}{sinks}"));
@@ -186,7 +190,8 @@ fn roles_with_the_documented_rights_take_over_new_passwords_and_certificates() {
     ];
     let mut roles: Vec<Daemon> = sites.iter().map(|(role, site)| site.start_role(role).ready()).collect();
     let alerts = sites[0].1.path("alerts.jsonl");
-    let input = |user| shared.append("in.log", line(user));
+    // Both a source of the instance and one that copies share.
+    let input = |user| shared.append(if user % 2 == 0 { "in.log" } else { "far.log" }, line(user));
     input(1);
     input(1);
     input(2);

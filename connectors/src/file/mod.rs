@@ -53,6 +53,9 @@ pub struct FileConfig {
     pub timing: Timing,
     /// What is never read, because this process writes it.
     pub own: OwnFiles,
+    /// Earlier processes may have read the files on other machines. Device and inode differ from mount to mount, so what these
+    /// have read is known again by its contents.
+    pub travels: bool,
 }
 
 /// How often and how long.
@@ -121,6 +124,11 @@ pub struct FileSource {
     opened: usize,
     /// Whether a file that is not compressed was ever known: only of such can a compressed one be the copy.
     knows_plain: bool,
+    travels: bool,
+    /// Whether a file may not be found yet that was read elsewhere.
+    knows_returning: bool,
+    /// Whether the last look found any file at all.
+    finds: bool,
     max_open: usize,
 }
 
@@ -176,10 +184,12 @@ impl FileSource {
             let mark = Checkpoint::parse(&stream, &bytes)?;
             ordinals.note(mark.first, mark.ordinal);
             knows_plain |= !mark.compressed;
-            files.push(Tracked::known(&stream, mark, now));
+            let known = Tracked::known(&stream, mark, now);
+            files.push(if config.travels { known.left_elsewhere() } else { known });
         }
         let trouble = StreamCursor::new(&format!("{}-", Self::stream_prefix(&feed.connector)));
         let shared = Shared { feed, timing: config.timing, once: config.once, ordinals };
+        let knows_returning = config.travels && !files.is_empty();
         Ok(Self {
             paths: config.paths,
             shared,
@@ -193,6 +203,9 @@ impl FileSource {
             streams: 0,
             opened: 0,
             knows_plain,
+            travels: config.travels,
+            knows_returning,
+            finds: false,
             max_open: MAX_OPEN,
         })
     }
@@ -325,6 +338,8 @@ impl FileSource {
             if !self.verify(index, &file, codec, metadata.len(), now)? {
                 return Ok(Opening::Sorted);
             }
+        } else if let Some(opening) = self.recognise(index, &file, codec, now)? {
+            return Ok(opening);
         } else if codec != Codec::Plain && !self.is_new_object(index, &file, now)? {
             let file = &mut self.files[index];
             file.retry_at = now.checked_add(self.shared.timing.rescan);
@@ -347,6 +362,8 @@ impl FileSource {
             self.files.iter().enumerate().map(|(index, file)| (file.id, index)).collect();
         let mut present = HashSet::new();
         let mut begun = HashSet::new();
+        let returning = self.returning_objects();
+        self.finds = !found.files.is_empty();
         for path in found.files {
             let metadata = match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_file() => metadata,
@@ -369,6 +386,13 @@ impl FileSource {
                     self.files[index].is_at(path, seen(&metadata), now);
                 }
             } else if metadata.len() > 0 && begun.insert(id) {
+                let returning = returning.get(&path).copied();
+                if let Some(index) = returning.filter(|&index| self.files[index].was_finished(&metadata)) {
+                    present.insert(index);
+                    self.files[index].is_back(id);
+                    self.files[index].is_at(path, seen(&metadata), now);
+                    continue;
+                }
                 let stream = self.new_stream(self.files.len());
                 self.files.push(Tracked::new(&stream, path, &metadata, now));
             }
@@ -426,7 +450,9 @@ impl FileSource {
             Presence::Gone { since } => now.saturating_duration_since(since) >= remember,
             _ => false,
         };
-        if self.shared.once || !self.files.iter().any(over) {
+        // A folder in which nothing is any more may be one that is not mounted here.
+        let may_be_elsewhere = self.travels && !self.finds;
+        if self.shared.once || may_be_elsewhere || !self.files.iter().any(over) {
             return Ok(());
         }
         let (old, kept) = std::mem::take(&mut self.files).into_iter().partition(over);

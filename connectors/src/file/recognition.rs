@@ -3,15 +3,23 @@
 //! Enters: an open file and what is remembered of those read so far. Leaves: whether it is to be read now, with the entries
 //! set right: a file goes on where it was left, begins anew after it was cut, gets an entry of its own when its inode was
 //! used again, or goes on in its compressed copy.
+//!
+//! Where a source travels, inodes of earlier processes say nothing. A file is one that was read elsewhere if it begins as that
+//! one did and holds, before the place where that was left, what was read there last. Of several that are alike (a header and
+//! nothing else) the one with the same path counts, so a path goes before a content, and a content before being new.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::FileSource;
+use super::checkpoint::Checkpoint;
 use super::identity::{Print, decompressed_tail_is, head, tail_is};
 use super::tracked::{Presence, Tracked, file_id, seen};
+use super::{FileSource, Opening};
 use crate::compression::Codec;
 
 impl FileSource {
@@ -103,15 +111,115 @@ impl FileSource {
             }
         }
         let Some(original) = original else { return Ok(true) };
+        self.goes_on_as(original, index);
+        Ok(false)
+    }
+
+    /// The file that was found is one that is known, under another name or elsewhere.
+    fn goes_on_as(&mut self, original: usize, index: usize) {
         let this = &mut self.files[index];
         this.merged = true;
         let (path, id, seen, changed) = (this.path.clone(), this.id, this.seen, this.changed);
         let known = &mut self.files[original];
-        (known.path, known.id, known.seen, known.changed) = (path, id, seen, changed);
+        known.is_back(id);
+        (known.path, known.seen, known.changed) = (path, seen, changed);
         known.presence = Presence::Present;
         known.open = None;
-        known.at_end = false;
+        known.at_end = known.mark.as_ref().is_some_and(|mark| mark.finished == Some(seen));
         known.came_from = None;
-        Ok(false)
+    }
+
+    /// Of objects that were read to their end elsewhere, by the path that they had there: that they are the same is seen
+    /// without opening them.
+    pub(super) fn returning_objects(&mut self) -> HashMap<PathBuf, usize> {
+        if !self.knows_returning {
+            return HashMap::new();
+        }
+        self.knows_returning = self.files.iter().any(|file| file.returning);
+        let finished = |file: &&Tracked| file.mark.as_ref().is_some_and(|mark| mark.finished.is_some());
+        let returning = self.files.iter().enumerate().filter(|(_, file)| file.returning && finished(file));
+        returning.map(|(index, file)| (file.path.clone(), index)).collect()
+    }
+
+    /// What is to be done with a file that is not known by its inode, if it is one that was read elsewhere; `None`: it is new.
+    pub(super) fn recognise(
+        &mut self,
+        index: usize,
+        file: &Arc<File>,
+        codec: Codec,
+        now: Instant,
+    ) -> io::Result<Option<Opening>> {
+        if !self.knows_returning {
+            return Ok(None);
+        }
+        let beginning = head(file)?;
+        let this = &self.files[index];
+        // That of the same path, else the one that was read furthest: the others only begin like it.
+        let mut best: Option<(bool, u64, usize)> = None;
+        for (other, known) in self.files.iter().enumerate() {
+            let Some(mark) = known.mark.as_ref().filter(|_| known.returning) else { continue };
+            let is_there = known.path == this.path;
+            if is_there && codec == Codec::Plain && this.seen.0 < mark.offset && self.is_young(known, now) {
+                // A network file system may show an older length for a while. A file that was cut stays so.
+                self.files[index].retry_at = now.checked_add(self.shared.timing.rescan);
+                return Ok(Some(Opening::NotYet));
+            }
+            if best < Some((is_there, mark.offset, other))
+                && self.is_continued(mark, file, codec, &beginning, this.seen)?
+                && (is_there || !self.is_claimed(known, index))
+            {
+                best = Some((is_there, mark.offset, other));
+            }
+        }
+        let Some((_, _, original)) = best else { return Ok(None) };
+        self.goes_on_as(original, index);
+        Ok(Some(Opening::Sorted))
+    }
+
+    /// Whether so little time has passed since the start that the file system may not be heard of yet.
+    fn is_young(&self, known: &Tracked, now: Instant) -> bool {
+        match known.presence {
+            Presence::Lost { since } | Presence::Gone { since } => {
+                now.saturating_duration_since(since) < self.shared.timing.quiet
+            }
+            Presence::Present => false,
+        }
+    }
+
+    /// Whether a file holds what was read up to a checkpoint.
+    fn is_continued(
+        &self,
+        mark: &Checkpoint,
+        file: &Arc<File>,
+        codec: Codec,
+        beginning: &[u8],
+        seen: (u64, i64),
+    ) -> io::Result<bool> {
+        if mark.head.len == 0 || !mark.head.begins(beginning) {
+            return Ok(false);
+        }
+        if codec == Codec::Plain {
+            return Ok(seen.0 >= mark.offset && tail_is(file, mark.offset, &mark.tail)?);
+        }
+        let guards = self.shared.feed.options.guards;
+        Ok(mark.finished == Some(seen) || decompressed_tail_is(file, mark.offset, &mark.tail, guards))
+    }
+
+    /// Whether another file has the path of one that was read elsewhere, and is that one.
+    fn is_claimed(&self, known: &Tracked, index: usize) -> bool {
+        let Some(mark) = &known.mark else { return false };
+        let is_at = |file: &Tracked| file.presence == Presence::Present && file.path == known.path;
+        let is_other = |(other, file): (usize, &Tracked)| other != index && !file.merged && is_at(file);
+        if !self.files.iter().enumerate().any(is_other) {
+            return false;
+        }
+        let is_it = || -> io::Result<bool> {
+            let file = Arc::new(File::open(&known.path)?);
+            let mut magic = [0; 4];
+            let count = file.read_at(&mut magic, 0)?;
+            let seen = seen(&file.metadata()?);
+            self.is_continued(mark, &file, Codec::of(&magic[..count]), &head(&file)?, seen)
+        };
+        is_it().unwrap_or(false)
     }
 }

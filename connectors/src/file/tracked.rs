@@ -60,6 +60,8 @@ pub(super) struct Tracked {
     pub(super) warned: Option<Instant>,
     /// Replaced by another entry; to be dropped.
     pub(super) merged: bool,
+    /// Read by an earlier process, perhaps elsewhere, and not found yet by this one.
+    pub(super) returning: bool,
     context: Option<Arc<Context>>,
     /// First record and ordinal of what this file held before it was cut.
     predecessor: Option<(Hex, u64)>,
@@ -105,6 +107,27 @@ impl Tracked {
         Self { id: (mark.dev, mark.ino), mark: Some(mark), ..Self::empty(stream, path, now) }
     }
 
+    /// The earlier process may have run on another machine: its device and inode say nothing here.
+    pub(super) fn left_elsewhere(mut self) -> Self {
+        self.id = (0, 0);
+        if let Some(mark) = &mut self.mark {
+            (mark.dev, mark.ino) = self.id;
+        }
+        self.returning = true;
+        self
+    }
+
+    /// It was found, and this is what it is here.
+    pub(super) fn is_back(&mut self, id: FileId) {
+        self.id = id;
+        self.returning = false;
+    }
+
+    /// Whether it was read to an end that is one for good, and has not changed since.
+    pub(super) fn was_finished(&self, metadata: &Metadata) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.finished == Some(seen(metadata)))
+    }
+
     fn empty(stream: &str, path: PathBuf, now: Instant) -> Self {
         Self {
             cursor: StreamCursor::new(stream),
@@ -120,6 +143,7 @@ impl Tracked {
             retry_at: None,
             warned: None,
             merged: false,
+            returning: false,
             context: None,
             predecessor: None,
         }

@@ -1,6 +1,7 @@
 //! `collect` against real brokers: records as they were sent, each once, whatever dies.
 
 mod kills;
+mod tasks;
 
 use std::collections::BTreeMap;
 

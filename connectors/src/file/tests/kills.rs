@@ -28,13 +28,16 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Killed anywhere, each record comes once, with the identity that it has in an undisturbed run.
+    /// Killed anywhere, each record comes once, with the identity that it has in an undisturbed run; also where it goes on
+    /// on another machine.
     #[test]
-    fn kills_change_nothing(acts in prop::collection::vec(act(), 1..40), json: bool) {
+    fn kills_change_nothing(acts in prop::collection::vec(act(), 1..40), json: bool, travels: bool) {
         let name = if json { "aws.cloudtrail" } else { "syslog" };
         let mut runs = Vec::new();
         for disturbed in [true, false] {
             let mut rig = Rig::new(name);
+            rig.travels = travels;
+            rig.restart();
             let (mut line, mut rotated) = (0, 0);
             for act in &acts {
                 match act {
@@ -56,7 +59,7 @@ proptest! {
                     Act::Turn => drop(rig.turn()),
                     Act::Kill(units) => if disturbed {
                         rig.commit(usize::from(*units));
-                        rig.restart();
+                        if travels { rig.travel() } else { rig.restart() }
                     }
                 }
             }

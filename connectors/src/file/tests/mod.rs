@@ -1,6 +1,7 @@
 //! The source over a real directory, with a clock of the test's own.
 
 mod compressed;
+mod elsewhere;
 mod kills;
 mod rotation;
 
@@ -21,6 +22,7 @@ struct Rig {
     dir: TempDir,
     source_name: &'static str,
     once: bool,
+    travels: bool,
     now: Instant,
     source: Option<FileSource>,
     topic: (Publisher, Consumer),
@@ -38,6 +40,7 @@ impl Rig {
             dir: tempfile::tempdir().unwrap(),
             source_name,
             once: false,
+            travels: false,
             now: Instant::now() + Duration::from_secs(100_000),
             source: None,
             topic: (publisher, consumers.remove(0)),
@@ -70,6 +73,7 @@ impl Rig {
             once: self.once,
             timing: Timing::default(),
             own: OwnFiles { files: vec![self.dir.path().join("app.alerts")], folders: Vec::new() },
+            travels: self.travels,
         };
         let checkpoints = self.committed.clone().into_iter().collect();
         self.source = Some(FileSource::new(config, feed, checkpoints, Stop::default()).unwrap());

@@ -172,7 +172,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", value_parser = listen, help_heading = "Process")]
     pub(crate) listen: Option<ListenArg>,
     /// Name of this copy in the cluster, with a `kafka` section [default: kafka.instance, or the host's name]
-    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    #[arg(long, value_name = "NAME", value_parser = instance, help_heading = "Process")]
     pub(crate) instance: Option<String>,
     /// Analysis threads, 0 for one a core [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024), help_heading = "Process")]
@@ -321,6 +321,12 @@ fn input(text: &str) -> Result<Input, String> {
     Ok(Input { source, path: path.to_owned() })
 }
 
+/// Tasks of `collect` have names that no instance may have.
+fn instance(text: &str) -> Result<String, String> {
+    let is_name = is_source_name(text);
+    is_name.then(|| text.to_owned()).ok_or_else(|| "letters, digits, `.`, `_` and `-` make a name".into())
+}
+
 fn listen(text: &str) -> Result<ListenArg, String> {
     if text == "off" {
         return Ok(ListenArg::Off);
@@ -366,6 +372,17 @@ mod tests {
         assert_eq!(run.rules.paths, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(run.once && run.rules.no_builtin);
         assert_eq!(run.rules.home, Some(PathBuf::from("h")));
+    }
+
+    #[test]
+    fn no_instance_has_the_name_of_a_task() {
+        for command in ["collect -c a.yaml", "run -c a.yaml"] {
+            assert!(parse(&format!("{command} --instance host-1.a_b")).is_ok(), "{command}");
+            for name in ["task:archive", "a/b", "ä"] {
+                let error = parse(&format!("{command} --instance {name}")).err().unwrap().to_string();
+                assert!(error.contains("make a name"), "{error}");
+            }
+        }
     }
 
     #[test]

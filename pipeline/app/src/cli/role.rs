@@ -22,7 +22,7 @@ pub(crate) struct RoleArgs {
     #[arg(long, value_name = "ADDR", value_parser = super::listen)]
     pub(crate) listen: Option<ListenArg>,
     /// Name of this copy in the cluster, which no other may have [default: kafka.instance, or the host's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = super::instance)]
     pub(crate) instance: Option<String>,
     /// Form of the log on stderr; its level is log.level or the variable TLD_LOG
     #[arg(long, value_name = "FORM")]

@@ -136,6 +136,8 @@ pub(crate) struct FileSource {
     pub(crate) paths: Vec<String>,
     /// Facts that the mapping shows to rules beside the records.
     pub(crate) envelope: Vec<(String, String)>,
+    /// The files lie where each copy of `collect` sees them: whichever copy the group names reads them.
+    pub(crate) shared: bool,
 }
 
 /// `POST /v1/ingest/<log source>`.
@@ -258,6 +260,13 @@ impl Default for Limits {
 impl Default for HttpSource {
     fn default() -> Self {
         Self { sources: Vec::new(), tokens: Vec::new(), body_limit: 64 << 20 }
+    }
+}
+
+impl Source {
+    /// Whether any copy may read it, one at a time.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(&self.kind, SourceKind::File(file) if file.shared)
     }
 }
 

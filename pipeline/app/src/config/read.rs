@@ -236,7 +236,7 @@ fn source(node: &Node, faults: &mut Faults) -> Option<Source> {
         kind @ Type::Stdin => (kind, "a stdin source"),
     };
     let allowed: &[&str] = match kind {
-        Type::File => &["name", "type", "source", "paths", "start", "envelope"],
+        Type::File => &["name", "type", "source", "paths", "start", "envelope", "shared"],
         Type::Http => &["name", "type", "sources", "tokens", "body_limit"],
         Type::Stdin => &["name", "type", "source"],
     };
@@ -265,7 +265,8 @@ fn file_source(fields: &Fields<'_>, node: &Node, faults: &mut Faults) -> Option<
         choice(node, &STARTS, faults);
     }
     let envelope = fields.get("envelope").map(|node| pairs(node, "envelope", faults)).unwrap_or_default();
-    Some(FileSource { source: source?, paths: paths?, envelope })
+    let shared = fields.get("shared").and_then(|node| boolean(node, faults)).unwrap_or_default();
+    Some(FileSource { source: source?, paths: paths?, envelope, shared })
 }
 
 fn http_source(fields: &Fields<'_>, faults: &mut Faults) -> HttpSource {

@@ -16,7 +16,7 @@ struct State {
     /// A stage that ended though it should not have, and why.
     dead: Option<String>,
     /// Why the commit log, or Kafka, takes nothing, while it does not, by whom that was noticed.
-    storage: BTreeMap<&'static str, String>,
+    storage: BTreeMap<String, String>,
     /// Why the rules on disk are not in force, while they are not.
     rules: Option<String>,
     /// Why the rules that are published are not in force, while they are not.
@@ -44,10 +44,10 @@ impl Health {
         });
     }
 
-    /// What `role` writes to takes nothing for this reason, or takes it again.
-    pub(crate) fn set_storage(&self, role: &'static str, failing: Option<String>) {
+    /// What `role`, or a part of it, writes to takes nothing for this reason, or takes it again.
+    pub(crate) fn set_storage(&self, role: &str, failing: Option<String>) {
         self.with(|state| match failing {
-            Some(why) => drop(state.storage.insert(role, why)),
+            Some(why) => drop(state.storage.insert(role.to_owned(), why)),
             None => drop(state.storage.remove(role)),
         });
     }

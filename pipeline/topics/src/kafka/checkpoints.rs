@@ -1,6 +1,6 @@
-//! Where the sources of an instance go on: its part of the topic `checkpoints`.
+//! Where the sources of an instance, or of a task, go on: its part of the topic `checkpoints`.
 //!
-//! Enters: the instance's name. Leaves: what its last transaction left, whoever made it and on whichever machine.
+//! Enters: the instance's name; a task's is `task:<task>`. Leaves: what its last transaction left, whoever made it and on whichever machine.
 //!
 //! | key | value |
 //! |---|---|

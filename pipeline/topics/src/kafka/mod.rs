@@ -28,6 +28,7 @@ pub mod rulesets;
 mod scan;
 mod settings;
 mod table;
+mod tasks;
 mod writer;
 
 pub use self::access::Renewal;
@@ -48,4 +49,5 @@ pub use self::relay::{Progress, Relay, Watch};
 pub use self::scan::scan;
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
 pub use self::table::{Entry, Table};
+pub use self::tasks::{Holding, TaskGroup};
 pub use self::writer::{Outgoing, Writer};

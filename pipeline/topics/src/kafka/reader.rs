@@ -17,6 +17,7 @@ use super::client::{Change, Context};
 use super::error::{KafkaError, code, is_dividing, is_refusal};
 use super::received::{Polled, Received, TopicPartition, partitions};
 use super::settings::Settings;
+use super::table::count_partitions;
 
 /// Members of a group have so long to say that they are there, with much room.
 const LONGEST_DIVISION: Duration = Duration::from_secs(30);
@@ -275,6 +276,14 @@ impl RawReader {
     pub(super) fn committed(&mut self) {
         self.read.iter_mut().for_each(|read| read.new_from = None);
         self.is_done = true;
+    }
+
+    /// How many partitions a topic has.
+    ///
+    /// # Errors
+    /// When no broker answers, or the topic is not there.
+    pub(super) fn count_partitions(&self, topic: &str) -> Result<i32, KafkaError> {
+        count_partitions(&self.consumer, topic)
     }
 
     /// Commits how far it has read, outside of any transaction.

@@ -23,6 +23,7 @@ use super::checkpoints::{self, Keys};
 use super::error::{KafkaError, Remedy};
 use super::outbox::Outbox;
 use super::settings::Settings;
+use super::tasks;
 use super::writer::Writer;
 use crate::raw::{Consumer, Delivered, Taken};
 use crate::{JOURNAL_STREAM, Store};
@@ -45,6 +46,10 @@ pub trait Watch {
     fn committed(&mut self, progress: &Progress);
     /// One is not, and will be tried again; with how long this has been so.
     fn failed(&mut self, error: &KafkaError, lasts: Duration);
+    /// Whether what is not committed yet is left to somebody else, who reads it again.
+    fn is_given_up(&self) -> bool {
+        false
+    }
 }
 
 /// What a transaction brought into Kafka.
@@ -91,8 +96,26 @@ impl Relay {
     /// # Errors
     /// When the settings do not fit, or the brokers do not answer.
     pub fn open(settings: &Settings, store: Arc<Store>, journal: Option<String>) -> Result<Self, KafkaError> {
-        let keys = Keys::new(&settings.instance, journal);
-        let transactional_id = settings.names.transactional_id("collect", &settings.instance, 0);
+        Self::open_as(&settings.instance, settings, store, journal)
+    }
+
+    /// The same for a task, which any copy may run: it takes the task over from whoever had it, whatever that one believes.
+    ///
+    /// # Errors
+    /// As for [`Relay::open`].
+    pub fn open_task(task: &str, settings: &Settings, store: Arc<Store>) -> Result<Self, KafkaError> {
+        Self::open_as(&tasks::owner(task), settings, store, None)
+    }
+
+    /// Transactions and checkpoints bear the name of their owner.
+    fn open_as(
+        owner: &str,
+        settings: &Settings,
+        store: Arc<Store>,
+        journal: Option<String>,
+    ) -> Result<Self, KafkaError> {
+        let keys = Keys::new(owner, journal);
+        let transactional_id = settings.names.transactional_id("collect", owner, 0);
         let now = threatlockdown_event::Millis::now().0;
         let mut relay = Self {
             settings: settings.clone(),
@@ -121,7 +144,7 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Carries units until the raw topic ends.
+    /// Carries units until the raw topic ends, or they are given up.
     ///
     /// # Errors
     /// When trying again cannot help: another process has taken the instance over.
@@ -140,6 +163,9 @@ impl Relay {
                 Taken::Nothing => (true, false),
                 Taken::End => (true, true),
             };
+            if watch.is_given_up() {
+                return Ok(());
+            }
             let is_quiet = self.pending.is_empty();
             let is_due = if is_quiet {
                 self.is_adopting || (!is_over && committed.elapsed() >= QUIET)
@@ -150,6 +176,9 @@ impl Relay {
             while let Err(error) = self.step(is_due, watch) {
                 let (since, pause) = *failing.get_or_insert((Instant::now(), PAUSES[0]));
                 self.recover(error, since, pause, watch)?;
+                if watch.is_given_up() {
+                    return Ok(());
+                }
                 failing = Some((since, (pause * 2).min(PAUSES[1])));
             }
             if is_due {

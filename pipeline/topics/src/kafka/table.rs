@@ -15,8 +15,6 @@ use super::client::{self, Context};
 use super::error::{KafkaError, code, is_refusal};
 use super::settings::Settings;
 
-/// How long the brokers may take for an answer.
-
 /// A record of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'e> {
@@ -93,14 +91,14 @@ impl Table {
     }
 }
 
-fn count_partitions(consumer: &BaseConsumer<Context>, topic: &str) -> Result<i32, KafkaError> {
+pub(super) fn count_partitions(consumer: &BaseConsumer<Context>, topic: &str) -> Result<i32, KafkaError> {
     let metadata = client::metadata(consumer)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     match found.map(|found| found.partitions().len()) {
         Some(count @ 1..) => Ok(i32::try_from(count).unwrap_or(i32::MAX)),
         _ => {
             let source = Library::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
-            Err(KafkaError::Passing { action: "cannot read a table", source })
+            Err(KafkaError::Passing { action: "cannot see a topic", source })
         }
     }
 }

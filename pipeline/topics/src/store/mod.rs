@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use redb::backends::InMemoryBackend;
 use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
 };
@@ -49,7 +50,7 @@ pub struct Store {
     /// Not held during a transaction, so that asking for a checkpoint never waits for the disk.
     streams: Mutex<Streams>,
     #[allow(dead_code, reason = "held: the lock ends with the file handle, also when the process is killed")]
-    lock: File,
+    lock: Option<File>,
 }
 
 /// How far a sink has delivered, and what it needs to go on from there.
@@ -151,7 +152,23 @@ impl Store {
             }
             create(data_dir, &path)?;
         }
-        let store = Store { path, database: Mutex::new(None), streams: Mutex::default(), lock };
+        let store = Store { path, database: Mutex::new(None), streams: Mutex::default(), lock: Some(lock) };
+        store.prepare()?;
+        Ok(Arc::new(store))
+    }
+
+    /// One that is of no directory and ends with the process, for checkpoints that are durable elsewhere.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn in_memory() -> Result<Arc<Store>, StoreError> {
+        // Redb opens it anew after a fault, which must not make a file.
+        let path = PathBuf::new();
+        let made = Database::builder().set_cache_size(0).create_with_backend(InMemoryBackend::new());
+        let database = made
+            .map_err(|source| StoreError::Database { path: path.clone(), source: Box::new(source.into()) })?;
+        let (database, streams) = (Mutex::new(Some(database)), Mutex::default());
+        let store = Store { path, database, streams, lock: None };
         store.prepare()?;
         Ok(Arc::new(store))
     }

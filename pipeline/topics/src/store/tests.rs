@@ -92,3 +92,14 @@ fn state_of_a_newer_release_is_refused() {
     let message = Store::open(dir.path()).err().unwrap().to_string();
     assert!(message.contains("version 9"), "{message}");
 }
+
+#[test]
+fn a_store_in_memory_keeps_what_it_is_given_and_no_directory() {
+    let (first, second) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
+    first.replace([("a/file/1".into(), b"1".to_vec())]);
+    first.apply(vec![("a/file/2".into(), b"2".to_vec()), ("a/file/1".into(), Vec::new())]);
+    assert_eq!(first.checkpoints("a/file/"), [("a/file/2".to_owned(), b"2".to_vec())]);
+    assert_eq!(second.checkpoints(""), []);
+    first.set_cursor("s", &Cursor { position: position(1, 8), state: Vec::new() }).unwrap();
+    assert_eq!(first.cursor("s").unwrap().unwrap().position, position(1, 8));
+}

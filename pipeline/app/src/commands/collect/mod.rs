@@ -6,11 +6,14 @@
 //!    └──────────────── store ◀────────────────┘ checkpoints, after the commit
 //! ```
 //!
-//! Enters: flags and configuration. Leaves: records in Kafka, until a signal or the end of all inputs. Sources are bound to
-//! their machine (files, a port, stdin), so they stay with their instance; where they go on lies in Kafka, and so another
-//! machine with the instance's name goes on in its place. Where two have one name, the older ends.
+//! Enters: flags and configuration. Leaves: records in Kafka, until a signal or the end of all inputs. Sources that are bound to
+//! their machine (files, a port, stdin) stay with their instance; where they go on lies in Kafka, and so another
+//! machine with the instance's name goes on in its place. Where two have one name, the older ends. Sources that are shared
+//! are divided among all copies, each with such a pipeline of its own ([`Tasks`]).
 
 mod progress;
+mod task;
+mod tasks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +25,14 @@ use threatlockdown_connectors::http;
 use threatlockdown_topics::kafka::{KafkaError, Relay};
 use threatlockdown_topics::{Kept, Publisher, Store, raw_topic};
 
-use self::progress::Upkeep;
+use self::progress::{Figures, Upkeep};
+use self::task::Kit;
+use self::tasks::Tasks;
 use super::process::{End, Left, Running};
 use super::role::{Member, when_brokers_answer};
 use super::sources::{self, Sources, open_journal};
 use super::{counted, in_words, report, topics};
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::metrics::Metrics;
 
 /// Everything that runs, in the order of the data.
@@ -35,6 +40,7 @@ pub(super) struct Collecting {
     sources: Sources,
     publisher: Publisher,
     relay: Option<JoinHandle<Result<(), KafkaError>>>,
+    tasks: Option<Tasks>,
 }
 
 /// Takes the instance over and starts the stages, the last one first.
@@ -50,29 +56,47 @@ pub(super) fn start(member: &Member, metrics: &mut Metrics) -> anyhow::Result<Co
         Relay::open(settings, Arc::clone(&store), journal_name.clone())
     })?;
     let journal = open_journal(config, &store)?;
-    let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
+    let (own, budget) = (own_sources(config), budget(config));
     let (publisher, consumers) = raw_topic(1, budget);
-    sources::probes::topic(metrics, &publisher);
     if let Some((journal, _)) = &journal {
         sources::probes::journal(metrics, journal);
     }
-    let journal_of_relay = journal.as_ref().map(|(journal, _)| Arc::clone(journal));
-    let health = Arc::clone(&member.process.health);
-    let mut upkeep = Upkeep::new(metrics, health, Arc::clone(&store), journal_of_relay);
+    let figures = Figures::new(metrics);
+    let health = &member.process.health;
+    let journal_of_relay = journal.as_ref().map(|(journal, _)| (Arc::clone(journal), Arc::clone(&store)));
+    let mut upkeep = Upkeep::of_instance(&figures, health, journal_of_relay);
     let run = move || consumers.first().map_or(Ok(()), |consumer| relay.run(consumer, &mut upkeep));
     let relay =
         std::thread::Builder::new().name("relay".into()).spawn(run).context("cannot start the relay")?;
     let once = member.options.once;
-    let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
+    let start = sources::Start { config, store: &store, publisher: &publisher, once, sources: own, known };
     let sources = Sources::start(&start, journal)?;
-    sources::probes::sources(metrics, &sources.counted);
-    report(&format!(
+    let (config, settings, health) = (config.clone(), settings.clone(), Arc::clone(health));
+    let told = format!(
         "{} to Kafka at {}, as {}",
         counted(config.sources.len(), "source"),
         settings.brokers.join(", "),
         settings.instance
-    ));
-    Ok(Collecting { sources, publisher, relay: Some(relay) })
+    );
+    let tasks = Tasks::start(Kit { config, settings, figures, health, budget, once }, metrics)?;
+    let all = sources.counted.iter().cloned().chain(tasks.iter().flat_map(Tasks::counted));
+    sources::probes::sources(metrics, &all.collect::<Vec<_>>());
+    let collecting = Collecting { sources, publisher, relay: Some(relay), tasks };
+    sources::probes::topics(metrics, collecting.topics());
+    report(&told);
+    Ok(collecting)
+}
+
+/// Those that are not divided among copies.
+fn own_sources(config: &Config) -> Vec<&Source> {
+    config.sources.iter().filter(|source| !source.is_shared()).collect()
+}
+
+/// Bytes that may be on their way of the instance's own sources, and as many of each shared one: all may be here one day.
+fn budget(config: &Config) -> usize {
+    let shared = config.sources.iter().filter(|source| source.is_shared()).count();
+    let parts = shared + usize::from(shared < config.sources.len());
+    usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX) / parts.max(1)
 }
 
 /// The name of the journal on this machine, by which its position is known in the cluster; made where there is none yet.
@@ -102,6 +126,16 @@ impl Collecting {
         self.sources.ingest.clone().map(http::router)
     }
 
+    /// Where units wait.
+    fn topics(&self) -> impl Fn() -> Vec<Publisher> + Clone + Send + Sync + 'static {
+        let (own, tasks) = (self.publisher.clone(), self.tasks.as_ref().map(Tasks::topics));
+        move || {
+            let mut topics = tasks.as_ref().map(|topics| topics()).unwrap_or_default();
+            topics.push(own.clone());
+            topics
+        }
+    }
+
     fn end_relay(&mut self) -> anyhow::Result<()> {
         match self.relay.take().map(JoinHandle::join) {
             None | Some(Ok(Ok(()))) => Ok(()),
@@ -121,29 +155,52 @@ impl Running for Collecting {
             self.end_relay()?;
             bail!("the relay ended");
         }
-        self.sources.all_ended()
+        let own = self.sources.all_ended()?;
+        Ok(self.tasks.as_ref().map_or(Ok(true), Tasks::all_ended)? && own)
     }
 
     /// What is read is committed. Brokers that are away would hold it for ever; then the watchdog ends it.
     fn finish(mut self: Box<Self>, _: &End) -> bool {
+        let tasks = self.tasks.take();
+        if let Some(tasks) = &tasks {
+            tasks.stop();
+        }
         self.sources.stop();
         self.publisher.close();
         let ended = self.end_relay();
         if let Err(error) = &ended {
             tracing::error!(error = in_words(error), "not everything is committed; the next start goes on");
         }
-        ended.is_ok()
+        tasks.is_none_or(Tasks::finish) && ended.is_ok()
     }
 
     fn left(&self) -> Left {
-        sources::left(&self.publisher)
+        sources::left(self.topics())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HttpSource, Source, SourceKind};
+    use crate::config::{FileSource, HttpSource, SourceKind};
+
+    #[test]
+    fn what_is_shared_is_no_source_of_the_instance_and_has_its_part_of_the_budget() {
+        let source = |name: &str, shared| {
+            let file =
+                FileSource { source: "json".into(), paths: vec!["/x".into()], envelope: vec![], shared };
+            Source { name: name.into(), kind: SourceKind::File(file), place: None }
+        };
+        let mut config = Config::default();
+        config.limits.in_flight_bytes = 64 << 20;
+        config.sources = vec![source("a", false), source("b", false)];
+        assert_eq!((own_sources(&config).len(), budget(&config)), (2, 64 << 20));
+        config.sources.extend([source("c", true), source("d", true), source("e", true)]);
+        let names: Vec<&str> = own_sources(&config).iter().map(|source| source.name.as_str()).collect();
+        assert_eq!((names, budget(&config)), (vec!["a", "b"], 16 << 20));
+        config.sources.drain(..2);
+        assert_eq!((own_sources(&config).len(), budget(&config)), (0, (64 << 20) / 3));
+    }
 
     #[test]
     fn a_journal_keeps_its_name() {

@@ -4,6 +4,7 @@
 //! segments of the journal deleted that lie before what is committed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::ops::Health;
 
 /// After so long it makes no sense to send more to this instance.
-const LONG: Duration = Duration::from_secs(15);
+pub(super) const LONG: Duration = Duration::from_secs(15);
 /// So often a fault that lasts is told.
 const TELL: Duration = Duration::from_secs(60);
 /// So often the journal is cut.
@@ -35,8 +36,9 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
-/// See the module.
-pub(super) struct Upkeep {
+/// What all relays of a process count together.
+#[derive(Clone)]
+pub(super) struct Figures {
     records: Family<SourceLabel, Counter>,
     bytes: Family<SourceLabel, Counter>,
     dead_letters: Family<ReasonLabel, Counter>,
@@ -44,23 +46,26 @@ pub(super) struct Upkeep {
     failures: Counter,
     duration: Histogram,
     latency: Histogram,
+}
+
+/// What one relay is told. See the module.
+pub(super) struct Upkeep {
+    /// What it is called where readiness is told.
+    name: String,
+    figures: Figures,
     health: Arc<Health>,
-    store: Arc<Store>,
-    journal: Option<Arc<Journal>>,
+    /// The journal, and the store that tells how far it is committed.
+    journal: Option<(Arc<Journal>, Arc<Store>)>,
     cut: Instant,
     /// When a fault that lasts was last told.
     told: Option<Instant>,
+    given_up: Arc<AtomicBool>,
 }
 
-impl Upkeep {
-    pub(super) fn new(
-        metrics: &mut Metrics,
-        health: Arc<Health>,
-        store: Arc<Store>,
-        journal: Option<Arc<Journal>>,
-    ) -> Self {
+impl Figures {
+    pub(super) fn new(metrics: &mut Metrics) -> Self {
         let buckets = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
-        let upkeep = Self {
+        let figures = Self {
             records: Family::default(),
             bytes: Family::default(),
             dead_letters: Family::default(),
@@ -68,49 +73,66 @@ impl Upkeep {
             failures: Counter::default(),
             duration: buckets(),
             latency: buckets(),
-            health,
-            store,
-            journal,
-            cut: Instant::now(),
-            told: None,
         };
         let registry = metrics.registry();
-        registry.register("collect_records", "Records committed to Kafka", upkeep.records.clone());
-        registry.register("collect_bytes", "Bytes of the records committed to Kafka", upkeep.bytes.clone());
+        registry.register("collect_records", "Records committed to Kafka", figures.records.clone());
+        registry.register("collect_bytes", "Bytes of the records committed to Kafka", figures.bytes.clone());
         registry.register(
             "collect_dead_letters",
             "Dead letters committed to Kafka",
-            upkeep.dead_letters.clone(),
+            figures.dead_letters.clone(),
         );
-        registry.register("collect_transactions", "Transactions committed", upkeep.transactions.clone());
+        registry.register("collect_transactions", "Transactions committed", figures.transactions.clone());
         registry.register(
             "collect_aborts",
             "Transactions that failed and were made once more",
-            upkeep.failures.clone(),
+            figures.failures.clone(),
         );
         registry.register_with_unit(
             "collect_transaction",
             "From the first record of a transaction to its commit",
             Unit::Seconds,
-            upkeep.duration.clone(),
+            figures.duration.clone(),
         );
         registry.register_with_unit(
             "collect_latency",
             "From reading the oldest batch of a transaction to its commit",
             Unit::Seconds,
-            upkeep.latency.clone(),
+            figures.latency.clone(),
         );
         // A counter that appears with its first event hides that event from `increase()`.
         for reason in Reason::ALL {
-            drop(upkeep.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }));
+            drop(figures.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }));
         }
-        upkeep
+        figures
+    }
+}
+
+impl Upkeep {
+    /// For the sources of this instance.
+    pub(super) fn of_instance(
+        figures: &Figures,
+        health: &Arc<Health>,
+        journal: Option<(Arc<Journal>, Arc<Store>)>,
+    ) -> Self {
+        Self { journal, ..Self::of_task("collect".to_owned(), figures, health, Arc::default()) }
+    }
+
+    /// For a task, until it is given up.
+    pub(super) fn of_task(
+        name: String,
+        figures: &Figures,
+        health: &Arc<Health>,
+        given_up: Arc<AtomicBool>,
+    ) -> Self {
+        let (figures, health) = (figures.clone(), Arc::clone(health));
+        Self { name, figures, health, journal: None, cut: Instant::now(), told: None, given_up }
     }
 
     fn cut_journal(&mut self) {
-        if let Some(journal) = &self.journal
+        if let Some((journal, store)) = &self.journal
             && self.cut.elapsed() >= CUT
-            && let Some(committed) = self.store.checkpoint(JOURNAL_STREAM)
+            && let Some(committed) = store.checkpoint(JOURNAL_STREAM)
         {
             journal.expire(&committed);
             self.cut = Instant::now();
@@ -122,33 +144,37 @@ impl Watch for Upkeep {
     fn committed(&mut self, progress: &Progress) {
         for (source, (records, bytes)) in &progress.sources {
             let label = SourceLabel { source: source.to_string() };
-            self.records.get_or_create(&label).inc_by(*records);
-            self.bytes.get_or_create(&label).inc_by(*bytes);
+            self.figures.records.get_or_create(&label).inc_by(*records);
+            self.figures.bytes.get_or_create(&label).inc_by(*bytes);
         }
         for reason in &progress.dead_letters {
-            self.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
+            self.figures.dead_letters.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
         }
-        self.transactions.inc();
-        self.duration.observe(progress.took.as_secs_f64());
+        self.figures.transactions.inc();
+        self.figures.duration.observe(progress.took.as_secs_f64());
         if !progress.sources.is_empty() {
-            self.latency.observe(progress.age.as_secs_f64());
+            self.figures.latency.observe(progress.age.as_secs_f64());
         }
         if self.told.take().is_some() {
-            tracing::info!("Kafka takes records again");
-            self.health.set_storage("collect", None);
+            tracing::info!(relay = self.name, "Kafka takes records again");
+            self.health.set_storage(&self.name, None);
         }
         self.cut_journal();
     }
 
     fn failed(&mut self, error: &KafkaError, lasts: Duration) {
-        self.failures.inc();
+        self.figures.failures.inc();
         if self.told.is_none_or(|told| told.elapsed() >= TELL) {
-            tracing::warn!(%error, "a transaction has failed; it is made once more");
+            tracing::warn!(relay = self.name, %error, "a transaction has failed; it is made once more");
             self.told = Some(Instant::now());
         }
         if lasts >= LONG {
-            self.health.set_storage("collect", Some(format!("Kafka takes nothing: {error}")));
+            self.health.set_storage(&self.name, Some(format!("Kafka takes nothing: {error}")));
         }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 }
 
@@ -158,12 +184,11 @@ mod tests {
 
     #[test]
     fn figures_and_readiness_follow_the_transactions() {
-        let folder = tempfile::tempdir().unwrap();
         let mut metrics = Metrics::new();
         let health = Arc::new(Health::default());
         health.set_phase(crate::ops::Phase::Running);
-        let store = Store::open(folder.path()).unwrap();
-        let mut upkeep = Upkeep::new(&mut metrics, Arc::clone(&health), store, None);
+        let figures = Figures::new(&mut metrics);
+        let mut upkeep = Upkeep::of_instance(&figures, &health, None);
         let error = || KafkaError::Setting { setting: "x".to_owned(), message: "y".to_owned() };
         upkeep.failed(&error(), Duration::from_secs(1));
         assert_eq!(health.unready(), None, "a short fault is nobody's concern");
@@ -173,15 +198,23 @@ mod tests {
         let dead_letters = vec![Reason::Oversize];
         upkeep.committed(&Progress { sources, dead_letters, ..Progress::default() });
         assert_eq!(health.unready(), None);
+        // A task that gets on does not hide that another one does not.
+        let mut task = Upkeep::of_task("task a".to_owned(), &figures, &health, Arc::default());
+        task.failed(&error(), LONG);
+        upkeep.failed(&error(), Duration::ZERO);
+        upkeep.committed(&Progress::default());
+        assert!(health.unready().is_some());
+        task.committed(&Progress::default());
+        assert_eq!(health.unready(), None);
         let text = metrics.encode().unwrap();
         for line in [
             "threatlockdown_collect_records_total{source=\"syslog\"} 3",
             "threatlockdown_collect_bytes_total{source=\"syslog\"} 70",
             "threatlockdown_collect_dead_letters_total{reason=\"oversize\"} 1",
             "threatlockdown_collect_dead_letters_total{reason=\"malformed\"} 0",
-            "threatlockdown_collect_transactions_total 1",
-            "threatlockdown_collect_aborts_total 2",
-            "threatlockdown_collect_transaction_seconds_count 1",
+            "threatlockdown_collect_transactions_total 3",
+            "threatlockdown_collect_aborts_total 4",
+            "threatlockdown_collect_transaction_seconds_count 3",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -115,7 +115,8 @@ fn start(process: &Process, active: &Arc<ActiveProgram>, once: bool) -> anyhow::
     let count = config.worker_count();
     let budget = usize::try_from(config.limits.in_flight_bytes).unwrap_or(usize::MAX);
     let (publisher, consumers) = raw_topic(count, budget);
-    sources::probes::topic(&mut metrics, &publisher);
+    let topic = publisher.clone();
+    sources::probes::topics(&mut metrics, move || vec![topic.clone()]);
     let (outcomes, committed) = sync_channel(count * OUTCOMES_PER_WORKER);
     let control = Control::hold(&outcomes);
     let (handle, thread, catching_up) = stateful::start(&stateful::Start {
@@ -148,7 +149,14 @@ fn start(process: &Process, active: &Arc<ActiveProgram>, once: bool) -> anyhow::
         spawn_workers(consumers, active, &options, &outcomes, &analysis).context("cannot start workers")?;
 
     let known = active.current().sources().map(str::to_owned).collect();
-    let start = sources::Start { config, store: &store, publisher: &publisher, once, known };
+    let start = sources::Start {
+        config,
+        store: &store,
+        publisher: &publisher,
+        once,
+        sources: config.sources.iter().collect(),
+        known,
+    };
     let sources = Sources::start(&start, journal)?;
     sources::probes::sources(&mut metrics, &sources.counted);
     catching_up.set(sources.files.clone()).ok();
@@ -212,7 +220,8 @@ impl Running for Stages {
     }
 
     fn left(&self) -> Left {
-        let (read, deliveries) = (sources::left(&self.publisher), self.deliveries.clone());
+        let topic = self.publisher.clone();
+        let (read, deliveries) = (sources::left(move || vec![topic.clone()]), self.deliveries.clone());
         Box::new(move || {
             for state in deliveries.states() {
                 tracing::error!(

@@ -119,7 +119,7 @@ fn add_inputs(args: &RunArgs, config: &mut Config) -> anyhow::Result<()> {
             file.paths.push(input.path.clone());
         } else {
             let paths = vec![input.path.clone()];
-            let kind = SourceKind::File(FileSource { source, paths, envelope: Vec::new() });
+            let kind = SourceKind::File(FileSource { source, paths, envelope: Vec::new(), shared: false });
             config.sources.push(Source { name, kind, place: None });
         }
     }

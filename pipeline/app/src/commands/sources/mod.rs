@@ -16,7 +16,7 @@ use threatlockdown_connectors::http::{
     IngestOptions, IngestState, IngestStats, Secret, Token, journal_reader,
 };
 use threatlockdown_connectors::{
-    Feed, FileConfig, FileSource, OwnFiles, ReadOptions, SourceStats, Stop, Timing, read_stdin,
+    Feed, FileConfig, FileError, FileSource, OwnFiles, ReadOptions, SourceStats, Stop, Timing, read_stdin,
 };
 use threatlockdown_topics::{Journal, JournalOptions, JournalReader, Publisher, Store};
 
@@ -51,12 +51,29 @@ pub(super) struct Counted {
     pub(super) stats: Arc<SourceStats>,
 }
 
+impl Counted {
+    pub(super) fn new(connector: &str, source: &str) -> Self {
+        Self { connector: connector.to_owned(), source: source.to_owned(), stats: Arc::default() }
+    }
+}
+
+/// Where a file source reads and goes on.
+pub(super) struct Place<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: &'a Store,
+    pub(super) once: bool,
+    /// Other machines read the same files before this one.
+    pub(super) travels: bool,
+}
+
 /// What sources are started with.
 pub(super) struct Start<'a> {
     pub(super) config: &'a Config,
     pub(super) store: &'a Store,
     pub(super) publisher: &'a Publisher,
     pub(super) once: bool,
+    /// Those that are read here by these threads.
+    pub(super) sources: Vec<&'a Source>,
     /// Log sources that are taken where the HTTP source names none.
     pub(super) known: Vec<String>,
 }
@@ -69,7 +86,7 @@ impl Sources {
     ) -> anyhow::Result<Self> {
         let (running, counted, files) = (Vec::new(), Vec::new(), Vec::new());
         let mut sources = Self { running, stop: Stop::default(), counted, files, ingest: None };
-        for source in &start.config.sources {
+        for source in &start.sources {
             sources
                 .start_reader(start, source)
                 .with_context(|| format!("cannot start the source {}", source.name))?;
@@ -84,20 +101,17 @@ impl Sources {
     fn start_reader(&mut self, start: &Start<'_>, source: &Source) -> anyhow::Result<()> {
         match &source.kind {
             SourceKind::File(file) => {
-                let feed = self.feed(start, source, &file.source, &file.envelope);
-                let config = FileConfig {
-                    paths: file.paths.clone(),
-                    once: start.once,
-                    timing: Timing::default(),
-                    own: own_files(start.config),
-                };
-                self.files.push(Arc::clone(&feed.stats));
-                let checkpoints = start.store.checkpoints(&FileSource::stream_prefix(&source.name));
-                let reader = FileSource::new(config, feed, checkpoints, self.stop.clone())?;
+                let stats = self.count(source, &file.source);
+                self.files.push(Arc::clone(&stats));
+                let place =
+                    Place { config: start.config, store: start.store, once: start.once, travels: false };
+                let publisher = start.publisher.clone();
+                let reader = file_reader(&place, &source.name, file, publisher, stats, self.stop.clone())?;
                 self.spawn(&source.name, true, move || Ok(reader.run()?))
             }
             SourceKind::Stdin { source: log_source } => {
-                let feed = self.feed(start, source, log_source, &[]);
+                let stats = self.count(source, log_source);
+                let feed = feed(start.config, &source.name, log_source, start.publisher.clone(), stats);
                 let stop = self.stop.clone();
                 self.spawn(&source.name, true, move || Ok(read_stdin(std::io::stdin(), &feed, &stop)?))
             }
@@ -127,24 +141,10 @@ impl Sources {
         self.spawn("journal", false, move || Ok(journal_reader::run(reader, &publisher, &stats, &stop)?))
     }
 
-    fn feed(
-        &mut self,
-        start: &Start<'_>,
-        source: &Source,
-        log_source: &str,
-        envelope: &[(String, String)],
-    ) -> Feed {
-        let stats = Arc::new(SourceStats::default());
-        let (connector, counted) = (source.name.clone(), Arc::clone(&stats));
-        self.counted.push(Counted { connector, source: log_source.to_owned(), stats: counted });
-        Feed {
-            source: log_source.into(),
-            connector: source.name.as_str().into(),
-            envelope: envelope.to_vec(),
-            options: read_options(&start.config.limits),
-            publisher: start.publisher.clone(),
-            stats,
-        }
+    fn count(&mut self, source: &Source, log_source: &str) -> Arc<SourceStats> {
+        let counted = Counted::new(&source.name, log_source);
+        self.counted.push(counted.clone());
+        counted.stats
     }
 
     fn spawn(
@@ -181,11 +181,51 @@ impl Sources {
     }
 }
 
+/// A file source that goes on from the checkpoints of the store.
+pub(super) fn file_reader(
+    place: &Place<'_>,
+    name: &str,
+    file: &config::FileSource,
+    publisher: Publisher,
+    stats: Arc<SourceStats>,
+    stop: Stop,
+) -> Result<FileSource, FileError> {
+    let feed =
+        Feed { envelope: file.envelope.clone(), ..feed(place.config, name, &file.source, publisher, stats) };
+    let config = FileConfig {
+        paths: file.paths.clone(),
+        once: place.once,
+        timing: Timing::default(),
+        own: own_files(place.config),
+        travels: place.travels,
+    };
+    let checkpoints = place.store.checkpoints(&FileSource::stream_prefix(name));
+    FileSource::new(config, feed, checkpoints, stop)
+}
+
+fn feed(
+    config: &Config,
+    name: &str,
+    log_source: &str,
+    publisher: Publisher,
+    stats: Arc<SourceStats>,
+) -> Feed {
+    Feed {
+        source: log_source.into(),
+        connector: name.into(),
+        envelope: Vec::new(),
+        options: read_options(&config.limits),
+        publisher,
+        stats,
+    }
+}
+
 /// Tells the log what was read and is not committed.
-pub(super) fn left(publisher: &Publisher) -> Left {
-    let publisher = publisher.clone();
+pub(super) fn left(topics: impl Fn() -> Vec<Publisher> + Send + 'static) -> Left {
     Box::new(move || {
-        let (units, bytes) = (publisher.depth(), publisher.bytes_in_flight());
+        let topics = topics();
+        let units: usize = topics.iter().map(Publisher::depth).sum();
+        let bytes: usize = topics.iter().map(Publisher::bytes_in_flight).sum();
         tracing::error!(units, bytes, "not everything that was read is committed");
     })
 }

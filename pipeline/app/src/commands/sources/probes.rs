@@ -10,12 +10,17 @@ use super::Counted;
 use crate::metrics::{Metrics, Probe, ProbeKind, Reading};
 
 /// Queue and memory behind the connectors.
-pub(in crate::commands) fn topic(metrics: &mut Metrics, publisher: &Publisher) {
-    let topic = publisher.clone();
-    metrics.gauge("queue_depth", "Units that wait to be worked on", move || as_value(topic.depth() as u64));
-    let topic = publisher.clone();
+pub(in crate::commands) fn topics(
+    metrics: &mut Metrics,
+    topics: impl Fn() -> Vec<Publisher> + Clone + Send + Sync + 'static,
+) {
+    let all = topics.clone();
+    let sum = |of: Vec<Publisher>, figure: fn(&Publisher) -> usize| {
+        as_value(of.iter().map(|topic| figure(topic) as u64).sum())
+    };
+    metrics.gauge("queue_depth", "Units that wait to be worked on", move || sum(all(), Publisher::depth));
     metrics.gauge("in_flight_bytes", "Bytes read and not yet committed", move || {
-        as_value(topic.bytes_in_flight() as u64)
+        sum(topics(), Publisher::bytes_in_flight)
     });
 }
 

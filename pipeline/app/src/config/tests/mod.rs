@@ -338,3 +338,19 @@ fn sinks_beyond_this_machine_are_read_and_their_secrets_are_not_shown() {
     }
     assert!(!all.contains("hunter2"), "{all}");
 }
+
+#[test]
+fn only_files_can_be_shared() {
+    let (config, faults) = read(
+        "sources:\n- {name: a, type: file, source: json, paths: [x], shared: true}\n- {name: b, type: file, source: json, paths: [y]}\n",
+    );
+    assert_eq!(faults, Vec::<String>::new());
+    assert_eq!(config.sources.iter().map(super::Source::is_shared).collect::<Vec<_>>(), [true, false]);
+    let (_, faults) = read("sources: [{name: a, type: stdin, source: json, shared: true}]\n");
+    assert!(
+        faults.len() == 1 && faults[0].contains("shared") && faults[0].contains("unknown key"),
+        "{faults:?}"
+    );
+    let (_, faults) = read("sources: [{name: a, type: file, source: json, paths: [x], shared: perhaps}]\n");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+}
