@@ -3,6 +3,9 @@
 //! `THREATLOCKDOWN_PREVIOUS` names another one, for example that of a package. The sources lie in `<target>/previous`, and so does the
 //! binary: the one under test is not touched. What both releases depend on is built once (`build.build-dir`, which Cargo
 //! knows from 1.91 on; an earlier one builds it twice), so the first build takes minutes, and further ones nothing.
+//!
+//! Cargo names what it builds of a workspace by the places in it, not by the place of it. So that crates of the two releases have
+//! names of their own, those of the earlier one are built in another number of units, which is part of the name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,9 @@ use std::process::Command;
 
 use super::binary::{Place, cargo_build, file_name};
 use super::repository;
+
+/// In so many units nothing else is built.
+const UNITS: u32 = 19;
 
 /// The binary of a commit, or why there is none.
 pub(crate) fn previous(commit: &str) -> Result<PathBuf, String> {
@@ -58,10 +64,24 @@ fn git(args: &[&str], index: Option<&Path>) -> Result<(), String> {
     Err(format!("`git {}`: {}", args.join(" "), said.trim()))
 }
 
+/// The crates of a workspace: those that come from nowhere else.
+fn members(sources: &Path) -> Vec<String> {
+    let lock = fs::read_to_string(sources.join("Cargo.lock")).unwrap();
+    let packages = lock.split("[[package]]").skip(1).filter(|package| !package.contains("\nsource = "));
+    let name = |package: &str| package.split('"').nth(1).unwrap().to_owned();
+    let members: Vec<String> = packages.map(name).collect();
+    assert!(!members.is_empty(), "{} has no crates", sources.display());
+    members
+}
+
 fn build(sources: &Path, profile: &str, shared: &Path, own: &Path) -> Result<PathBuf, String> {
+    let members = members(sources);
     let run = |offline: &[&str]| {
         let mut command = cargo_build(sources, profile, own);
         command.arg("--locked").args(offline);
+        for name in &members {
+            command.args(["--config", &format!("profile.{profile}.package.{name}.codegen-units={UNITS}")]);
+        }
         if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
             command.env("CARGO_BUILD_BUILD_DIR", shared);
         }

@@ -95,7 +95,9 @@ impl Gather {
             self.last = Some(head);
             return Ok(found);
         }
-        if let Some(version) = record.later_head().filter(|_| names.is_own_raw(&partition.topic)) {
+        if names.is_own_raw(&partition.topic)
+            && let Some(version) = record.later_head()
+        {
             return Err(later(record, version));
         }
         let place = u64::try_from(record.offset()).unwrap_or_default();
