@@ -49,8 +49,8 @@ const BRIDGE: &str = r#"<group name="upgrade,">
 
 /// One chain of correlations. Of events that are counted by no other rule, by others too, and over several phases.
 ///
-/// `BEFORE` counts all of Sigma's correlations in the first partition, and releases after it only those that fall there: by the
-/// ids of its members a chain of three partitions' does. Others are not counted right while both releases run.
+/// `BEFORE` counts all of Sigma's correlations in the first partition; after it they are divided among all, and only what falls to
+/// the first is counted right while both run. By the least of its ids this chain does, of three partitions.
 const SIGMA: &str = "
 title: Call failed
 name: failed

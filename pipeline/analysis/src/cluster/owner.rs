@@ -1,9 +1,9 @@
 //! The stateful stage over Kafka: counts the candidates of the partitions of `correlate` that the group gives it.
 //!
 //! Enters: for each partition its log, from where the last snapshot stands. Leaves: alerts with the offsets they came of, and
-//! snapshots, and dead letters of records that are somebody else's. What was alerted before is not alerted again: up to the committed offset the log is read silently. What a clock
-//! decides is written into the partition itself before it counts, as in one process. A partition that is given up leaves a
-//! snapshot, so that its next owner need not read much.
+//! snapshots, and dead letters of records that are somebody else's. What was alerted before is not alerted again: up to the
+//! committed offset the log is read silently. What a clock decides is written into the partition itself before it counts, as
+//! in one process. A partition that is given up leaves a snapshot, so that its next owner need not read much.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,6 +59,8 @@ struct Part {
     emitted: i64,
     /// The next offset.
     next: i64,
+    /// Records of somebody else, since it was taken.
+    strangers: u64,
     /// Streams that were heard of, as long as the beginning is held back.
     heard: BTreeSet<Arc<str>>,
     began: Instant,
@@ -236,6 +238,7 @@ impl Owner {
             known,
             emitted,
             next: begin.unwrap_or(0),
+            strangers: 0,
             heard: BTreeSet::new(),
             began: Instant::now(),
             looked: Instant::now(),
@@ -351,7 +354,11 @@ impl Part {
             return Ok(false);
         }
         let letter = letter(record, why);
-        tracing::warn!(origin = letter.origin, why, "a record that is not this pipeline's is a dead letter");
+        self.strangers += 1;
+        if self.strangers.is_power_of_two() {
+            let (origin, records) = (&letter.origin, self.strangers);
+            tracing::warn!(origin, records, why, "a record that is not this pipeline's is a dead letter");
+        }
         self.snapshot.read += letter.length;
         turn.dead_letter(letter.reason, &letter.to_json())?;
         Ok(true)
