@@ -56,6 +56,11 @@ impl Topics {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(payload);
         record.key = key;
         record.headers = Some(headers.iter().fold(OwnedHeaders::new(), add));
+        self.put(record);
+    }
+
+    /// Any record.
+    pub(crate) fn put(&self, mut record: BaseRecord<'_, [u8], [u8]>) {
         while let Err((error, back)) = self.producer.send(record) {
             assert_eq!(error.rdkafka_error_code(), Some(rdkafka::types::RDKafkaErrorCode::QueueFull));
             self.producer.poll(Duration::from_millis(10));

@@ -32,5 +32,7 @@ mod run;
 mod scan;
 mod security;
 mod sigma;
+mod strangers;
 mod tidy;
 mod topics;
+mod upgrade;

@@ -13,17 +13,17 @@ use threatlockdown_benches::random::Random;
 use crate::harness::{Site, Task};
 
 /// Files in which the events of a phase lie.
-pub(super) const STREAMS: usize = 4;
+pub(crate) const STREAMS: usize = 4;
 /// Parts in which they come.
-pub(super) const PARTS: usize = 60;
+pub(crate) const PARTS: usize = 60;
 /// Longer than the events of a phase are apart, shorter than from the last of them to those that close it.
-pub(super) const LATENESS: &str = "8h";
+pub(crate) const LATENESS: &str = "8h";
 const DAY: u64 = 86_400;
 /// When a phase is closed.
 const CLOSING: u64 = 20 * 3_600;
 
 /// A call that failed alerts, several of one address within a minute alert again, and several of those once more.
-pub(super) const RULES: &str = r#"<group name="cluster,">
+pub(crate) const RULES: &str = r#"<group name="cluster,">
   <rule id="100700" level="5"><if_sid>80200</if_sid><field name="aws.eventName">^FailedCall$</field><description>A call failed.</description></rule>
   <rule id="100701" level="10" frequency="4" timeframe="60"><if_matched_sid>100700</if_matched_sid><same_field>aws.sourceIPAddress</same_field><description>Calls of $(aws.sourceIPAddress) fail.</description></rule>
   <rule id="100702" level="12" frequency="2" timeframe="120"><if_matched_sid>100701</if_matched_sid><same_field>aws.sourceIPAddress</same_field><description>Calls of $(aws.sourceIPAddress) go on failing.</description></rule>
@@ -31,30 +31,30 @@ pub(super) const RULES: &str = r#"<group name="cluster,">
 "#;
 
 /// The rule that alerts of an event alone.
-pub(super) const ALONE: &str = "100700";
+pub(crate) const ALONE: &str = "100700";
 
 /// Ids of alerts with their rules.
-pub(super) type Alerts = BTreeMap<String, String>;
+pub(crate) type Alerts = BTreeMap<String, String>;
 
 /// How large it is.
 #[derive(Clone, Copy)]
-pub(super) struct Size {
-    pub(super) phases: usize,
-    pub(super) events: usize,
+pub(crate) struct Size {
+    pub(crate) phases: usize,
+    pub(crate) events: usize,
     /// Of a hundred events so many are calls that failed.
-    pub(super) failing: u64,
+    pub(crate) failing: u64,
 }
 
 /// See the module.
-pub(super) struct Corpus {
+pub(crate) struct Corpus {
     size: Size,
     seed: u64,
-    pub(super) expected: Vec<Alerts>,
+    pub(crate) expected: Vec<Alerts>,
 }
 
 impl Corpus {
     /// The events of all phases are made twice, here for `scan` and later to be offered: none of them is kept.
-    pub(super) fn new(seed: u64, size: Size) -> Self {
+    pub(crate) fn new(seed: u64, size: Size) -> Self {
         let site = Site::new();
         site.write("rules/a.xml", RULES);
         let mut corpus = Self { size, seed, expected: vec![Alerts::new(); size.phases] };
@@ -82,7 +82,7 @@ impl Corpus {
     }
 
     /// The lines of each stream, part by part. A second apart, and half a minute out of order.
-    pub(super) fn parts(&self, phase: usize) -> Vec<[String; STREAMS]> {
+    pub(crate) fn parts(&self, phase: usize) -> Vec<[String; STREAMS]> {
         let mut random = Random::new(self.seed ^ (phase as u64) << 32);
         // So that in a minute there are about four calls of one address that failed.
         let addresses = (self.size.failing * 60 / 400).max(1);
@@ -103,18 +103,18 @@ impl Corpus {
     }
 
     /// What all phases up to this one make.
-    pub(super) fn until(&self, phase: usize) -> Alerts {
+    pub(crate) fn until(&self, phase: usize) -> Alerts {
         self.expected[..=phase].iter().flatten().map(|(id, rule)| (id.clone(), rule.clone())).collect()
     }
 }
 
 /// An event that closes a phase, without an alert.
-pub(super) fn closing(phase: usize, number: u64) -> String {
+pub(crate) fn closing(phase: usize, number: u64) -> String {
     event(phase, &format!("closing-{number}"), CLOSING + number, "QuietCall", 0)
 }
 
 /// A line of a phase; `second` counts from its first day.
-pub(super) fn event(phase: usize, number: &str, second: u64, name: &str, address: u64) -> String {
+pub(crate) fn event(phase: usize, number: &str, second: u64, name: &str, address: u64) -> String {
     let mut line = String::new();
     let time = time(phase as u64 * 2 * DAY + second);
     let _ = writeln!(
@@ -125,7 +125,7 @@ pub(super) fn event(phase: usize, number: &str, second: u64, name: &str, address
 }
 
 /// The day of a phase as an index has it: 0 is its first.
-pub(super) fn index_day(phase: usize, day: u64) -> String {
+pub(crate) fn index_day(phase: usize, day: u64) -> String {
     time((phase as u64 * 2 + day) * DAY)[..10].replace('-', ".")
 }
 

@@ -5,7 +5,7 @@
 
 mod brokers;
 mod copies;
-mod corpus;
+pub(crate) mod corpus;
 mod faults;
 mod fleet;
 mod network;
@@ -13,7 +13,7 @@ mod poison;
 mod scrape;
 mod soak;
 mod targets;
-mod watch;
+pub(crate) mod watch;
 
 use std::time::Duration;
 

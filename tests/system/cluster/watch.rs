@@ -13,9 +13,9 @@ use crate::harness::DEADLINE;
 
 /// Alerts with how often each is there.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) alerts: Alerts,
-    pub(super) twice: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) alerts: Alerts,
+    pub(crate) twice: Vec<String>,
 }
 
 impl Seen {
@@ -29,7 +29,7 @@ impl Seen {
 
     /// Fails where it is not exactly this, with some of the differences.
     #[track_caller]
-    pub(super) fn is(&self, what: &str, expected: &Alerts) {
+    pub(crate) fn is(&self, what: &str, expected: &Alerts) {
         let only = |one: &Alerts, other: &Alerts| {
             let only = one.iter().filter(|(id, _)| !other.contains_key(*id));
             only.map(|(id, rule)| format!("{id} of rule {rule}")).collect::<Vec<_>>()
@@ -51,13 +51,13 @@ impl Seen {
 }
 
 /// A reader of committed records of all partitions of a topic, from its beginning.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     consumer: BaseConsumer,
-    pub(super) seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 impl Watch {
-    pub(super) fn new(bootstrap: &str, topic: &str) -> Self {
+    pub(crate) fn new(bootstrap: &str, topic: &str) -> Self {
         let mut config = ClientConfig::new();
         let config = config.set("bootstrap.servers", bootstrap).set("group.id", "watch");
         let config = config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
@@ -73,7 +73,7 @@ impl Watch {
     }
 
     /// Takes what has come. What is no alert, as poison, is passed over.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let until = Instant::now() + Duration::from_millis(500);
         while let Some(message) = self.consumer.poll(Duration::from_millis(50)) {
             // Brokers that are away are no fault of the test.
@@ -89,7 +89,7 @@ impl Watch {
 }
 
 /// One request to OpenSearch.
-pub(super) fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
+pub(crate) fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
@@ -108,14 +108,14 @@ pub(super) fn ask(url: &str, method: &str, path: &str, body: &Value) -> Value {
 }
 
 /// How many documents there are.
-pub(super) fn count(url: &str, indices: &str) -> usize {
+pub(crate) fn count(url: &str, indices: &str) -> usize {
     ask(url, "POST", &format!("/{indices}/_refresh"), &json!({}));
     let found = ask(url, "POST", &format!("/{indices}/_count"), &json!({"query": {"match_all": {}}}));
     found["count"].as_u64().map_or(0, |count| usize::try_from(count).unwrap())
 }
 
 /// All documents, page by page; `_id` counts, and it has to be the alert's own.
-pub(super) fn indexed(url: &str, indices: &str) -> Seen {
+pub(crate) fn indexed(url: &str, indices: &str) -> Seen {
     let mut seen = Seen::default();
     let mut after = None;
     ask(url, "POST", &format!("/{indices}/_refresh"), &json!({}));

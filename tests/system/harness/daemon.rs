@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use super::{Client, DEADLINE, LOOK, binary, command::peak_memory};
+use super::{Client, DEADLINE, LOOK, command::peak_memory};
 
 /// See the module.
 pub(crate) struct Daemon {
@@ -17,9 +17,9 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts it. stdout and stderr go to files in `folder`, which restarts append to.
-    pub(super) fn start(role: &str, flags: &[&str], folder: &Path, port: u16) -> Self {
+    pub(super) fn start(binary: &Path, role: &str, flags: &[&str], folder: &Path, port: u16) -> Self {
         let log = folder.join("stderr.log");
-        let child = Command::new(binary())
+        let child = Command::new(binary)
             .arg(role)
             .args(flags)
             .current_dir(folder)

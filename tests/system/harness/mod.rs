@@ -6,6 +6,7 @@ mod command;
 mod daemon;
 mod disk;
 mod lines;
+mod previous;
 mod site;
 
 use std::io::Write as _;
@@ -17,6 +18,7 @@ pub(crate) use command::{Finished, Task};
 pub(crate) use daemon::Daemon;
 pub(crate) use disk::Disk;
 pub(crate) use lines::{complete_lines, count_lines, ids, json_lines, rotated, rule_ids};
+pub(crate) use previous::previous;
 pub(crate) use site::{Site, append};
 
 /// Longest wait for anything. Only a broken build meets it.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 
-use super::{Client, Daemon, json_lines};
+use super::{Client, Daemon, binary, json_lines};
 
 /// See the module.
 pub(crate) struct Site {
@@ -58,7 +58,7 @@ impl Site {
 
     /// Starts `run` with these flags alone.
     pub(crate) fn start_with(&self, flags: &[&str]) -> Daemon {
-        Daemon::start("run", flags, self.folder.path(), self.port)
+        Daemon::start(binary(), "run", flags, self.folder.path(), self.port)
     }
 
     /// Starts a role of a cluster with the configuration.
@@ -69,7 +69,13 @@ impl Site {
 
     /// Starts a role of a cluster with these flags alone.
     pub(crate) fn start_role_with(&self, role: &str, flags: &[&str]) -> Daemon {
-        Daemon::start(role, flags, self.folder.path(), self.port)
+        Daemon::start(binary(), role, flags, self.folder.path(), self.port)
+    }
+
+    /// Starts a role of a cluster of another release, with the configuration.
+    pub(crate) fn start_role_of(&self, release: &Path, role: &str) -> Daemon {
+        let config = self.text("config.yaml");
+        Daemon::start(release, role, &["-c", &config], self.folder.path(), self.port)
     }
 
     pub(crate) fn client(&self) -> Client {

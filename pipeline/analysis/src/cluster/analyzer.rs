@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use threatlockdown_event::Unit;
 use threatlockdown_topics::commit_log::encode_state;
-use threatlockdown_topics::kafka::{KafkaError, Outgoing, Polled, RawReader, ReaderOptions, TopicPartition};
+use threatlockdown_topics::kafka::{
+    KafkaError, Polled, RawReader, ReaderOptions, TopicPartition, state_record,
+};
 use threatlockdown_topics::{Candidate, Lane, Marker};
 
 use super::Shared;
@@ -107,7 +109,7 @@ impl Analyzer {
         let mut current: Option<TopicPartition> = None;
         loop {
             let wait = if turn.has_news() { QUIET } else { IDLE };
-            let mut done = None;
+            let (mut done, mut later) = (None, None);
             match reader.poll(wait)? {
                 Polled::Record(record) => {
                     let is_same = current.as_ref().is_some_and(|known| {
@@ -119,7 +121,10 @@ impl Analyzer {
                     }
                     if let Some(partition) = &current {
                         turn.read(record.payload().len());
-                        done = gather.push(names, partition, &record);
+                        match gather.push(names, partition, &record) {
+                            Ok(unit) => done = unit,
+                            Err(trouble) => later = Some(trouble),
+                        }
                         if !is_same || done.is_some() {
                             self.silence.hear(partition);
                         }
@@ -156,6 +161,11 @@ impl Analyzer {
                 Polled::Revoked { .. } => {
                     return Err(Trouble::Anew("partitions were taken by another worker".to_owned()));
                 }
+            }
+            if let Some(trouble) = later {
+                reader.put_back();
+                self.commit(&mut turn, &mut reader, &mut gather, &mut outbox)?;
+                return Err(trouble);
             }
             if let Some(unit) = done {
                 self.judge(unit, &mut turn, &mut outbox)?;
@@ -232,12 +242,7 @@ impl Analyzer {
                 let mut payload = Vec::new();
                 encode_state(if is_last { &markers } else { &[] }, candidates, &mut payload);
                 let partition = i32::try_from(partition).ok();
-                turn.send(Outgoing {
-                    topic: &topic,
-                    partition,
-                    payload: Some(&payload),
-                    ..Outgoing::default()
-                })?;
+                turn.send(state_record(&topic, partition, &payload))?;
             }
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Units of records, as they come from Kafka.
 //!
 //! Enters: records of any partition, one by one. Leaves: units, each of records of one partition that have the same context.
-//! Records without the pipeline's headers are somebody else's: what they are follows from their topic.
+//! Records without the pipeline's headers are somebody else's: what they are follows from their topic. What a later release wrote
+//! is not judged as somebody else's: its event would have another id here than there.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use threatlockdown_event::{Context, Record, Unit};
 use threatlockdown_topics::Lane;
 use threatlockdown_topics::kafka::{Names, RawHead, Received, TopicPartition};
 
-/// What a connector's name is where a record was written by somebody else.
-const FOREIGN: &str = "kafka";
+use super::foreign::{FOREIGN, later};
+use super::turn::Trouble;
 
 /// What somebody else wrote within so many milliseconds counts as received together; what the pipeline wrote tells it exactly.
 const TOGETHER: u64 = 1000;
@@ -33,13 +34,16 @@ struct Building {
 
 impl Gather {
     /// Takes a record; the unit that is complete with it, or before it.
+    ///
+    /// # Errors
+    /// When a later release wrote it; it is not taken.
     pub(super) fn push(
         &mut self,
         names: &Names,
         partition: &TopicPartition,
         record: &Received<'_>,
-    ) -> Option<Unit> {
-        let (context, place) = self.head(names, partition, record);
+    ) -> Result<Option<Unit>, Trouble> {
+        let (context, place) = self.head(names, partition, record)?;
         let (bytes, received) = (record.payload(), record.timestamp());
         let is_foreign = self.foreign.as_ref().is_some_and(|(_, foreign)| Arc::ptr_eq(foreign, &context));
         let fits = self.unit.as_ref().is_some_and(|building| {
@@ -70,7 +74,7 @@ impl Gather {
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         buffer.extend_from_slice(bytes);
         records.push(Record { start, len, origin: place });
-        done
+        Ok(done)
     }
 
     /// The unit so far.
@@ -85,21 +89,26 @@ impl Gather {
         names: &Names,
         partition: &TopicPartition,
         record: &Received<'_>,
-    ) -> (Arc<Context>, u64) {
+    ) -> Result<(Arc<Context>, u64), Trouble> {
         if let Some(head) = record.head(self.last.as_ref()) {
             let found = (Arc::clone(&head.context), head.place);
             self.last = Some(head);
-            return found;
+            return Ok(found);
+        }
+        if names.is_own_raw(&partition.topic)
+            && let Some(version) = record.later_head()
+        {
+            return Err(later(record, version));
         }
         let place = u64::try_from(record.offset()).unwrap_or_default();
         if let Some((known, context)) = &self.foreign
             && known == partition
         {
-            return (Arc::clone(context), place);
+            return Ok((Arc::clone(context), place));
         }
         let context = Arc::new(foreign(names, partition));
         self.foreign = Some((partition.clone(), Arc::clone(&context)));
-        (context, place)
+        Ok((context, place))
     }
 }
 

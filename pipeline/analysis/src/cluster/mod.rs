@@ -12,6 +12,7 @@
 //! next owner, wherever it runs, goes on as this one would have.
 
 mod analyzer;
+mod foreign;
 mod gather;
 mod owner;
 mod route;

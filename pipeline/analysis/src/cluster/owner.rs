@@ -1,9 +1,9 @@
 //! The stateful stage over Kafka: counts the candidates of the partitions of `correlate` that the group gives it.
 //!
 //! Enters: for each partition its log, from where the last snapshot stands. Leaves: alerts with the offsets they came of, and
-//! snapshots. What was alerted before is not alerted again: up to the committed offset the log is read silently. What a clock
-//! decides is written into the partition itself before it counts, as in one process. A partition that is given up leaves a
-//! snapshot, so that its next owner need not read much.
+//! snapshots, and dead letters of records that are somebody else's. What was alerted before is not alerted again: up to the
+//! committed offset the log is read silently. What a clock decides is written into the partition itself before it counts, as
+//! in one process. A partition that is given up leaves a snapshot, so that its next owner need not read much.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use threatlockdown_event::Millis;
-use threatlockdown_topics::commit_log::{decode_state, encode_state};
+use threatlockdown_topics::commit_log::encode_state;
 use threatlockdown_topics::kafka::{
-    Admin, KafkaError, Outgoing, Polled, RawReader, ReaderOptions, Settings, TopicPartition,
+    Admin, KafkaError, Polled, RawReader, ReaderOptions, Received, Settings, StateRecord, TopicPartition,
+    state_record,
 };
 use threatlockdown_topics::{Commit, LogPosition, Marker};
 
+use super::foreign::{later, letter};
 use super::gather::stream;
 use super::status::Figures;
 use super::turn::{Trouble, Turn, until_done};
@@ -57,6 +59,8 @@ struct Part {
     emitted: i64,
     /// The next offset.
     next: i64,
+    /// Records of somebody else, since it was taken.
+    strangers: u64,
     /// Streams that were heard of, as long as the beginning is held back.
     heard: BTreeSet<Arc<str>>,
     began: Instant,
@@ -106,15 +110,23 @@ impl Owner {
                 Polled::Record(record) => {
                     let (partition, offset) = (record.partition(), record.offset());
                     let bytes = record.payload().len();
-                    let commit = decode_state(record.payload());
                     let part = parts.get_mut(&partition);
                     let part =
                         part.ok_or_else(|| Trouble::Anew(format!("partition {partition} is not known")))?;
-                    let Some(commit) = commit else {
-                        return Err(unreadable(&names.correlate(), partition, offset));
+                    let is_new = match StateRecord::of(&record) {
+                        StateRecord::Known(commit) => {
+                            versions.meet(&commit.candidates, &self.shared.active, &*self.shared.latest);
+                            part.take(offset, bytes, commit, &mut turn)?
+                        }
+                        StateRecord::Foreign(why) => part.pass_over(&record, why, &mut turn)?,
+                        StateRecord::Later(version) => {
+                            let trouble = later(&record, version);
+                            reader.put_back();
+                            self.leave(&mut turn, &mut reader, &mut parts)?;
+                            return Err(trouble);
+                        }
                     };
-                    versions.meet(&commit.candidates, &self.shared.active, &*self.shared.latest);
-                    if part.take(offset, bytes, commit, &mut turn)? {
+                    if is_new {
                         turn.read(bytes);
                     } else {
                         reader.disregard();
@@ -156,14 +168,23 @@ impl Owner {
             if is_silent || turn.is_due() {
                 turn.commit(&mut reader)?;
                 if self.shared.status.stops() {
-                    for (partition, part) in &mut parts {
-                        self.keep(&mut turn, *partition, part)?;
-                    }
-                    turn.commit(&mut reader)?;
-                    return Ok(());
+                    return self.leave(&mut turn, &mut reader, &mut parts);
                 }
             }
         }
+    }
+
+    /// Commits all that was made, with snapshots for the next owners.
+    fn leave(
+        &self,
+        turn: &mut Turn,
+        reader: &mut RawReader,
+        parts: &mut BTreeMap<i32, Part>,
+    ) -> Result<(), Trouble> {
+        for (partition, part) in parts {
+            self.keep(turn, *partition, part)?;
+        }
+        Ok(turn.commit(reader)?)
     }
 
     /// Takes partitions: each goes on from its snapshot.
@@ -217,6 +238,7 @@ impl Owner {
             known,
             emitted,
             next: begin.unwrap_or(0),
+            strangers: 0,
             heard: BTreeSet::new(),
             began: Instant::now(),
             looked: Instant::now(),
@@ -254,8 +276,7 @@ impl Owner {
             let mut payload = Vec::new();
             encode_state(&[marker], &[], &mut payload);
             let topic = self.shared.options.settings.names.correlate();
-            let (partition, payload) = (Some(partition), Some(&payload[..]));
-            turn.send(Outgoing { topic: &topic, partition, payload, ..Outgoing::default() })?;
+            turn.send(state_record(&topic, Some(partition), &payload))?;
         }
         if part.snapshot.is_due() {
             self.keep(turn, partition, part)?;
@@ -327,6 +348,23 @@ impl Part {
         Ok(true)
     }
 
+    /// Puts a record aside that nobody of the pipeline wrote; whether it was new. What was done once is not done again.
+    fn pass_over(&mut self, record: &Received<'_>, why: &str, turn: &mut Turn) -> Result<bool, Trouble> {
+        self.next = record.offset() + 1;
+        if record.offset() < self.emitted.max(self.known) {
+            return Ok(false);
+        }
+        let letter = letter(record, why);
+        self.strangers += 1;
+        if self.strangers.is_power_of_two() {
+            let (origin, records) = (&letter.origin, self.strangers);
+            tracing::warn!(origin, records, why, "a record that is not this pipeline's is a dead letter");
+        }
+        self.snapshot.read += letter.length;
+        turn.dead_letter(letter.reason, &letter.to_json())?;
+        Ok(true)
+    }
+
     /// That time has passed, where windows end by it and no event tells so; said once.
     fn passed(&mut self, until: Millis) -> Option<Marker> {
         let end = self.correlator.next_end()?;
@@ -361,12 +399,6 @@ fn options_of(all: &CorrelatorOptions, partitions: u32) -> CorrelatorOptions {
         buffer_bytes: all.buffer_bytes / usize::try_from(share).unwrap_or(1),
         ..all.clone()
     }
-}
-
-fn unreadable(topic: &str, partition: i32, offset: i64) -> Trouble {
-    Trouble::Anew(format!(
-        "the record at offset {offset} of {topic}, partition {partition}, is none of this release: upgrade this copy"
-    ))
 }
 
 fn position(offset: i64) -> LogPosition {

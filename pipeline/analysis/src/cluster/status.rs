@@ -29,9 +29,23 @@ struct Inner {
     partitions: AtomicU64,
     looks: AtomicU64,
     failing: Mutex<Option<(Instant, String)>>,
+    /// By the name of the thread. What other threads commit does not end it.
+    waits: Mutex<BTreeMap<String, Waiting>>,
     ended: Mutex<Option<String>>,
     partitions_shown: Mutex<BTreeMap<i32, Figures>>,
 }
+
+/// A thread waits for a copy of a later release.
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    /// When it was met last.
+    met: Instant,
+    why: String,
+}
+
+/// So long it stays after it was met last: clients are opened anew, and snapshots are read, before it is met again.
+const STAYS: Duration = Duration::from_secs(120);
 
 /// How long transactions took.
 #[derive(Debug)]
@@ -77,6 +91,16 @@ impl Status {
         self.shared.aborted.fetch_add(1, Ordering::Relaxed);
         let mut failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
         failing.get_or_insert_with(|| (Instant::now(), why.to_owned()));
+    }
+
+    /// A thread has met what only a later release can read.
+    pub(super) fn waits(&self, thread: &str, why: &str) {
+        self.shared.aborted.fetch_add(1, Ordering::Relaxed);
+        let (now, why) = (Instant::now(), why.to_owned());
+        let mut waits = self.shared.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let since =
+            waits.get(thread).filter(|known| known.met.elapsed() < STAYS).map_or(now, |known| known.since);
+        waits.insert(thread.to_owned(), Waiting { since, met: now, why });
     }
 
     pub(super) fn ended(&self, why: &str) {
@@ -193,6 +217,14 @@ impl Status {
     pub fn failing(&self) -> Option<(Duration, String)> {
         let failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
         failing.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+    }
+
+    /// Since when and for what a thread waits that only a copy of a later release can read.
+    #[must_use]
+    pub fn awaits_upgrade(&self) -> Option<(Duration, String)> {
+        let waits = self.shared.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = waits.values().filter(|one| one.met.elapsed() < STAYS).min_by_key(|one| one.since)?;
+        Some((longest.since.elapsed(), longest.why.clone()))
     }
 
     /// Why a thread ended though it was not told to.

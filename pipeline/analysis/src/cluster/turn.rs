@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use threatlockdown_event::dead_letter::KEPT_BYTES;
 use threatlockdown_event::{Alert, DeadLetter, Millis, Reason};
 use threatlockdown_topics::kafka::{
-    AlertKey, KafkaError, Outgoing, RawReader, Remedy, Writer, alert_record, dead_letter_record,
+    AlertKey, KafkaError, Outgoing, RawReader, Remedy, Writer, alert_record, dead_letter_head,
+    dead_letter_record,
 };
 
 use super::{Shared, Status};
@@ -95,10 +96,17 @@ impl Turn {
         self.dead_letter(Reason::Oversize, &letter.to_json())
     }
 
+    /// A dead letter, whole if that fits: a record of control characters is six times as long in it.
     pub(super) fn dead_letter(&mut self, reason: Reason, json: &[u8]) -> Result<(), KafkaError> {
         self.read(json.len());
         self.counted.reasons.push(reason);
-        self.writer.send(dead_letter_record(&self.topics.1, reason.as_str(), json))
+        match self.writer.send(dead_letter_record(&self.topics.1, reason.as_str(), json)) {
+            Err(error) if error.remedy() == Remedy::SetAside => {
+                let Some(head) = dead_letter_head(json) else { return Err(error) };
+                self.writer.send(dead_letter_record(&self.topics.1, reason.as_str(), &head))
+            }
+            sent => sent,
+        }
     }
 
     pub(super) fn candidates(&mut self, count: usize) {
@@ -157,6 +165,9 @@ pub(super) enum Trouble {
     /// What was done has to be done again, from the last commit.
     #[error("{0}")]
     Anew(String),
+    /// A later release wrote what comes next; all before it is committed.
+    #[error("{0}")]
+    Later(String),
 }
 
 /// Does a piece of work, and begins it anew from the last commit as often as it fails, until it ends by itself.
@@ -168,7 +179,10 @@ pub(super) fn until_done(status: &Status, what: &str, mut work: impl FnMut() -> 
             Ok(()) => return,
             Err(error) => error,
         };
-        status.failed(&error.to_string());
+        match &error {
+            Trouble::Later(why) => status.waits(what, why),
+            _ => status.failed(&error.to_string()),
+        }
         if let Trouble::Kafka(error) = &error
             && error.remedy() == Remedy::Stop
         {
@@ -178,6 +192,12 @@ pub(super) fn until_done(status: &Status, what: &str, mut work: impl FnMut() -> 
         if status.stops() {
             tracing::warn!(%error, "{what} ends before its last commit; another goes on there");
             return;
+        }
+        if matches!(error, Trouble::Later(_)) {
+            // Meanwhile its partitions are those of other copies, which may be of that release.
+            tracing::error!(%error, "{what} waits");
+            std::thread::sleep(longest);
+            continue;
         }
         tracing::warn!(%error, "{what} begins anew from its last commit");
         // What went well for long has failed for another reason than before.

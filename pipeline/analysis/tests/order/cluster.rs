@@ -19,10 +19,10 @@ use crate::rng::Rng;
 use crate::run::worker_options;
 use crate::trial::{SOURCE, STREAMS, Trial, memory_options, trials};
 
-const PARTITIONS: u32 = 3;
-const IDLE: Duration = Duration::from_millis(1500);
+pub(crate) const PARTITIONS: u32 = 3;
+pub(crate) const IDLE: Duration = Duration::from_millis(1500);
 /// A rebalance, the silence at the end, and much room for a machine that has more to do.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 
 /// All copies have the same rules for ever.
 #[derive(Debug)]
@@ -33,14 +33,14 @@ impl Latest for Unchanging {
 }
 
 /// Threads of one process, as it were.
-struct Copy {
-    shared: Shared,
+pub(crate) struct Copy {
+    pub(crate) shared: Shared,
     threads: Vec<JoinHandle<()>>,
     _folder: tempfile::TempDir,
 }
 
 impl Copy {
-    fn start(trial: &Trial, settings: &Settings, instance: &str, workers: usize) -> Self {
+    pub(crate) fn start(trial: &Trial, settings: &Settings, instance: &str, workers: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = ClusterOptions {
             settings: Settings { instance: instance.to_owned(), ..settings.clone() },
@@ -70,14 +70,14 @@ impl Copy {
         Self { shared, threads, _folder: folder }
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.shared.status.stop();
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(self.shared.status.why_ended(), None);
     }
 }
 
-fn settings(cluster: &Cluster, prefix: &str) -> Settings {
+pub(crate) fn settings(cluster: &Cluster, prefix: &str) -> Settings {
     Settings {
         brokers: vec![cluster.bootstrap()],
         names: Names::new(prefix).unwrap(),
@@ -86,7 +86,7 @@ fn settings(cluster: &Cluster, prefix: &str) -> Settings {
     }
 }
 
-fn make_topics(settings: &Settings) {
+pub(crate) fn make_topics(settings: &Settings) {
     let names = &settings.names;
     let plan = |name: String, partitions: u32, is_compacted: bool| TopicPlan {
         name,
@@ -108,7 +108,7 @@ fn make_topics(settings: &Settings) {
 }
 
 /// Writes the units of each stream into a partition of its own, those of one round behind those of another.
-fn write(settings: &Settings, streams: &[Vec<Unit>]) {
+pub(crate) fn write(settings: &Settings, streams: &[Vec<Unit>]) {
     let topic = settings.names.raw(SOURCE).unwrap();
     let mut writer = Writer::open(settings, &settings.names.transactional_id("test", "source", 0)).unwrap();
     for (partition, units) in streams.iter().enumerate() {
@@ -131,7 +131,7 @@ fn write(settings: &Settings, streams: &[Vec<Unit>]) {
 }
 
 /// Every alert of the topic with how often it stands there, once there are as many as expected and nothing more comes.
-fn alerts(settings: &Settings, expected: usize) -> BTreeMap<AlertId, usize> {
+pub(crate) fn alerts(settings: &Settings, expected: usize) -> BTreeMap<AlertId, usize> {
     let options = ReaderOptions {
         group: settings.names.group("test"),
         topics: vec![settings.names.alerts()],
@@ -155,13 +155,13 @@ fn alerts(settings: &Settings, expected: usize) -> BTreeMap<AlertId, usize> {
 }
 
 /// What one process makes of it.
-fn expected(trial: &Trial, rng: &mut Rng) -> BTreeMap<AlertId, usize> {
+pub(crate) fn expected(trial: &Trial, rng: &mut Rng) -> BTreeMap<AlertId, usize> {
     let commits = trial.commits_of_units(trial.streams(rng, true), rng, Composites::Add);
     trial.alerts(&commits).all().into_iter().map(|id| (id, 1)).collect()
 }
 
 /// Rule sets that are worth a trial: several alerts wait for others.
-fn worthwhile(count: usize) -> Vec<Trial> {
+pub(crate) fn worthwhile(count: usize) -> Vec<Trial> {
     let is_worthwhile = |trial: &Trial| {
         let mut rng = Rng::new(trial.seed);
         let commits = trial.commits_of_units(trial.streams(&mut rng, true), &mut rng, Composites::Add);

@@ -23,6 +23,7 @@ mod rules;
 mod cluster;
 mod correlations;
 mod run;
+mod strangers;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -17,6 +17,8 @@ struct State {
     dead: Option<String>,
     /// Why the commit log, or Kafka, takes nothing, while it does not, by whom that was noticed.
     storage: BTreeMap<String, String>,
+    /// Which record nothing but an upgrade of this copy brings further.
+    outdated: Option<String>,
     /// Why the rules on disk are not in force, while they are not.
     rules: Option<String>,
     /// Why the rules that are published are not in force, while they are not.
@@ -52,6 +54,11 @@ impl Health {
         });
     }
 
+    /// There is a record of a later release, which this copy waits before, or none any more.
+    pub(crate) fn set_outdated(&self, why: Option<String>) {
+        self.with(|state| state.outdated = why);
+    }
+
     /// The rules on disk cannot be used for this reason, or are in force again.
     pub(crate) fn set_rules(&self, refused: Option<String>) {
         self.with(|state| state.rules = refused);
@@ -84,7 +91,7 @@ impl Health {
         self.with(|state| {
             let storage = state.storage.values().next();
             let storage = storage.map(|why| format!("storage does not accept writes: {why}"));
-            state.dead.clone().or(storage).or(match state.phase {
+            state.dead.clone().or_else(|| state.outdated.clone()).or(storage).or(match state.phase {
                 Phase::Starting => Some("starting".into()),
                 Phase::Running => None,
                 Phase::Draining => Some("draining".into()),

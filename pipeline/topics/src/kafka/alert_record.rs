@@ -11,7 +11,12 @@
 //! The key makes records of one alert neighbours, whoever wrote them. A record with another `v` is of a release that is not
 //! known here.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rdkafka::message::{Header, OwnedHeaders};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use threatlockdown_event::dead_letter::KEPT_BYTES;
 use threatlockdown_event::{Alert, AlertId};
 
 use super::received::Received;
@@ -65,6 +70,33 @@ pub fn alert_record_for<'o>(topic: &'o str, key: &'o AlertKey, alert: &'o Alert,
 pub fn dead_letter_record<'o>(topic: &'o str, reason: &str, json: &'o [u8]) -> Outgoing<'o> {
     let headers = Some(headers("reason", reason.as_bytes()));
     Outgoing { topic, payload: Some(json), headers, ..Outgoing::default() }
+}
+
+/// The JSON line of a dead letter that is too large for a message: with the head of its record, and what tells the whole one.
+/// `None` where the line is something else.
+#[must_use]
+pub fn dead_letter_head(json: &[u8]) -> Option<Vec<u8>> {
+    let mut line: Map<String, Value> = serde_json::from_slice(json).ok()?;
+    // Nothing of it can be sent back, and facts beside it may be as large.
+    ["envelope", "place", "origin_id"].iter().for_each(|name| drop(line.remove(*name)));
+    let (head, whole) = match (line.remove("record"), line.remove("record_base64")) {
+        (Some(Value::String(text)), _) => {
+            let end = (0..=KEPT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+            let head = text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned();
+            (("record", head), Sha256::digest(text.as_bytes()))
+        }
+        (None, Some(Value::String(text))) => {
+            // Four digits stand for three bytes.
+            let digits = KEPT_BYTES / 3 * 4;
+            let whole = STANDARD.decode(&text).ok()?;
+            (("record_base64", text.get(..digits).unwrap_or(&text).to_owned()), Sha256::digest(whole))
+        }
+        _ => return None,
+    };
+    line.insert(head.0.to_owned(), Value::String(head.1));
+    let digest = || Value::String(whole.iter().map(|byte| format!("{byte:02x}")).collect());
+    line.entry("sha256").or_insert_with(digest);
+    serde_json::to_vec(&line).ok()
 }
 
 /// The note beside dead letters that one of them was sent back: its partition and offset in the header, for whom in the JSON.
@@ -126,6 +158,7 @@ fn id(key: &[u8]) -> Option<AlertId> {
 #[cfg(test)]
 mod tests {
     use rdkafka::message::Headers as _;
+    use threatlockdown_event::{Context, DeadLetter, Millis, Reason};
 
     use super::*;
 
@@ -148,6 +181,50 @@ mod tests {
             let headers = record.headers.unwrap();
             let to = headers.iter().find(|header| header.key == "sink").unwrap().value;
             assert_eq!(to, Some(&b"siem"[..]));
+        }
+    }
+
+    #[test]
+    fn of_a_dead_letter_that_is_too_large_the_head_stays() {
+        let text = format!("{}äx", "\u{1}".repeat(KEPT_BYTES - 1));
+        let bytes = [vec![0xff; KEPT_BYTES], vec![0; 9]].concat();
+        for record in [text.as_bytes(), &bytes, b"short"] {
+            let letter = DeadLetter {
+                reason: Reason::Malformed,
+                detail: "d".into(),
+                source: "s".into(),
+                connector: "c".into(),
+                origin: "o:1".into(),
+                ingested: Millis(0),
+                record: record.to_vec(),
+                length: record.len() as u64,
+                sha256: None,
+                context: Some(context().into()),
+                place: 1,
+            };
+            let head: Map<String, Value> =
+                serde_json::from_slice(&dead_letter_head(&letter.to_json()).unwrap()).unwrap();
+            let kept = match head.get("record") {
+                Some(text) => text.as_str().unwrap().as_bytes().to_vec(),
+                None => STANDARD.decode(head["record_base64"].as_str().unwrap()).unwrap(),
+            };
+            assert!(record.starts_with(&kept) && kept.len() + 3 > record.len().min(KEPT_BYTES));
+            let digest: String = Sha256::digest(record).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!((&head["sha256"], &head["length"]), (&digest.into(), &record.len().into()));
+            assert_eq!((&head["reason"], head.get("envelope")), (&"malformed".into(), None));
+        }
+        assert_eq!(dead_letter_head(b"{}"), None);
+    }
+
+    fn context() -> Context {
+        Context {
+            source: "s".into(),
+            connector: "c".into(),
+            location: "l".into(),
+            account: None,
+            envelope: vec![("tag".into(), "x".repeat(9))],
+            origin: "o".into(),
+            origin_id: [0; 16],
         }
     }
 

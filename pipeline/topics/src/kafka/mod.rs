@@ -17,6 +17,7 @@ mod checkpoints;
 mod client;
 mod ends;
 mod error;
+mod later;
 mod marks;
 mod names;
 mod outbox;
@@ -27,6 +28,7 @@ mod relay;
 pub mod rulesets;
 mod scan;
 mod settings;
+mod state_record;
 mod table;
 mod tasks;
 mod writer;
@@ -34,20 +36,21 @@ mod writer;
 pub use self::access::Renewal;
 pub use self::admin::{Admin, TopicFault, TopicPlan};
 pub use self::alert_record::{
-    AlertKey, alert_record, alert_record_for, dead_letter_record, decode_alert, decode_dead_letter,
-    is_redriven_marker, parse_alert_id, redriven_marker,
+    AlertKey, alert_record, alert_record_for, dead_letter_head, dead_letter_record, decode_alert,
+    decode_dead_letter, is_redriven_marker, parse_alert_id, redriven_marker,
 };
 pub use self::assignment::OwnProgress;
 pub use self::ends::{Tables, are_read, latest_values};
 pub use self::error::{KafkaError, Remedy};
 pub use self::marks::Marks;
 pub use self::names::{InvalidName, Names};
-pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head};
+pub use self::raw_record::{HeadMaker, RawHead, decode_head, encode_head, later_head};
 pub use self::reader::{RawReader, ReaderOptions};
 pub use self::received::{Polled, Received, TopicPartition};
 pub use self::relay::{Progress, Relay, Watch};
 pub use self::scan::scan;
 pub use self::settings::{Mechanism, Sasl, Settings, Tls};
+pub use self::state_record::{StateRecord, state_record};
 pub use self::table::{Entry, Table};
 pub use self::tasks::{Holding, TaskGroup};
 pub use self::writer::{Outgoing, Writer};

@@ -91,8 +91,17 @@ impl Names {
     /// The log source of a topic of raw records.
     #[must_use]
     pub fn source<'t>(&'t self, topic: &'t str) -> Option<&'t str> {
-        let own = topic.strip_prefix(&self.prefix).and_then(|name| name.strip_prefix(RAW));
-        own.or_else(|| self.foreign.get(topic).map(String::as_str))
+        self.own_source(topic).or_else(|| self.foreign.get(topic).map(String::as_str))
+    }
+
+    /// Whether a topic of raw records is this deployment's own, and nobody else is to write to it.
+    #[must_use]
+    pub fn is_own_raw(&self, topic: &str) -> bool {
+        self.own_source(topic).is_some()
+    }
+
+    fn own_source<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        topic.strip_prefix(&self.prefix)?.strip_prefix(RAW)
     }
 
     /// All topics of raw records, as librdkafka subscribes to names and patterns.
@@ -199,6 +208,7 @@ mod tests {
         names.add_foreign("somebody.audit", "json").unwrap();
         assert_eq!((names.source("somebody.audit"), names.source("somebody.else")), (Some("json"), None));
         assert_eq!(names.all_raw(), [r"^threatlockdown\.raw\.", "somebody.audit"]);
+        assert!(names.is_own_raw("threatlockdown.raw.json") && !names.is_own_raw("somebody.audit"));
         for topic in ["threatlockdown.alerts", "threatlockdown.new", "a b", ""] {
             assert!(names.add_foreign(topic, "json").is_err(), "{topic}");
         }

@@ -3,7 +3,7 @@
 //! Enters: what the records of a unit share, and one record's place at its origin. Leaves: headers, and the same facts from
 //! them. Each header costs its writer and its reader an allocation, so what neighbours share is one; a reader compares
 //! its bytes with the last record's before it makes anything. A record without these headers is somebody else's (a topic
-//! that the `kafka` source reads).
+//! that the `kafka` source reads); one with a higher `v` in a topic of the pipeline's own is a later release's.
 //!
 //! | header | content |
 //! |---|---|
@@ -30,7 +30,10 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 use serde::{Deserialize, Serialize};
 use threatlockdown_event::Context;
 
+use super::later::later;
+
 const VERSION: &[u8] = b"1";
+const NUMBER: u64 = 1;
 
 /// What stands beside one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +114,15 @@ pub fn decode_head(headers: &impl Headers, last: Option<&RawHead>) -> Option<Raw
             RawHead { context: Arc::new(context), place, shared: shared.into() }
         }
     })
+}
+
+/// The version of these headers, where a later release wrote them: all that it is to keep of them is `v` and that there is a
+/// `context`. To be asked where [`decode_head`] finds nothing.
+#[must_use]
+pub fn later_head(headers: &impl Headers) -> Option<u64> {
+    let find = |name| headers.iter().find(|header| header.key == name)?.value;
+    find("context")?;
+    later(find("v")?, NUMBER)
 }
 
 /// The header `context`.
@@ -212,6 +224,19 @@ mod tests {
             let read = decode_head(encode_head(&other, 2).as_borrowed(), Some(&first)).unwrap();
             assert_eq!(*read.context, other);
         }
+    }
+
+    #[test]
+    fn a_later_release_is_known_by_its_version_and_context() {
+        let with = |headers: OwnedHeaders, key, value| headers.insert(Header { key, value: Some(value) });
+        let of = |version| with(OwnedHeaders::new(), "v", version);
+        let later = with(of("2"), "context", "[\"in another form\"]");
+        assert_eq!(later_head(later.as_borrowed()), Some(2));
+        for other in [of("2"), with(of("1"), "context", "{}"), with(of("x"), "context", "{}")] {
+            assert_eq!(later_head(other.as_borrowed()), None);
+        }
+        assert_eq!(later_head(encode_head(&context(), 1).as_borrowed()), None);
+        assert_eq!(later_head(with(OwnedHeaders::new(), "context", "{}").as_borrowed()), None);
     }
 
     #[test]

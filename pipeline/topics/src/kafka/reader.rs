@@ -56,6 +56,8 @@ struct Read {
     next: i64,
     /// The first record that is read and not committed.
     new_from: Option<i64>,
+    /// The last record was put back: nothing behind it was passed over.
+    is_put_back: bool,
 }
 
 impl RawReader {
@@ -181,6 +183,16 @@ impl RawReader {
         }
     }
 
+    /// The last record is not for this reader: what came before it can be committed, and with it the group goes on. To be
+    /// followed by the end of this reader, whose client is past it.
+    pub fn put_back(&mut self) {
+        if let Some(read) = self.read.get_mut(self.current) {
+            read.next -= 1;
+            read.is_put_back = true;
+            read.new_from = read.new_from.filter(|from| *from < read.next);
+        }
+    }
+
     /// Gives up what was revoked. What was read of it and is not committed is read by its next owner.
     ///
     /// # Errors
@@ -262,7 +274,9 @@ impl RawReader {
         for read in self.read.iter().filter(|read| read.new_from.is_some()) {
             let TopicPartition { topic, partition } = &read.partition;
             let next = match positions.find_partition(topic, *partition).map(|element| element.offset()) {
-                Some(Offset::Offset(position)) if !self.turn.begins_as_told => position.max(read.next),
+                Some(Offset::Offset(position)) if !self.turn.begins_as_told && !read.is_put_back => {
+                    position.max(read.next)
+                }
                 _ => read.next,
             };
             list.add_partition_offset(topic, *partition, Offset::Offset(next)).map_err(name)?;
@@ -392,10 +406,11 @@ fn note(read: &mut Vec<Read>, current: usize, message: &BorrowedMessage<'_>) -> 
     };
     let at = at.unwrap_or_else(|| {
         let partition = TopicPartition { topic: topic.into(), partition };
-        read.push(Read { partition, next, new_from: None });
+        read.push(Read { partition, next, new_from: None, is_put_back: false });
         read.len() - 1
     });
     read[at].next = next;
+    read[at].is_put_back = false;
     read[at].new_from.get_or_insert(message.offset());
     at
 }

@@ -8,7 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use threatlockdown_event::Millis;
 
-use super::raw_record::{RawHead, decode_head};
+use super::raw_record::{RawHead, decode_head, later_head};
 
 /// A partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +84,12 @@ impl<'r> Received<'r> {
     #[must_use]
     pub fn head(&self, last: Option<&RawHead>) -> Option<RawHead> {
         decode_head(self.0.headers()?, last)
+    }
+
+    /// The version of what a later release wrote beside it.
+    #[must_use]
+    pub fn later_head(&self) -> Option<u64> {
+        later_head(self.0.headers()?)
     }
 
     /// A header's value.

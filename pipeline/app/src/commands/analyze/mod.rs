@@ -160,6 +160,7 @@ impl Running for Analyzing {
 fn show_faults(health: &Health, status: &Status) {
     let failing = status.failing().filter(|(since, _)| *since >= PATIENCE);
     health.set_storage("analyze", failing.map(|(_, why)| format!("Kafka takes no commits: {why}")));
+    health.set_outdated(status.awaits_upgrade().map(|(_, why)| why));
 }
 
 /// Whether all threads ended by the deadline.

@@ -41,7 +41,9 @@ pub(super) fn cluster(metrics: &mut Metrics, status: &Status) {
             |status| status.lag().as_secs_f64(),
         ),
         ("kafka_failing_seconds", "How long nothing could be committed", ProbeKind::Gauge, |status| {
-            status.failing().map_or(0.0, |(since, _)| since.as_secs_f64())
+            let since =
+                [status.failing(), status.awaits_upgrade()].into_iter().flatten().map(|(since, _)| since);
+            since.max().map_or(0.0, |since| since.as_secs_f64())
         }),
     ];
     for (name, help, kind, figure) in figures {

@@ -77,7 +77,7 @@ impl Letter {
 
     fn record(&self, bytes: Vec<u8>) -> Result<Return, String> {
         let (Some(place), Some(origin_id)) = (self.place, &self.origin_id) else {
-            return Err("an earlier release wrote it, without what is needed to send it back".to_owned());
+            return Err("it is no record of a log source, or an earlier release wrote it, without what is needed to send it back".to_owned());
         };
         let origin_id = parse_alert_id(origin_id).ok_or("its origin_id cannot be read")?.0;
         let suffix = format!(":{place}");
