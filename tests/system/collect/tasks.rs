@@ -199,9 +199,9 @@ fn shared_sources_go_from_copy_to_copy_and_each_line_comes_once() {
             let copy = &mut copies[fault % 3];
             let daemon = copy.daemon.take().unwrap();
             if fault % 2 == 0 {
-                daemon.kill()
+                daemon.kill();
             } else {
-                daemon.stop()
+                daemon.stop();
             }
             thread::sleep(Duration::from_millis(random.below(2_500)));
             copy.again();
