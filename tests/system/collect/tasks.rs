@@ -1,5 +1,6 @@
 //! Shared sources: each is read by one copy at a time, whichever copies there are, and no line comes twice or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -161,8 +162,14 @@ fn check(cluster: &Cluster, topic: &str, logs: &Logs) -> usize {
     let mut found: Vec<String> = read(cluster, topic).into_iter().map(|(_, text)| text).collect();
     found.sort_unstable();
     let all = logs.all();
-    let first = found.iter().zip(&all).find(|(found, written)| found != written);
-    assert_eq!((found.len(), first), (all.len(), None), "found and written");
+    if found != all {
+        let once: BTreeSet<&String> = found.iter().collect();
+        let missing: Vec<&String> = all.iter().filter(|line| !once.contains(line)).collect();
+        let twice: Vec<&String> =
+            found.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect();
+        let ends = |lines: &[&String]| format!("{} {:?} … {:?}", lines.len(), lines.first(), lines.last());
+        panic!("of {} lines missing: {}; doubled: {}", all.len(), ends(&missing), ends(&twice));
+    }
     all.len()
 }
 
@@ -192,9 +199,9 @@ fn shared_sources_go_from_copy_to_copy_and_each_line_comes_once() {
             let copy = &mut copies[fault % 3];
             let daemon = copy.daemon.take().unwrap();
             if fault % 2 == 0 {
-                daemon.kill()
+                daemon.kill();
             } else {
-                daemon.stop()
+                daemon.stop();
             }
             thread::sleep(Duration::from_millis(random.below(2_500)));
             copy.again();
