@@ -290,7 +290,7 @@ fn a_transaction_that_no_broker_ends_is_given_up() {
     writer.commit(None).unwrap();
     send(&mut writer, &topic, 2);
     cluster.stop(0);
-    let (told, is_told) = std::sync::mpsc::channel();
+    let (told, is_told) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || told.send(writer.abort().map_err(|error| error.remedy())));
     // Without end it would wait for a broker that may not let it in any more.
     let ended = is_told.recv_timeout(Duration::from_secs(110)).expect("the abort ends");
