@@ -88,32 +88,37 @@ impl Topics {
 
     /// All that is committed in a topic now, partition by partition.
     pub(crate) fn read(&self, topic: &str) -> Vec<Stored> {
-        let mut config = ClientConfig::new();
-        let config = config.set("bootstrap.servers", self.cluster.bootstrap()).set("group.id", "test");
-        let config = config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
-        let consumer: BaseConsumer = config.set("enable.auto.commit", "false").create().unwrap();
-        let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).unwrap();
-        let mut left = metadata.topics()[0].partitions().len();
-        let mut list = TopicPartitionList::new();
-        for partition in metadata.topics()[0].partitions() {
-            list.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
-        }
-        consumer.assign(&list).unwrap();
-        let (mut found, begin) = (Vec::new(), Instant::now());
-        while left > 0 {
-            assert!(begin.elapsed() < DEADLINE, "cannot read {topic}");
-            match consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => found.push(Stored {
-                    key: message.key().map(<[u8]>::to_vec),
-                    payload: message.payload().unwrap_or_default().to_vec(),
-                    headers: message.headers().map(headers).unwrap_or_default(),
-                }),
-                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => left -= 1,
-                _ => {}
-            }
-        }
-        found
+        read(&self.cluster, topic)
     }
+}
+
+/// What is committed of a topic, up to where it ends now.
+pub(crate) fn read(cluster: &Cluster, topic: &str) -> Vec<Stored> {
+    let mut config = ClientConfig::new();
+    let config = config.set("bootstrap.servers", cluster.bootstrap()).set("group.id", "test");
+    let config = config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.set("enable.auto.commit", "false").create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).unwrap();
+    let mut left = metadata.topics()[0].partitions().len();
+    let mut list = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        list.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut found, begin) = (Vec::new(), Instant::now());
+    while left > 0 {
+        assert!(begin.elapsed() < DEADLINE, "cannot read {topic}");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => found.push(Stored {
+                key: message.key().map(<[u8]>::to_vec),
+                payload: message.payload().unwrap_or_default().to_vec(),
+                headers: message.headers().map(headers).unwrap_or_default(),
+            }),
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => left -= 1,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The id of an alert.

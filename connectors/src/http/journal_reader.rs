@@ -1,15 +1,14 @@
 //! Publishes what the journal holds: from there on a push source is like any other.
 //!
-//! Enters: journal entries in order. Leaves: units of the stream `journal`. A large entry becomes several units, of which
-//! the last carries the checkpoint: should the process end in between, all of the entry is read again, and the alerts
-//! that are durable already are known by their ids.
+//! Enters: journal entries in order. Leaves: units of the stream `journal`. A large entry becomes several units, each with a
+//! checkpoint: should the process end in between, the entry goes on behind what is committed of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use threatlockdown_event::unit::{MAX_UNIT_RECORDS, UNIT_BYTES};
 use threatlockdown_event::{Context, Record, Unit};
-use threatlockdown_topics::{Closed, Entry, JOURNAL_STREAM, JournalReader, LogError, Publisher};
+use threatlockdown_topics::{Closed, Entry, EntryPlace, JOURNAL_STREAM, JournalReader, LogError, Publisher};
 
 use super::IngestStats;
 use crate::stop::Stop;
@@ -41,8 +40,8 @@ pub fn run(
     let stream: Arc<str> = JOURNAL_STREAM.into();
     let mut sequence = 0;
     while !stop.is_set() {
-        let Some((checkpoint, entry)) = reader.next(WAIT)? else { continue };
-        for mut unit in units(&entry, checkpoint) {
+        let Some((place, entry)) = reader.next(WAIT)? else { continue };
+        for mut unit in units(&entry, place) {
             unit.stream = Arc::clone(&stream);
             unit.sequence = sequence;
             sequence += 1;
@@ -55,8 +54,8 @@ pub fn run(
     Ok(())
 }
 
-/// The units of one entry, made one after the other.
-fn units(entry: &Entry, checkpoint: Vec<u8>) -> impl Iterator<Item = Unit> + '_ {
+/// The units of one entry that are not committed yet, made one after the other.
+fn units(entry: &Entry, place: EntryPlace) -> impl Iterator<Item = Unit> + '_ {
     let context = Arc::new(Context {
         source: entry.source.as_str().into(),
         connector: entry.connector.as_str().into(),
@@ -66,10 +65,11 @@ fn units(entry: &Entry, checkpoint: Vec<u8>) -> impl Iterator<Item = Unit> + '_ 
         origin: request_name(entry).into(),
         origin_id: entry.request_id,
     });
-    let mut checkpoint = Some(checkpoint);
-    let mut next = 0;
+    let (mut next, mut is_over) = (place.committed(), false);
     std::iter::from_fn(move || {
-        checkpoint.as_ref()?;
+        if is_over {
+            return None;
+        }
         let mut unit = Unit {
             stream: "".into(),
             sequence: 0,
@@ -84,6 +84,7 @@ fn units(entry: &Entry, checkpoint: Vec<u8>) -> impl Iterator<Item = Unit> + '_ 
             let full =
                 unit.buffer.len() + record.len() > UNIT_BYTES || unit.records.len() >= MAX_UNIT_RECORDS;
             if full && !unit.records.is_empty() {
+                unit.checkpoint = Some(place.within(next));
                 return Some(unit);
             }
             // Both stay far below 4 GiB: a unit is bounded, and so is a body.
@@ -92,7 +93,7 @@ fn units(entry: &Entry, checkpoint: Vec<u8>) -> impl Iterator<Item = Unit> + '_ 
             unit.buffer.extend_from_slice(record);
             next += 1;
         }
-        unit.checkpoint = checkpoint.take();
+        (unit.checkpoint, is_over) = (Some(place.after()), true);
         Some(unit)
     })
 }
@@ -127,9 +128,10 @@ mod tests {
             digest: [0; 16],
             response: Vec::new(),
         };
-        let units: Vec<Unit> = units(&entry, vec![1]).collect();
-        let checkpoints: Vec<bool> = units.iter().map(|unit| unit.checkpoint.is_some()).collect();
-        assert_eq!(checkpoints, [false, true]);
+        let place = EntryPlace::default();
+        let units: Vec<Unit> = units(&entry, place).collect();
+        let checkpoints = units.iter().map(|unit| unit.checkpoint.clone());
+        assert!(checkpoints.eq([Some(place.within(MAX_UNIT_RECORDS)), Some(place.after())]));
         assert!(units.iter().all(|unit| unit.ingested == entry.received));
         let places = units.iter().flat_map(|unit| &unit.records).map(|record| record.origin);
         assert!(places.eq(0..=MAX_UNIT_RECORDS as u64));

@@ -39,7 +39,7 @@ mod sliding;
 pub mod store;
 
 pub use commit_log::{Candidate, Commit, CommitLog, CommitLogOptions, Held, Lane, LogEnd, LogReader, Marker};
-pub use journal::{Appended, Entry, JOURNAL_STREAM, Journal, JournalOptions, JournalReader};
+pub use journal::{Appended, Entry, EntryPlace, JOURNAL_STREAM, Journal, JournalOptions, JournalReader};
 pub use keep::Kept;
 pub use raw::{Closed, Consumer, Delivered, Permit, Publisher, Taken, raw_topic};
 pub use segment::{LogError, LogPosition};

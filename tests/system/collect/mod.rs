@@ -9,13 +9,7 @@ use serde_json::json;
 use threatlockdown_services::kafka::Cluster;
 
 use crate::harness::{Daemon, Site, Task};
-
-const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-
-/// What ends what in the output of the consumer; a header may hold any byte.
-const HEADER_END: &str = "\u{1}\u{2}\u{1}";
-const HEADERS_END: &str = "\u{3}\u{2}\u{3}";
-const RECORD_END: &str = "\u{4}\u{2}\u{4}";
+use crate::kafka::{self, Stored};
 
 /// A site whose configuration names the cluster, and topics for it. `DIR` in `sources` is the folder.
 fn site(cluster: &Cluster, kafka: &str, sources: &str) -> Site {
@@ -28,28 +22,14 @@ fn site(cluster: &Cluster, kafka: &str, sources: &str) -> Site {
     site
 }
 
-/// What is committed in a topic: the headers of each record, and its text.
+/// Headers and text of all that is committed of a topic.
 fn read(cluster: &Cluster, topic: &str) -> Vec<(BTreeMap<String, String>, String)> {
-    let bootstrap = cluster.bootstrap();
-    let fixed =
-        ["--bootstrap-server", &bootstrap, "--topic", topic, "--from-beginning", "--timeout-ms", "8000"];
-    let form = ["--isolation-level", "read_committed", "--formatter-property", "print.headers=true"];
-    let own = [
-        format!("headers.separator={HEADER_END}"),
-        format!("key.separator={HEADERS_END}"),
-        format!("line.separator={RECORD_END}"),
-    ];
-    let own = own.iter().flat_map(|property| ["--formatter-property", property]);
-    let own: Vec<&str> = own.collect();
-    let text = cluster.tool(CONSUMER, &[&fixed[..], &form, &own].concat());
-    let record = |text: &str| {
-        let (headers, text) = text.split_once(HEADERS_END).unwrap_or_else(|| panic!("no headers: {text}"));
-        let headers = headers.split(HEADER_END).filter_map(|header| header.split_once(':'));
-        (headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(), text.to_owned())
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let of = |one: Stored| {
+        let headers = one.headers.into_iter().map(|(name, value)| (name, text(value)));
+        (headers.collect(), text(one.payload))
     };
-    // Behind the last one stands that nothing more came.
-    let end = text.rfind(RECORD_END).unwrap_or_default();
-    text[..end].split(RECORD_END).filter(|text| !text.is_empty()).map(record).collect()
+    kafka::read(cluster, topic).into_iter().map(of).collect()
 }
 
 /// So many records of all sources are committed.

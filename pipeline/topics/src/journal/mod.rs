@@ -27,6 +27,7 @@ pub use entry::Entry;
 pub use reader::JournalReader;
 
 use keys::Keys;
+pub use position::EntryPlace;
 use position::JournalPosition;
 use writer::{Queue, Shared, Waiting};
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::entry::{Entry, decode_group};
-use super::position::JournalPosition;
+use super::position::{EntryPlace, JournalPosition};
 use crate::segment::{LogError, LogPosition, SegmentReader};
 
 /// The reading end of the journal; there is one.
@@ -18,29 +18,32 @@ pub struct JournalReader {
     given: u32,
     /// How many entries of the first frame are committed.
     committed: Option<JournalPosition>,
+    /// How many records of the next entry are.
+    records: u32,
 }
 
 impl JournalReader {
     pub(super) fn new(reader: SegmentReader, committed: Option<JournalPosition>) -> Self {
         let (start, end) = (LogPosition::default(), LogPosition::default());
-        Self { reader, ready: VecDeque::new(), start, end, given: 0, committed }
+        Self { reader, ready: VecDeque::new(), start, end, given: 0, committed, records: 0 }
     }
 
-    /// The next entry, with the checkpoint of [`JOURNAL_STREAM`](super::JOURNAL_STREAM) after it; `None` when none
-    /// came within `timeout`.
+    /// The next entry, with its place; `None` when none came within `timeout`.
     ///
     /// # Errors
     /// When the journal cannot be read or is corrupt. The position stays where it is: nothing is skipped.
-    pub fn next(&mut self, timeout: Duration) -> Result<Option<(Vec<u8>, Entry)>, LogError> {
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<(EntryPlace, Entry)>, LogError> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
+                let records = std::mem::take(&mut self.records);
+                let before = JournalPosition { frame: self.start, entries: self.given, records };
                 self.given += 1;
                 let after = if self.ready.is_empty() {
-                    JournalPosition { frame: self.end, entries: 0 }
+                    JournalPosition { frame: self.end, entries: 0, records: 0 }
                 } else {
-                    JournalPosition { frame: self.start, entries: self.given }
+                    JournalPosition { frame: self.start, entries: self.given, records: 0 }
                 };
-                return Ok(Some((after.encode(), entry)));
+                return Ok(Some((EntryPlace { before, after }, entry)));
             }
             let Some(frame) = self.reader.next(timeout, decode_group)? else { return Ok(None) };
             (self.start, self.end, self.given) = (frame.start, frame.end, 0);
@@ -50,6 +53,7 @@ impl JournalReader {
             {
                 self.given = committed.entries;
                 self.ready.drain(..self.ready.len().min(committed.entries as usize));
+                self.records = committed.records;
             }
         }
     }

@@ -65,10 +65,14 @@ impl Open {
 
     /// Reads one entry and commits it.
     fn consume(&mut self) -> Option<Entry> {
-        let (checkpoint, entry) = self.reader.next(NOW).unwrap()?;
+        let (place, entry) = self.reader.next(NOW).unwrap()?;
+        self.commit(place.after());
+        Some(entry)
+    }
+
+    fn commit(&mut self, checkpoint: Vec<u8>) {
         let checkpoints = vec![(Arc::from(JOURNAL_STREAM), checkpoint)];
         self.log.append(&Commit { checkpoints, ..Commit::default() }).unwrap();
-        Some(entry)
     }
 
     fn committed(&self) -> Vec<u8> {
@@ -82,6 +86,27 @@ fn durable(number: u8, repeated: bool) -> Appended {
 
 fn numbers(entries: &[Entry]) -> Vec<u8> {
     entries.iter().map(|entry| entry.digest[0]).collect()
+}
+
+#[test]
+fn an_entry_goes_on_behind_the_records_that_are_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let mut open = open(dir.path());
+        for number in 0..3 {
+            open.append(entry(number, None));
+        }
+        open.consume().unwrap();
+        let (place, _) = open.reader.next(NOW).unwrap().unwrap();
+        assert_eq!(place.committed(), 0);
+        open.commit(place.within(1));
+    }
+    let mut open = open(dir.path());
+    let (place, found) = open.reader.next(NOW).unwrap().unwrap();
+    assert_eq!((place.committed(), found.digest[0]), (1, 1));
+    let (next, found) = open.reader.next(NOW).unwrap().unwrap();
+    assert_eq!((next.committed(), found.digest[0]), (0, 2));
+    open.commit(place.after());
 }
 
 #[test]

@@ -25,15 +25,13 @@ use super::outbox::Outbox;
 use super::settings::Settings;
 use super::tasks;
 use super::writer::Writer;
+use crate::Store;
 use crate::raw::{Consumer, Delivered, Taken};
-use crate::{JOURNAL_STREAM, Store};
 
 /// A transaction is committed when it is so old …
 const LONGEST: Duration = Duration::from_millis(500);
 /// … or so large.
 const LARGEST: usize = 8 << 20;
-/// A request that came in parts is committed whole, if the rest of it comes so soon.
-const LONGEST_PART: Duration = Duration::from_secs(2);
 /// Where nothing is to be committed a mark is, so that who was replaced notices it, and faults are noticed before there is
 /// anything to be written.
 const QUIET: Duration = Duration::from_secs(10);
@@ -153,7 +151,7 @@ impl Relay {
         loop {
             let wait = match self.pending.is_empty() {
                 true if !self.is_adopting => QUIET,
-                _ => self.wait(),
+                _ => Duration::ZERO,
             };
             let (is_silent, is_over) = match consumer.poll(wait) {
                 Taken::Unit(delivered) => {
@@ -190,18 +188,11 @@ impl Relay {
         }
     }
 
-    /// How long more units are waited for while some are in the transaction.
-    fn wait(&self) -> Duration {
-        let last = self.pending.last().map(|delivered| &delivered.unit);
-        let is_part = last.is_some_and(|unit| unit.checkpoint.is_none() && *unit.stream == *JOURNAL_STREAM);
-        if is_part { LONGEST_PART } else { Duration::ZERO }
-    }
-
     fn is_full(&self) -> bool {
         let age =
             self.writer.as_ref().and_then(Writer::began).map(|began| began.elapsed()).unwrap_or_default();
         let size = || self.pending.iter().map(|delivered| delivered.unit.buffer.len()).sum::<usize>();
-        age >= LONGEST_PART || ((age >= LONGEST || size() >= LARGEST) && self.wait().is_zero())
+        age >= LONGEST || size() >= LARGEST
     }
 
     /// Sends what was not sent yet, and commits it where that is due.
