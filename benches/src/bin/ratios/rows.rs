@@ -157,7 +157,7 @@ const ROWS: &[(&str, &str, Bar, Needs)] = &[
     ),
     (
         "live",
-        "the stateful stage with frequency rules and correlations over 1.25 million live keys, an event",
+        "the stateful stage with frequency rules and correlations over a million live keys, an event",
         Bar::Live(1500.0),
         Needs::Nothing,
     ),

@@ -21,8 +21,8 @@ use crate::chunk::{Chunk, Corpus};
 use crate::load::resident;
 use crate::rounds::{Compared, middle, nanoseconds, sorted, summed_up};
 
-/// Users of five kinds of events each: 1.25 million keys.
-const USERS: u64 = 250_000;
+/// Users of five kinds of events each: a million keys.
+const USERS: u64 = 200_000;
 /// Events of a round, and of a step towards it.
 const EVENTS: usize = 2_000;
 /// What may be remembered: what [`USERS`] need and a half.

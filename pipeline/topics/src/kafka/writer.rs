@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError as Library;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::util::Timeout;
 
 use super::access::Watched;
 use super::client::Context;
@@ -22,8 +23,8 @@ use super::settings::Settings;
 const ANSWER: Duration = Duration::from_secs(30);
 /// A transaction that is not ended by then is aborted by the brokers, so that readers behind it go on.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
-/// Between two looks at why a step takes so long: it may be that the brokers do not let this client in any more, and without a
-/// bound the library waits for that without end.
+/// Between two looks at why an opening or an abort takes so long: it may be that the brokers do not let this client in any more,
+/// and without a bound the library waits for that without end. A commit it bounds itself, by the age of the transaction.
 const LOOK: Duration = Duration::from_secs(2);
 /// While the queue is full, or not empty yet.
 const QUEUE_WAIT: Duration = Duration::from_millis(2);
@@ -148,10 +149,10 @@ impl Writer {
         self.flush(began)?;
         if let Some(reader) = &reader {
             let (offsets, group) = reader.offsets()?;
-            let send = || self.producer.send_offsets_to_transaction(&offsets, &group, LOOK);
+            let send = || self.producer.send_offsets_to_transaction(&offsets, &group, Timeout::Never);
             self.step("cannot add offsets to a transaction", began, send)?;
         }
-        let commit = || self.producer.commit_transaction(LOOK);
+        let commit = || self.producer.commit_transaction(Timeout::Never);
         self.step("cannot commit a transaction", began, commit)?;
         self.began = None;
         drop(self.refused());
