@@ -215,7 +215,7 @@ fn the_start_is_read_up_to_its_end_while_somebody_else_has_a_transaction_open() 
 }
 
 #[test]
-fn a_broker_that_dies_in_between_costs_time_and_no_record() {
+fn a_broker_that_is_away_in_between_costs_time_and_no_record() {
     let mut cluster = Cluster::single();
     let settings = settings(&cluster, "d.", 1);
     let folder = tempfile::tempdir().unwrap();
@@ -224,7 +224,7 @@ fn a_broker_that_dies_in_between_costs_time_and_no_record() {
     let seen = carry(&settings, &store, None, |publisher| {
         for number in 0..count {
             if number == count / 2 {
-                cluster.kill(0);
+                cluster.stop(0);
                 cluster.restart(0);
             }
             let text = number.to_string();

@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use threatlockdown_benches::random::Random;
-use threatlockdown_services::kafka::Cluster;
 
 use super::{read, site};
 use crate::harness::{Client, Daemon, Site, is_soak};
@@ -28,9 +27,9 @@ struct Load {
 }
 
 #[test]
-fn kills_of_collect_and_of_the_broker_neither_lose_nor_double_a_record() {
+fn kills_of_collect_and_of_a_broker_neither_lose_nor_double_a_record() {
     let (kills, lines, requests) = if is_soak() { (40, 2_000_000, 60) } else { (7, 240_000, 8) };
-    let mut cluster = Cluster::single();
+    let mut cluster = super::three();
     let site = site(&cluster, "  prefix: k.\n  instance: one", SOURCES);
     let load = Load { lines, requests, written: AtomicUsize::new(0), is_over: AtomicBool::new(false) };
     let mut random = Random::new(SEED);
@@ -61,7 +60,7 @@ fn kills_of_collect_and_of_the_broker_neither_lose_nor_double_a_record() {
     offered.sort_unstable();
     let first = found.iter().zip(&offered).find(|(found, offered)| found != offered);
     assert_eq!((found.len(), first), (all, None), "found and offered (seed {SEED})");
-    eprintln!("collect: {kills} kills and one of the broker, {all} records: each once (seed {SEED})");
+    eprintln!("collect: {kills} kills and one of a broker, {all} records: each once (seed {SEED})");
 }
 
 fn line(number: usize) -> String {

@@ -176,7 +176,7 @@ fn check(cluster: &Cluster, topic: &str, logs: &Logs) -> usize {
 #[test]
 fn shared_sources_go_from_copy_to_copy_and_each_line_comes_once() {
     let faults = if is_soak() { 60 } else { 5 };
-    let mut cluster = Cluster::single();
+    let mut cluster = super::three();
     let logs = Logs::new(TASKS);
     let sources = logs.sources(0..TASKS);
     logs.write();
@@ -193,12 +193,7 @@ fn shared_sources_go_from_copy_to_copy_and_each_line_comes_once() {
         });
         for fault in 0..faults {
             if fault == faults / 2 {
-                // Killed, the only broker has been seen to bring back what was aborted; the long run is to show it.
-                if is_soak() {
-                    cluster.kill(0)
-                } else {
-                    cluster.stop(0)
-                }
+                cluster.kill(0);
                 cluster.restart(0);
             }
             let copy = &mut copies[fault % 3];
