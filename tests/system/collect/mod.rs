@@ -13,7 +13,7 @@ use crate::kafka::{self, Stored};
 
 /// Brokers of which one may be killed. One alone may leave out marks of transactions when it comes back after a kill, since it does
 /// not know yet that it leads ("Couldn't find leader endpoint for partitions … can be skipped" in its log): what was aborted shows
-/// then, and what was committed may be missing.
+/// then, checkpoints too.
 fn three() -> Cluster {
     Cluster::start(&Options { brokers: 3, ..Options::default() })
 }
