@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use threatlockdown_topics::kafka::{Admin, KafkaError, TopicFault, TopicPlan};
@@ -19,6 +19,9 @@ use crate::config::{self, Config, Kafka, SinkKind, SourceKind};
 const EXIT_FAULTS: u8 = 1;
 /// What waits to be delivered must be there for a weekend.
 const LEAST_RETENTION: Duration = Duration::from_secs(3 * 86_400);
+/// Brokers may take so long to learn what another one has made.
+const LEARNING: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_millis(200);
 /// Copies where there are brokers enough.
 const REPLICAS: usize = 3;
 
@@ -33,10 +36,8 @@ pub(crate) fn execute(command: &TopicsCommand) -> anyhow::Result<ExitCode> {
     };
     let plans = plans(&config, kafka)?;
     let admin = Admin::open(&kafka.settings)?;
-    if makes {
-        make(&admin, kafka, &plans)?;
-    }
-    let faults = check(&admin, kafka, &plans)?;
+    let made = if makes { make(&admin, kafka, &plans)? } else { Vec::new() };
+    let faults = check_made(&admin, kafka, &plans, &made)?;
     faults.iter().for_each(show);
     let errors = faults.iter().filter(|fault| fault.is_error).count();
     let verdict = if errors == 0 { "none loses anything".to_owned() } else { counted(errors, "fault") };
@@ -44,7 +45,26 @@ pub(crate) fn execute(command: &TopicsCommand) -> anyhow::Result<ExitCode> {
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAULTS) })
 }
 
-fn make(admin: &Admin, kafka: &Kafka, plans: &[TopicPlan]) -> anyhow::Result<()> {
+/// As [`check`]: what one broker has made with its settings the others learn a moment later, and any of them may be asked.
+fn check_made(
+    admin: &Admin,
+    kafka: &Kafka,
+    plans: &[TopicPlan],
+    made: &[String],
+) -> Result<Vec<TopicFault>, KafkaError> {
+    let began = Instant::now();
+    loop {
+        let faults = check(admin, kafka, plans)?;
+        let is_new = |fault: &TopicFault| fault.is_error && made.contains(&fault.topic);
+        if !faults.iter().any(is_new) || began.elapsed() >= LEARNING {
+            return Ok(faults);
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+/// Makes what is missing; the names.
+fn make(admin: &Admin, kafka: &Kafka, plans: &[TopicPlan]) -> anyhow::Result<Vec<String>> {
     let brokers = admin.brokers()?;
     let replicas = match kafka.topics.replicas {
         Some(replicas) => replicas,
@@ -56,8 +76,9 @@ fn make(admin: &Admin, kafka: &Kafka, plans: &[TopicPlan]) -> anyhow::Result<()>
             counted(brokers, "broker")
         );
     }
-    let made: String = admin.create(plans, replicas)?.iter().map(|name| format!("made {name}\n")).collect();
-    print(&made)
+    let made = admin.create(plans, replicas)?;
+    print(&made.iter().map(|name| format!("made {name}\n")).collect::<String>())?;
+    Ok(made)
 }
 
 /// The configuration; `None` where its faults were shown.
