@@ -1,7 +1,8 @@
 //! How long a lane may be silent before it holds nothing back.
 //!
-//! Enters: what is configured. Leaves: a span for each log source: as late as its events may come, and what they take on their way.
-//! A shorter one would count what is still on its way as late; a longer one keeps composite alerts waiting.
+//! Enters: what is configured, how long nothing came of a lane, and what it promised. Leaves: whether it is silent: what may be late to
+//! its newest event has had its time, and what that takes on its way. Sooner, what is still on its way would count as late; later,
+//! composite alerts would wait in vain.
 
 use std::collections::HashMap;
 use std::sync::Arc;

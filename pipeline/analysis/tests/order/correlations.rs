@@ -12,7 +12,7 @@ use threatlockdown_event::{Context, Millis, Unit};
 use threatlockdown_ruleset::correlate::sigma::CorrelationMatch;
 use threatlockdown_ruleset::matcher::{Arrivals, Input, Scratch};
 use threatlockdown_ruleset::{Origin, RuleText, Texts, load};
-use threatlockdown_topics::Commit;
+use threatlockdown_topics::{Candidate, Commit};
 
 use crate::rng::Rng;
 use crate::run::span;
@@ -233,6 +233,31 @@ fn correlations_match_the_same_on_any_number_of_workers_and_in_any_order_within_
     // The first only feeds the last.
     assert_eq!(of_each.len(), 3, "{of_each:?}");
     assert!(of_each.values().all(|count| *count >= 5), "{of_each:?}");
+}
+
+#[test]
+fn a_candidate_is_counted_by_what_it_brings_and_else_by_its_record() {
+    let trial = trial(1, "");
+    let streams = streams(&trial, &mut Rng::new(1), false);
+    let commits = trial.commits(streams, 1, Composites::Add);
+    let (expected, ..) = counted(&trial, &commits);
+    assert!(!expected.is_empty());
+    let changed = |change: fn(&mut Candidate)| {
+        let mut commits = commits.clone();
+        let candidates = commits.iter_mut().flat_map(|commit| &mut commit.candidates);
+        let mut alone: Vec<_> = candidates
+            .filter(|one| one.component == Candidate::NO_COMPONENT && !one.record.is_empty())
+            .collect();
+        assert!(!alone.is_empty());
+        alone.iter_mut().for_each(|one| change(one));
+        counted(&trial, &commits).0
+    };
+    let of_alone = changed(|one| one.record = b"{}".to_vec());
+    assert_eq!(of_alone, expected, "what they bring is enough");
+    assert_eq!(changed(|one| one.correlated.clear()), expected, "the record is enough");
+    // Rules that are not in force any more say nothing.
+    let by_others = changed(|one| (one.version, one.record) = ("other".into(), b"{}".to_vec()));
+    assert_ne!(by_others, expected);
 }
 
 #[test]
